@@ -1,0 +1,3 @@
+//! Engines that turn kernels into machine or shader code.
+
+pub mod native;

@@ -1,0 +1,232 @@
+use indexmap::IndexMap;
+
+use crate::entity::{Arena, Name};
+use crate::entity_id;
+use crate::scalar::{Code, Type};
+use crate::symbolic::ExprId;
+
+use super::{CodeExpr, Extra, GraphId, Memlet, Subset, Text};
+
+entity_id! {
+    /// A dataflow node of a state.
+    NodeId, "node"
+}
+entity_id! {
+    /// A dataflow edge of a state.
+    EdgeId, "edge"
+}
+
+/// A dataflow graph.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct State {
+    /// Nodes in stored order. Removed nodes are [`NodeKind::Removed`].
+    pub nodes: Arena<NodeId, Node>,
+    /// Edges in stored order. Removed edges have `removed` set.
+    pub edges: Arena<EdgeId, Edge>,
+}
+
+/// A node.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Node {
+    /// Its label.
+    pub label: String,
+    /// What it is.
+    pub kind: NodeKind,
+    /// Input connectors, in order.
+    pub inputs: IndexMap<Name, Connector>,
+    /// Output connectors, in order.
+    pub outputs: IndexMap<Name, Connector>,
+    /// Uninterpreted properties.
+    pub extra: Extra,
+}
+
+/// A connector's declared type.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Connector {
+    /// Element type; `None`: inferred from the memlet.
+    pub ty: Option<Type>,
+    /// Declared as a pointer.
+    pub pointer: bool,
+}
+
+/// The kinds of nodes.
+#[derive(Clone, PartialEq, Debug)]
+pub enum NodeKind {
+    /// A use of a container (or of `structure.member`).
+    Access {
+        /// The container.
+        data: Name,
+        /// Cleared when allocated.
+        setzero: bool,
+    },
+    /// Scalar code.
+    Tasklet(Tasklet),
+    /// Opens a map scope.
+    MapEntry(Map),
+    /// Closes the map scope that `entry` opened.
+    MapExit {
+        /// The entry.
+        entry: NodeId,
+    },
+    /// Opens a consume scope: runs once per element of a stream, until it is empty or the condition holds.
+    ConsumeEntry(Consume),
+    /// Closes it.
+    ConsumeExit {
+        /// The entry.
+        entry: NodeId,
+    },
+    /// A graph run in place.
+    Nested(NestedGraph),
+    /// An operation with a name and properties.
+    Library(Library),
+    /// A tombstone.
+    Removed,
+}
+
+/// Scalar code with its text.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Tasklet {
+    /// As written.
+    pub text: Text,
+    /// Lowered; `None` until [`crate::scalar::lower`] ran.
+    pub code: Option<Code>,
+}
+
+/// A map scope's parameters.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Map {
+    /// Parameters, slowest first.
+    pub params: Vec<Name>,
+    /// One range per parameter.
+    pub range: Subset,
+    /// How it may run.
+    pub schedule: Schedule,
+    /// To be unrolled.
+    pub unroll: bool,
+}
+
+/// How a map may run.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Schedule {
+    /// Not decided: parallel at top level, sequential inside.
+    #[default]
+    Default,
+    /// In order.
+    Sequential,
+    /// Parallel (`CPU_Multicore`).
+    Parallel,
+    /// Any other of DaCe's schedules, by its name there (`GPU_Device`, `CPU_Persistent`, ...).
+    Other(Box<str>),
+}
+
+/// A consume scope's parameters.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Consume {
+    /// Symbol that holds the index of the processing element.
+    pub pe_index: Option<Name>,
+    /// How many processing elements.
+    pub num_pes: Option<ExprId>,
+    /// Stop when it holds; `None`: when the stream is empty.
+    pub condition: Option<CodeExpr>,
+    /// How many elements one iteration takes; one if absent.
+    pub chunk_size: Option<ExprId>,
+}
+
+/// A graph run in place; connectors alias outer containers.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NestedGraph {
+    /// The graph; `None` if the file only names an external path.
+    pub graph: Option<GraphId>,
+    /// Inner symbol, outer value.
+    pub symbol_mapping: IndexMap<Name, ExprId>,
+}
+
+/// A library node.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Library {
+    /// The class, as DaCe spells it (`dace.libraries.standard.nodes.reduce.Reduce`).
+    pub classpath: String,
+    /// Its name.
+    pub name: String,
+    /// Class properties as in the file (`wcr`, `axes`, `identity`, `alpha`, ...).
+    pub properties: Extra,
+    /// Lowered write-conflict function, for nodes that have a `wcr` property.
+    pub wcr: Option<Code>,
+}
+
+/// An edge.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Edge {
+    /// From.
+    pub src: NodeId,
+    /// Output connector at the source.
+    pub src_conn: Option<Name>,
+    /// To.
+    pub dst: NodeId,
+    /// Input connector at the destination.
+    pub dst_conn: Option<Name>,
+    /// What moves.
+    pub memlet: Memlet,
+    /// A tombstone.
+    pub removed: bool,
+    /// Uninterpreted properties.
+    pub extra: Extra,
+}
+
+impl Library {
+    /// The last part of the class path: `Reduce`, `MatMul`, ...
+    pub fn class(&self) -> &str {
+        self.classpath.rsplit('.').next().unwrap_or(&self.classpath)
+    }
+}
+
+impl State {
+    /// Live edges into a node, in stored order. Linear in the number of edges: use [`State::adjacency`] in loops.
+    pub fn in_edges(&self, node: NodeId) -> impl Iterator<Item = (EdgeId, &Edge)> {
+        self.edges.iter().filter(move |(_, edge)| edge.dst == node && !edge.removed)
+    }
+
+    /// Live edges out of a node, in stored order. Linear in the number of edges.
+    pub fn out_edges(&self, node: NodeId) -> impl Iterator<Item = (EdgeId, &Edge)> {
+        self.edges.iter().filter(move |(_, edge)| edge.src == node && !edge.removed)
+    }
+
+    /// Live nodes, in stored order.
+    pub fn live_nodes(&self) -> impl Iterator<Item = (NodeId, &Node)> {
+        self.nodes.iter().filter(|(_, node)| !matches!(node.kind, NodeKind::Removed))
+    }
+
+    /// Incoming and outgoing edges of every node, in one pass.
+    pub fn adjacency(&self) -> Adjacency {
+        let mut incoming = vec![Vec::new(); self.nodes.len()];
+        let mut outgoing = vec![Vec::new(); self.nodes.len()];
+        for (id, edge) in self.edges.iter().filter(|(_, edge)| !edge.removed) {
+            if let Some(list) = outgoing.get_mut(edge.src.0 as usize) {
+                list.push(id);
+            }
+            if let Some(list) = incoming.get_mut(edge.dst.0 as usize) {
+                list.push(id);
+            }
+        }
+        Adjacency { incoming, outgoing }
+    }
+}
+
+/// Edges per node, as [`State::adjacency`] found them.
+#[derive(Clone, Debug, Default)]
+pub struct Adjacency {
+    incoming: Vec<Vec<EdgeId>>,
+    outgoing: Vec<Vec<EdgeId>>,
+}
+
+impl Adjacency {
+    /// Edges into a node, in stored order.
+    pub fn incoming(&self, node: NodeId) -> &[EdgeId] {
+        self.incoming.get(node.0 as usize).map_or(&[], |list| list)
+    }
+
+    /// Edges out of a node, in stored order.
+    pub fn outgoing(&self, node: NodeId) -> &[EdgeId] {
+        self.outgoing.get(node.0 as usize).map_or(&[], |list| list)
+    }
+}
