@@ -1,1 +1,7 @@
-//! (being written)
+//! Questions about a graph: scopes and memlet paths.
+
+pub mod paths;
+pub mod scopes;
+
+pub use paths::MemletPaths;
+pub use scopes::ScopeTree;

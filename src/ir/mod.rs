@@ -23,6 +23,7 @@ mod data;
 mod graph;
 mod memlet;
 mod node;
+mod order;
 mod program;
 
 pub use data::{Array, Data, DataKind, Lifetime, ScalarData, Storage, Stream, Structure};
@@ -32,8 +33,8 @@ pub use graph::{
 };
 pub use memlet::{Memlet, Range, Subset, Wcr};
 pub use node::{
-    Connector, Consume, Edge, EdgeId, Library, Map, NestedGraph, Node, NodeId, NodeKind, Schedule, State,
-    Tasklet,
+    Adjacency, Connector, Consume, Edge, EdgeId, Library, Map, NestedGraph, Node, NodeId, NodeKind, Schedule,
+    State, Tasklet,
 };
 pub use program::{Contract, Program};
 
