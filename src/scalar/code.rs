@@ -210,7 +210,9 @@ pub enum BinaryOp {
     Rem,
     /// Floored remainder: sign of the divisor, as Python and NumPy have it.
     Mod,
+    /// `a < b ? a : b`.
     Min,
+    /// `a > b ? a : b`.
     Max,
     BitAnd,
     BitOr,

@@ -17,13 +17,15 @@
 //! - **Conversions** follow C where C defines them; out of range, float to integer saturates and NaN
 //!   gives zero, so that every engine has one answer.
 //! - **Math functions** are [`math`]'s: one definition, the same bits on every engine.
-//! - `min(a, b)` is `b < a ? b : a` and `max(a, b)` is `a < b ? b : a`, which decides NaN and signed zero.
+//! - `min(a, b)` is `a < b ? a : b` and `max(a, b)` is `a > b ? a : b`: with a NaN or two zeros the second operand
+//!   (DaCe's rule, and that of the processors' vector instructions).
 //!
 //! Invariant: a [`Code`] that [`Code::verify`] accepts can be evaluated on any inputs of the declared
 //! types; the only run-time failures are the [`Trap`]s.
 
 pub mod arith;
 pub mod code;
+pub mod float8;
 pub mod lower;
 pub mod math;
 pub mod parse;
