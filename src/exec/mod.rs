@@ -1,1 +1,3 @@
-//! (being written)
+//! Running programs: loading files, binding arguments, choosing an engine, calling.
+
+pub mod npz;
