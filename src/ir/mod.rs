@@ -19,6 +19,7 @@
 //! Names are interned per program; references between entities (a memlet to its container, an edge to a
 //! connector) are by name, so a wrong one is representable and [`crate::valid`] can speak about it.
 
+pub mod builder;
 mod data;
 mod graph;
 mod memlet;
