@@ -1,0 +1,106 @@
+//! Every symbolic string of the corpus: it parses, prints to text that parses back to the same expression in both grammars.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use pelton::entity::Names;
+use pelton::symbolic::{ExprPool, Grammar};
+use serde_json::Value;
+
+fn corpus() -> Option<PathBuf> {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus");
+    let path = std::env::var_os("PELTON_CORPUS").map_or(default, PathBuf::from);
+    path.is_dir().then_some(path)
+}
+
+fn programs(folder: &Path, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            programs(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "sdfgz") {
+            found.push(path);
+        }
+    }
+}
+
+/// Texts of the typed grammar: ranges, shapes, mappings, volumes.
+fn typed_texts(value: &Value, found: &mut BTreeSet<String>) {
+    let mut take = |value: &Value| {
+        if let Value::String(text) = value {
+            found.insert(text.clone());
+        }
+    };
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object {
+                match (key.as_str(), value) {
+                    ("start" | "end" | "step" | "tile" | "total_size" | "start_offset" | "volume", _) => take(value),
+                    ("shape" | "strides" | "offset", Value::Array(items)) => items.iter().for_each(&mut take),
+                    ("symbol_mapping", Value::Object(mapping)) => mapping.values().for_each(&mut take),
+                    _ => {}
+                }
+            }
+            object.values().for_each(|value| typed_texts(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|value| typed_texts(value, found)),
+        _ => {}
+    }
+}
+
+/// Interstate text of the plain grammar.
+fn plain_texts(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object {
+                match (key.as_str(), value) {
+                    ("assignments", Value::Object(assignments)) => {
+                        found.extend(assignments.values().filter_map(Value::as_str).map(str::to_owned));
+                    }
+                    ("condition" | "loop_condition", Value::Object(code)) => {
+                        found.extend(code.get("string_data").and_then(Value::as_str).map(str::to_owned));
+                    }
+                    _ => {}
+                }
+                plain_texts(value, found);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|value| plain_texts(value, found)),
+        _ => {}
+    }
+}
+
+fn check(text: &str, grammar: Grammar, pool: &mut ExprPool, names: &mut Names) {
+    let id = pool.parse(names, text, grammar).unwrap_or_else(|error| panic!("{text}: {error}"));
+    for back in [Grammar::Typed, Grammar::Plain] {
+        let printed = pool.print(names, id, back);
+        let again = pool.parse(names, &printed, back).unwrap_or_else(|error| panic!("{text} -> {printed}: {error}"));
+        assert_eq!(id, again, "{text} -> {printed} -> {}", pool.print(names, again, back));
+    }
+}
+
+#[test]
+fn corpus_texts_survive_print_and_parse() {
+    let Some(corpus) = corpus() else {
+        eprintln!("skipped: no corpus");
+        return;
+    };
+    let mut files = Vec::new();
+    programs(&corpus, &mut files);
+    files.sort();
+    let (mut typed, mut plain) = (BTreeSet::new(), BTreeSet::new());
+    for file in &files {
+        let mut text = String::new();
+        let bytes = std::fs::File::open(file).expect("corpus file opens");
+        flate2::read::GzDecoder::new(bytes).read_to_string(&mut text).expect("corpus file is gzip");
+        let json: Value = serde_json::from_str(&text).expect("corpus file is JSON");
+        typed_texts(&json, &mut typed);
+        plain_texts(&json, &mut plain);
+    }
+    assert!(typed.len() > 1000 && plain.len() > 50, "{} typed and {} plain texts found", typed.len(), plain.len());
+    let (mut pool, mut names) = (ExprPool::default(), Names::new());
+    typed.iter().for_each(|text| check(text, Grammar::Typed, &mut pool, &mut names));
+    plain.iter().for_each(|text| check(text, Grammar::Plain, &mut pool, &mut names));
+}
