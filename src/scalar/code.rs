@@ -76,6 +76,9 @@ pub enum PortKind {
     },
     /// A stream: [`Op::Push`] and [`Op::Pop`].
     Stream,
+    /// Plain memory, as C++ code sees a pointer: one index, in elements of the allocation from the first element of
+    /// the memlet's subset, whatever the container's strides are.
+    Memory,
 }
 
 /// A sequence of instructions that yields values.
@@ -139,6 +142,8 @@ pub enum Op {
     },
     /// Takes the oldest element of a stream; a trap if it is empty.
     Pop(PortId),
+    /// Bool: whether the optional argument behind a pointer port was not given (`x is None`).
+    IsAbsent(PortId),
     /// An operation on one value.
     Unary(UnaryOp, ValueId),
     /// An operation on two values of the same type (shifts: the right one is the shift count).

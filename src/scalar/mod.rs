@@ -29,10 +29,14 @@ pub mod float8;
 pub mod lower;
 pub mod math;
 pub mod parse;
+pub mod print;
 pub mod types;
+mod unused;
 pub mod value;
+pub mod verify;
 
 pub use arith::Trap;
 pub use code::{BinaryOp, Block, Code, Func, Inst, Op, Port, PortId, PortKind, UnaryOp, ValueId};
+pub use print::print;
 pub use types::{DType, StructDef, StructId, StructTable, Type};
 pub use value::{Scalar, Value};
