@@ -37,7 +37,9 @@ fn typed_texts(value: &Value, found: &mut BTreeSet<String>) {
         Value::Object(object) => {
             for (key, value) in object {
                 match (key.as_str(), value) {
-                    ("start" | "end" | "step" | "tile" | "total_size" | "start_offset" | "volume", _) => take(value),
+                    ("start" | "end" | "step" | "tile" | "total_size" | "start_offset" | "volume", _) => {
+                        take(value)
+                    }
                     ("shape" | "strides" | "offset", Value::Array(items)) => items.iter().for_each(&mut take),
                     ("symbol_mapping", Value::Object(mapping)) => mapping.values().for_each(&mut take),
                     _ => {}
@@ -76,7 +78,8 @@ fn check(text: &str, grammar: Grammar, pool: &mut ExprPool, names: &mut Names) {
     let id = pool.parse(names, text, grammar).unwrap_or_else(|error| panic!("{text}: {error}"));
     for back in [Grammar::Typed, Grammar::Plain] {
         let printed = pool.print(names, id, back);
-        let again = pool.parse(names, &printed, back).unwrap_or_else(|error| panic!("{text} -> {printed}: {error}"));
+        let again =
+            pool.parse(names, &printed, back).unwrap_or_else(|error| panic!("{text} -> {printed}: {error}"));
         assert_eq!(id, again, "{text} -> {printed} -> {}", pool.print(names, again, back));
     }
 }
@@ -99,7 +102,12 @@ fn corpus_texts_survive_print_and_parse() {
         typed_texts(&json, &mut typed);
         plain_texts(&json, &mut plain);
     }
-    assert!(typed.len() > 1000 && plain.len() > 50, "{} typed and {} plain texts found", typed.len(), plain.len());
+    assert!(
+        typed.len() > 1000 && plain.len() > 50,
+        "{} typed and {} plain texts found",
+        typed.len(),
+        plain.len()
+    );
     let (mut pool, mut names) = (ExprPool::default(), Names::new());
     typed.iter().for_each(|text| check(text, Grammar::Typed, &mut pool, &mut names));
     plain.iter().for_each(|text| check(text, Grammar::Plain, &mut pool, &mut names));

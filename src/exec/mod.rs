@@ -1,3 +1,13 @@
 //! Running programs: loading files, binding arguments, choosing an engine, calling.
 
+mod array;
+pub mod bind;
+pub mod engine;
+pub mod load;
 pub mod npz;
+mod program;
+
+pub use array::{ArrayView, Element, ErasedArray, Number};
+pub use engine::{Engine, Options, Outcome, Prepared, Stats};
+pub use load::{Format, Loaded, load};
+pub use program::{Call, Program, Report};

@@ -75,10 +75,10 @@ pub fn dense_strides(item_bytes: usize, shape: &[usize], fortran_order: bool) ->
 pub fn read(path: &Path) -> Result<FileArrays> {
     let shown = path.display().to_string();
     let mut file = File::open(path)
-        .map_err(|error| Diagnostic::error("P0401", format!("cannot open {shown}: {error}")))?;
+        .map_err(|error| Diagnostic::error("P0440", format!("cannot open {shown}: {error}")))?;
     let mut magic = [0; 6];
     let is_npy = file.read_exact(&mut magic).is_ok() && &magic == b"\x93NUMPY";
-    file.rewind().map_err(|error| Diagnostic::error("P0401", format!("cannot read {shown}: {error}")))?;
+    file.rewind().map_err(|error| Diagnostic::error("P0440", format!("cannot read {shown}: {error}")))?;
     if is_npy {
         let name =
             path.file_stem().map_or_else(|| "array".into(), |stem| stem.to_string_lossy().into_owned());
@@ -91,18 +91,18 @@ pub fn read(path: &Path) -> Result<FileArrays> {
 /// Reads the arrays of an archive.
 pub fn read_archive(source: impl Read + Seek) -> Result<FileArrays> {
     let mut archive = zip::ZipArchive::new(source).map_err(|error| {
-        Diagnostic::error("P0402", format!("not a readable .npz archive: {error}"))
+        Diagnostic::error("P0441", format!("not a readable .npz archive: {error}"))
             .with_help("write it with numpy.savez; a truncated download or copy is the usual cause")
     })?;
     let mut arrays = IndexMap::with_capacity(archive.len().min(4096));
     for index in 0..archive.len() {
-        let damaged = |error| Diagnostic::error("P0402", format!("entry {index} is damaged: {error}"));
+        let damaged = |error| Diagnostic::error("P0441", format!("entry {index} is damaged: {error}"));
         let mut entry = archive.by_index(index).map_err(damaged)?;
         let file_name = entry.name().map_err(damaged)?.into_owned();
         let Some(name) = file_name.strip_suffix(".npy") else { continue };
         let array = read_array(&mut entry).map_err(|error| error.inside(format!("array {name}")))?;
         if arrays.insert(name.to_owned(), array).is_some() {
-            return Err(Diagnostic::error("P0402", format!("array {name} is there twice")));
+            return Err(Diagnostic::error("P0441", format!("array {name} is there twice")));
         }
     }
     Ok(arrays)
@@ -111,7 +111,7 @@ pub fn read_archive(source: impl Read + Seek) -> Result<FileArrays> {
 /// Reads one array in `.npy` form.
 pub fn read_array(source: &mut impl Read) -> Result<FileArray> {
     let io_error =
-        |error: std::io::Error| Diagnostic::error("P0404", format!("the data is damaged: {error}"));
+        |error: std::io::Error| Diagnostic::error("P0443", format!("the data is damaged: {error}"));
     let mut start = Vec::new();
     source.by_ref().take(12).read_to_end(&mut start).map_err(io_error)?;
     let header_bytes = match *start.as_slice() {
@@ -123,7 +123,7 @@ pub fn read_array(source: &mut impl Read) -> Result<FileArray> {
     };
     source.by_ref().take(header_bytes.min(1 << 20) as u64).read_to_end(&mut start).map_err(io_error)?;
     let (header, data) = read_header(&start).map_err(|what| {
-        let code = if what.starts_with("elements") { "P0405" } else { "P0403" };
+        let code = if what.starts_with("elements") { "P0444" } else { "P0442" };
         Diagnostic::error(code, format!("not a readable array: {what}"))
             .with_help("numbers, booleans, text and flat records are read; convert others before saving")
     })?;
@@ -133,7 +133,7 @@ pub fn read_array(source: &mut impl Read) -> Result<FileArray> {
         .try_fold(item.bytes(), |bytes, &extent| bytes.checked_mul(extent))
         .filter(|&bytes| isize::try_from(bytes).is_ok())
         .ok_or_else(|| {
-            Diagnostic::error("P0413", format!("an array of shape {shape:?} does not fit memory"))
+            Diagnostic::error("P0445", format!("an array of shape {shape:?} does not fit memory"))
         })?;
     let mut bytes = start.get(data..).unwrap_or_default().to_vec();
     let missing = (expected as u64).saturating_sub(bytes.len() as u64);
@@ -142,7 +142,7 @@ pub fn read_array(source: &mut impl Read) -> Result<FileArray> {
     source.by_ref().take(missing).read_to_end(&mut bytes).map_err(io_error)?;
     if bytes.len() < expected {
         return Err(Diagnostic::error(
-            "P0404",
+            "P0443",
             format!("the data ends after {} of {expected} bytes", bytes.len()),
         ));
     }
@@ -173,7 +173,7 @@ fn swap_words(item: &Item, bytes: &mut [u8]) {
 /// when it is complete; on failure an existing one is left as it was.
 pub fn write(path: &Path, arrays: &FileArrays) -> Result<()> {
     let failed = |error: &dyn std::fmt::Display| {
-        Diagnostic::error("P0414", format!("cannot write {}: {error}", path.display()))
+        Diagnostic::error("P0446", format!("cannot write {}: {error}", path.display()))
     };
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -273,9 +273,9 @@ mod tests {
     #[test]
     fn a_claim_of_more_data_than_there_is_is_refused() {
         let header = write_header(&Item::Number(DType::F64), &[1 << 40], false).unwrap();
-        assert_eq!(read_array(&mut header.as_slice()).unwrap_err().code, "P0404");
+        assert_eq!(read_array(&mut header.as_slice()).unwrap_err().code, "P0443");
         let header = write_header(&Item::Number(DType::F64), &[1 << 40, 1 << 40], false).unwrap();
-        assert_eq!(read_array(&mut header.as_slice()).unwrap_err().code, "P0413");
+        assert_eq!(read_array(&mut header.as_slice()).unwrap_err().code, "P0445");
     }
 
     #[test]

@@ -1,0 +1,113 @@
+//! The engines a program can run on, and how one is chosen.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::diag::{Diagnostic, Result};
+use crate::interp;
+use crate::ir::Program;
+use crate::memory::Arguments;
+
+pub use crate::interp::{Fault, Options, Outcome, Stats};
+
+/// Something that runs programs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Engine {
+    /// The fastest one that can run the program.
+    #[default]
+    Auto,
+    /// The reference interpreter: slow, and right by definition.
+    Interp,
+    /// Machine code.
+    Native,
+    /// Evaluates raw GTIR element by element; for GTIR programs only.
+    GtirOracle,
+}
+
+impl Engine {
+    /// All of them.
+    pub const ALL: [Engine; 4] = [Engine::Auto, Engine::Interp, Engine::Native, Engine::GtirOracle];
+
+    /// Its name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Engine::Auto => "auto",
+            Engine::Interp => "interp",
+            Engine::Native => "native",
+            Engine::GtirOracle => "gtir-oracle",
+        }
+    }
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Engine {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Engine, String> {
+        let known = Engine::ALL.into_iter().find(|engine| engine.name() == text);
+        known.ok_or_else(|| {
+            format!("no engine is called {text}; there are auto, interp, native and gtir-oracle")
+        })
+    }
+}
+
+/// A program made ready for one engine. Persistent containers keep their content from run to run.
+#[derive(Debug)]
+pub struct Prepared {
+    engine: Engine,
+    why: String,
+    runner: Runner,
+}
+
+#[derive(Debug)]
+enum Runner {
+    Interp(Box<interp::Prepared>),
+}
+
+impl Prepared {
+    /// Makes a program ready. `Auto` takes native code where it can and the interpreter otherwise; checked
+    /// runs are the interpreter's in any case.
+    ///
+    /// # Errors
+    /// What the engine refuses, with the place in the program.
+    pub fn new(program: &Program, engine: Engine, checked: bool) -> Result<Prepared> {
+        match engine {
+            Engine::Interp => Self::interp(program, "asked for".into()),
+            Engine::Native if checked => Self::interp(program, "checked runs are interpreted".into()),
+            Engine::Native => Err(Diagnostic::error("P0701", "this build has no native engine")
+                .with_help("use --engine interp or --engine auto")),
+            Engine::GtirOracle => Err(Diagnostic::error("P0702", "the GTIR oracle runs GTIR programs only")),
+            Engine::Auto => Self::interp(program, "this build has no native engine".into()),
+        }
+    }
+
+    fn interp(program: &Program, why: String) -> Result<Prepared> {
+        let runner = Runner::Interp(Box::new(interp::Prepared::new(program)?));
+        Ok(Prepared { engine: Engine::Interp, why, runner })
+    }
+
+    /// The engine that was chosen; never `Auto`.
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// Why it was chosen.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+
+    /// Runs the program once, in place.
+    ///
+    /// # Errors
+    /// Arguments that do not fit. Faults of the program are [`Outcome::Trap`].
+    pub fn run(&mut self, args: &mut Arguments<'_>, options: &Options) -> Result<Outcome> {
+        match &mut self.runner {
+            Runner::Interp(prepared) => prepared.run(args, options),
+        }
+    }
+}

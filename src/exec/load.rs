@@ -1,0 +1,122 @@
+//! From a file to a program that can run: recognise, read, lower scalar code, validate.
+
+use std::io::Read;
+use std::path::Path;
+
+use crate::diag::{Diagnostic, Result};
+use crate::front::sdfg;
+use crate::ir;
+
+/// What a program file is, decided by its content.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    /// DaCe's JSON, plain or compressed.
+    Sdfg,
+    /// GT4Py's IR as JSON, plain or compressed.
+    Gtir,
+    /// Pelton's text.
+    Pel,
+}
+
+impl Format {
+    /// Its name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Format::Sdfg => "sdfg",
+            Format::Gtir => "gtir",
+            Format::Pel => "pel",
+        }
+    }
+}
+
+/// A program read from a file, with everything there is to say about it.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The program, scalar code lowered.
+    pub program: ir::Program,
+    /// What the file was.
+    pub format: Format,
+    /// Findings of the reader, of lowering and of the validator, in this order.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Loaded {
+    /// Errors among the findings.
+    pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.diagnostics.iter().filter(|diagnostic| diagnostic.is_error())
+    }
+}
+
+/// Loads a program that is meant to run.
+///
+/// # Errors
+/// The first error found; a note says how many more there are.
+pub fn load(path: &Path) -> Result<Loaded> {
+    let loaded = examine(path)?;
+    let count = loaded.errors().count();
+    let Some(first) = loaded.errors().next() else { return Ok(loaded) };
+    let mut error = first.clone().inside(path.display().to_string());
+    if count > 1 {
+        error.notes.push(format!("and {} more; `pelton check {}` lists them", count - 1, path.display()));
+    }
+    Err(error)
+}
+
+/// Loads a program and collects all findings, errors included. Fails only if there is no program to speak of.
+///
+/// # Errors
+/// The file cannot be read, or is no program.
+pub fn examine(path: &Path) -> Result<Loaded> {
+    let bytes = read_bytes(path)?;
+    examine_bytes(&bytes).map_err(|error| error.inside(path.display().to_string()))
+}
+
+/// The content of a program file.
+///
+/// # Errors
+/// `P0090`.
+pub fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path)
+        .map_err(|error| Diagnostic::error("P0090", format!("cannot read {}: {error}", path.display())))
+}
+
+/// [`examine`] for bytes in memory.
+///
+/// # Errors
+/// The bytes are no program.
+pub fn examine_bytes(bytes: &[u8]) -> Result<Loaded> {
+    let format = recognise(bytes);
+    let (program, diagnostics) = match format {
+        Format::Sdfg => sdfg::read(bytes)?,
+        Format::Gtir => return Err(Diagnostic::error("P0092", "GTIR cannot be loaded by itself yet")),
+        Format::Pel => return Err(Diagnostic::error("P0092", "text cannot be loaded yet")),
+    };
+    Ok(finish(program, format, diagnostics))
+}
+
+/// Lowers scalar code and validates.
+pub fn finish(program: ir::Program, format: Format, diagnostics: Vec<Diagnostic>) -> Loaded {
+    Loaded { program, format, diagnostics }
+}
+
+/// How much of a file is looked at to recognise it.
+const ENOUGH: u64 = 1 << 16;
+
+/// What the bytes look like. What starts like an object but is neither is taken for an SDFG, whose reader
+/// says best what is missing.
+fn recognise(bytes: &[u8]) -> Format {
+    let mut start = Vec::new();
+    if bytes.starts_with(&[0x1F, 0x8B]) {
+        // A damaged stream may still have given enough text.
+        drop(flate2::read::MultiGzDecoder::new(bytes).take(ENOUGH).read_to_end(&mut start));
+    } else {
+        start.extend_from_slice(bytes.get(..ENOUGH as usize).unwrap_or(bytes));
+    }
+    let text: Vec<u8> = start.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let has = |key: &[u8]| text.windows(key.len()).any(|window| window == key);
+    if !text.starts_with(b"{") {
+        // Compressed bytes that do not decompress to text are a damaged SDFG, not text.
+        return if start.is_empty() && !bytes.is_empty() { Format::Sdfg } else { Format::Pel };
+    }
+    if has(br#""schema":"gtir-json/"#) { Format::Gtir } else { Format::Sdfg }
+}
