@@ -1,0 +1,124 @@
+//! Memory of a run: blocks of bytes, queues, and what is known about each element.
+//!
+//! Offsets are bytes from the start of a block and are checked against the block at every access, so a wild
+//! index is a fault and never more. Block `n` belongs to container slot `n`; the caller's buffers follow.
+
+use std::collections::VecDeque;
+
+use crate::memory::Buffer;
+use crate::scalar::{DType, Scalar};
+use smallvec::SmallVec;
+
+/// No block: unset references, absent arguments.
+pub(super) const NOWHERE: u32 = u32::MAX;
+
+/// Where a container lies at the moment.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Place {
+    /// A block, or for streams the first queue.
+    pub block: u32,
+    /// Byte offset (streams: queue offset) of index zero.
+    pub base: i64,
+    pub dims: SmallVec<[Dim; 4]>,
+}
+
+impl Place {
+    pub fn nowhere() -> Place {
+        Place { block: NOWHERE, ..Place::default() }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Dim {
+    pub extent: i64,
+    /// In bytes (streams: in queues).
+    pub stride: i64,
+    /// Added to each index.
+    pub offset: i64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Memory<'a> {
+    pub blocks: Vec<Block<'a>>,
+    pub queues: Vec<VecDeque<QueueItem>>,
+}
+
+/// An element in a queue: its bytes, and whether it was undefined.
+pub(super) type QueueItem = (SmallVec<[u8; 16]>, bool);
+
+#[derive(Debug)]
+pub(super) struct Block<'a> {
+    pub bytes: Buffer<'a>,
+    pub shadow: Shadow,
+    /// The caller sees it.
+    pub output: bool,
+    /// Each thread has its own.
+    pub private: bool,
+    /// It was allocated in this run.
+    pub live: bool,
+}
+
+impl Default for Block<'_> {
+    fn default() -> Self {
+        Block {
+            bytes: Buffer::Owned(Vec::new()),
+            shadow: Shadow::default(),
+            output: false,
+            private: false,
+            live: false,
+        }
+    }
+}
+
+/// What is known about the elements of a block, per unit of bytes. Empty unless the run tracks it.
+#[derive(Debug, Default)]
+pub(super) struct Shadow {
+    /// Bytes of the smallest number in the block.
+    pub unit: usize,
+    /// Nobody wrote it.
+    pub poison: Vec<bool>,
+    /// The last iteration that wrote it, with the map instance.
+    pub writer: Vec<u64>,
+    /// The last iteration that read it.
+    pub reader: Vec<u64>,
+}
+
+impl Shadow {
+    /// Covers `bytes` bytes, all poisoned or all defined.
+    pub fn reset(&mut self, unit: usize, bytes: usize, poison: bool, races: bool) {
+        self.unit = unit.max(1);
+        let units = bytes.div_ceil(self.unit);
+        self.poison.clear();
+        self.poison.resize(units, poison);
+        let units = if races { units } else { 0 };
+        self.writer.clear();
+        self.writer.resize(units, 0);
+        self.reader.clear();
+        self.reader.resize(units, 0);
+    }
+
+    /// The units that `bytes` bytes at `offset` lie in.
+    pub fn units(&self, offset: i64, bytes: usize) -> std::ops::Range<usize> {
+        let Ok(offset) = usize::try_from(offset) else { return 0..0 };
+        if self.unit == 0 {
+            return 0..0;
+        }
+        let end = offset.saturating_add(bytes).div_ceil(self.unit).min(self.poison.len());
+        (offset / self.unit).min(end)..end
+    }
+}
+
+impl Memory<'_> {
+    #[inline]
+    pub fn load(&self, block: u32, offset: i64, dtype: DType) -> Option<Scalar> {
+        let bytes = self.blocks.get(block as usize)?.bytes.bytes();
+        Scalar::from_le_bytes(dtype, bytes.get(usize::try_from(offset).ok()?..)?)
+    }
+
+    #[inline]
+    pub fn store(&mut self, block: u32, offset: i64, value: Scalar) -> bool {
+        let Some(block) = self.blocks.get_mut(block as usize) else { return false };
+        let Ok(offset) = usize::try_from(offset) else { return false };
+        block.bytes.bytes_mut().get_mut(offset..).is_some_and(|bytes| value.write_le_bytes(bytes))
+    }
+}

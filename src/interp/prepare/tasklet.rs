@@ -1,0 +1,148 @@
+//! Tasklets: ports meet memlets.
+
+use crate::diag::Diagnostic;
+use crate::entity::Name;
+use crate::interp::plan::{ContainerKind, InputPlan, OutputPlan, TaskletPlan};
+use crate::interp::routine::{Indexing, MemoryPort};
+use crate::ir::{EdgeId, Language, NodeId, Tasklet};
+use crate::scalar::{Code, DType, PortId, PortKind};
+
+use super::Builder;
+use super::code::{CodeScope, compile};
+use super::edges::StateContext;
+use super::element::element;
+use super::names::GraphNames;
+
+impl<'p> Builder<'p> {
+    /// A tasklet; `None` if it does nothing (no code).
+    pub fn tasklet(
+        &mut self,
+        names: &mut GraphNames<'p>,
+        ctx: &mut StateContext<'p, '_>,
+        id: NodeId,
+        tasklet: &'p Tasklet,
+    ) -> Result<Option<TaskletPlan>, Diagnostic> {
+        let Some(code) = &tasklet.code else {
+            if tasklet.text.text.trim().is_empty() {
+                return Ok(None);
+            }
+            return Err(super::control::not_lowered(&tasklet.text.text));
+        };
+        let structs = &self.program.structs;
+        let raw_pointers = tasklet.text.language == Language::Cpp;
+        let mut scope = TaskletScope { builder: self, names, ctx, id, code, raw_pointers };
+        let compiled = compile(code, structs, &mut scope)?;
+        self.registers = self.registers.max(compiled.routine.registers);
+        let mut inputs = Vec::new();
+        let mut outputs = Vec::new();
+        for edge_id in ctx.adjacency.incoming(id).to_vec() {
+            let Some(port) = port_of(code, ctx.edge(edge_id).dst_conn, |id| compiled.inputs.contains_key(&id))
+            else {
+                continue;
+            };
+            let access = self.code_access(names, ctx, edge_id, false)?;
+            let pop = self.containers[access.container as usize].kind == ContainerKind::Stream;
+            let leaves = self.port_leaves(code, port)?;
+            inputs.push(InputPlan { register: compiled.inputs[&port], leaves, access, pop });
+        }
+        for edge_id in ctx.adjacency.outgoing(id).to_vec() {
+            let edge = ctx.edge(edge_id);
+            let Some(port) = port_of(code, edge.src_conn, |id| compiled.outputs.contains_key(&id)) else {
+                continue;
+            };
+            let access = self.code_access(names, ctx, edge_id, true)?;
+            let wcr = match &edge.memlet.wcr {
+                Some(wcr) => Some(self.wcr(names, wcr, access.container)?),
+                None => None,
+            };
+            let push = self.containers[access.container as usize].kind == ContainerKind::Stream;
+            let leaves = self.port_leaves(code, port)?;
+            outputs.push(OutputPlan { register: compiled.outputs[&port], leaves, access, wcr, push });
+        }
+        for (port, &register) in &compiled.inputs {
+            if !inputs.iter().any(|input| input.register == register) {
+                let name = self.program.names.get(code.ports[*port].name);
+                return Err(Diagnostic::error("P0108", format!("input `{name}` has no edge")));
+            }
+        }
+        Ok(Some(TaskletPlan {
+            routine: compiled.routine,
+            inputs: inputs.into_boxed_slice(),
+            outputs: outputs.into_boxed_slice(),
+        }))
+    }
+
+    fn port_leaves(&self, code: &Code, port: PortId) -> Result<Box<[DType]>, Diagnostic> {
+        let leaves = element(code.ports[port].ty, &self.program.structs)?.leaves;
+        Ok(leaves.iter().map(|&(dtype, _)| dtype).collect())
+    }
+}
+
+fn port_of(code: &Code, connector: Option<Name>, fits: impl Fn(PortId) -> bool) -> Option<PortId> {
+    let connector = connector?;
+    code.ports.iter().find(|&(id, port)| port.name == connector && fits(id)).map(|(id, _)| id)
+}
+
+struct TaskletScope<'b, 'p, 'c, 'u> {
+    builder: &'b mut Builder<'p>,
+    names: &'b mut GraphNames<'p>,
+    ctx: &'c mut StateContext<'p, 'u>,
+    id: NodeId,
+    code: &'b Code,
+    /// C++: one index on a pointer is pointer arithmetic.
+    raw_pointers: bool,
+}
+
+impl TaskletScope<'_, '_, '_, '_> {
+    /// The edge of a connector: the input if the port reads, and the output if it writes.
+    fn edges(&self, name: Name) -> (Option<EdgeId>, Option<EdgeId>) {
+        let find = |edges: &[EdgeId], input: bool| {
+            edges.iter().copied().find(|&edge| {
+                let edge = self.ctx.edge(edge);
+                (if input { edge.dst_conn } else { edge.src_conn }) == Some(name)
+            })
+        };
+        let input = find(self.ctx.adjacency.incoming(self.id), true);
+        (input, find(self.ctx.adjacency.outgoing(self.id), false))
+    }
+}
+
+impl CodeScope for TaskletScope<'_, '_, '_, '_> {
+    fn symbol(&mut self, name: Name, _dtype: DType) -> Result<u32, Diagnostic> {
+        Ok(self.builder.symbol(self.names, name))
+    }
+
+    fn memory(&mut self, id: PortId) -> Result<MemoryPort, Diagnostic> {
+        let port = &self.code.ports[id];
+        let name = self.builder.program.names.get(port.name).to_owned();
+        let missing = || Diagnostic::error("P0108", format!("connector `{name}` has no edge"));
+        let (input, output) = self.edges(port.name);
+        let edge_id = if port.reads { input.or(output) } else { output.or(input) }.ok_or_else(missing)?;
+        let writes = Some(edge_id) != input;
+        let access = self.builder.code_access(self.names, self.ctx, edge_id, writes)?;
+        let wcr = match output.and_then(|edge| self.ctx.edge(edge).memlet.wcr.as_ref()) {
+            Some(wcr) if port.writes => Some(self.builder.wcr(self.names, wcr, access.container)?),
+            _ => None,
+        };
+        let element = element(port.ty, &self.builder.program.structs)?;
+        let kept: Vec<usize> =
+            (0..access.ranges.len()).filter(|&dim| access.all || !access.ranges[dim].single).collect();
+        let (indexing, dims) = match port.kind {
+            PortKind::Stream => (Indexing::Stream, Vec::new()),
+            PortKind::Reference | PortKind::Value => (Indexing::Dimensions, Vec::new()),
+            PortKind::Pointer { rank } => match usize::from(rank) {
+                1 if self.raw_pointers => (Indexing::Flat, Vec::new()),
+                rank if rank == access.ranges.len() => {
+                    (Indexing::Dimensions, (0..access.ranges.len()).collect())
+                }
+                rank if rank == kept.len() => (Indexing::Dimensions, kept),
+                1 => (Indexing::Flat, Vec::new()),
+                rank => {
+                    return Err(Diagnostic::error("P0106", format!("connector `{name}` takes {rank} indices"))
+                        .with_note(format!("its memlet `{}` has {} dimensions", access.text, kept.len())));
+                }
+            },
+        };
+        Ok(MemoryPort { access, element, indexing, wcr, dims: dims.into_boxed_slice() })
+    }
+}
