@@ -159,7 +159,7 @@ impl<'p> Machine<'p, '_> {
         let mut values: SmallVec<[(Scalar, bool); 8]> = SmallVec::new();
         for (_, value) in &nested.symbols {
             values.push(match value {
-                SymbolValue::Symbol(outer) => (self.symbol(*outer), self.undefined[*outer as usize]),
+                SymbolValue::Symbol(outer) => (self.full_symbol(*outer), self.undefined[*outer as usize]),
                 SymbolValue::Size(size) => (Scalar::I64(self.size(size)?), false),
             });
         }

@@ -72,9 +72,11 @@ impl<'p> Machine<'p, '_> {
     /// Assigns a symbol.
     pub fn set_symbol(&mut self, slot: SymbolSlot, value: Scalar) {
         let slot = slot as usize;
-        let value = arith::cast(self.plan.symbols[slot].dtype, value);
-        self.ints[slot] = value.as_i64();
-        self.wide[slot] = value;
+        let dtype = self.plan.symbols[slot].dtype;
+        // Integers keep 64 bits whatever the symbol is declared as; only scalar code reads the declared type.
+        let integral = dtype.is_integral() && value.dtype().is_integral();
+        self.wide[slot] = arith::cast(dtype, value);
+        self.ints[slot] = if integral { value.as_i64() } else { self.wide[slot].as_i64() };
         self.undefined[slot] = false;
     }
 
@@ -83,6 +85,13 @@ impl<'p> Machine<'p, '_> {
         let slot = slot as usize;
         let dtype = self.plan.symbols[slot].dtype;
         if dtype.is_integral() { arith::cast(dtype, Scalar::I64(self.ints[slot])) } else { self.wide[slot] }
+    }
+
+    /// The value of a symbol with all its bits.
+    pub fn full_symbol(&self, slot: SymbolSlot) -> Scalar {
+        let index = slot as usize;
+        let integral = self.plan.symbols[index].dtype.is_integral();
+        if integral { Scalar::I64(self.ints[index]) } else { self.wide[index] }
     }
 
     #[inline]
@@ -211,7 +220,7 @@ impl SizeEnv<'_, '_, '_> {
 impl Env for SizeEnv<'_, '_, '_> {
     fn symbol(&self, name: Name) -> Option<Scalar> {
         match self.source(name)? {
-            Source::Symbol(slot) => Some(self.machine.symbol(slot)),
+            Source::Symbol(slot) => Some(self.machine.full_symbol(slot)),
             Source::Container(_) => self.element(name, &[]),
         }
     }

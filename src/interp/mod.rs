@@ -33,11 +33,33 @@
 use indexmap::IndexMap;
 
 use crate::diag::Diagnostic;
+use crate::entity::Name;
 use crate::ir::Program;
-use crate::memory::Arguments;
+use crate::memory::{Arguments, Buffer};
+use crate::scalar::Scalar;
 
+mod alias;
+mod allocate;
+mod arguments;
+mod checked;
+mod control;
+mod copy;
+mod dataflow;
 mod fault;
+mod library;
+mod machine;
+mod memory;
+mod plan;
+mod prepare;
 mod required;
+mod routine;
+mod routine_state;
+mod tasklet;
+mod wcr;
+
+use machine::Machine;
+use memory::{Block, Memory, Place, Shadow};
+use routine_state::RegisterFile;
 
 pub use fault::{Fault, FaultKind};
 pub use required::{Required, RequiredKind, infer_symbols, required_arguments};
@@ -77,7 +99,12 @@ pub struct Stats {
 /// A program ready to run many times: names are slots, expressions are compiled, persistent containers
 /// keep their content between calls.
 #[derive(Debug)]
-pub struct Prepared {}
+pub struct Prepared {
+    plan: plan::Plan,
+    program: Program,
+    /// Bytes of containers that outlive a run, by slot.
+    persistent: Vec<Option<Vec<u8>>>,
+}
 
 impl Prepared {
     /// Resolves a program. Everything that can be refused is refused here.
@@ -85,15 +112,122 @@ impl Prepared {
     /// # Errors
     /// A diagnostic for what the interpreter cannot run: unknown containers and library nodes, code that was
     /// not lowered, callbacks, nesting beyond the limit.
-    pub fn new(_program: &Program) -> Result<Prepared, Diagnostic> {
-        Err(Diagnostic::error("P0500", "the interpreter is being written"))
+    pub fn new(program: &Program) -> Result<Prepared, Diagnostic> {
+        let plan = prepare::prepare(program)?;
+        let persistent = plan.containers.iter().map(|_| None).collect();
+        // Only the root's declarations are needed again, to read symbols from shapes.
+        Ok(Prepared { plan, program: program.clone(), persistent })
     }
 
     /// Runs the program; results are written to the arguments in place.
     ///
     /// # Errors
     /// `P04xx` for missing or misshaped arguments. Faults of the program are [`Outcome::Trap`].
-    pub fn run(&mut self, _args: &mut Arguments<'_>, _options: &Options) -> Result<Outcome, Diagnostic> {
-        Err(Diagnostic::error("P0500", "the interpreter is being written"))
+    pub fn run(&mut self, args: &mut Arguments<'_>, options: &Options) -> Result<Outcome, Diagnostic> {
+        let symbols = infer_symbols(&self.program, args)?;
+        let mut machine = Machine::new(&self.plan, options);
+        for (block, bytes) in machine.memory.blocks.iter_mut().zip(&mut self.persistent) {
+            if let Some(bytes) = bytes.take() {
+                block.bytes = Buffer::Owned(bytes);
+            }
+        }
+        // The caller's buffers become blocks for the time of the run, and go back whatever happens.
+        for (_, buffer) in args.buffers.iter_mut() {
+            let bytes = std::mem::replace(buffer, Buffer::Owned(Vec::new()));
+            machine.adopt(bytes);
+        }
+        let result = machine.bind_and_run(args, &symbols, options);
+        let own = self.plan.containers.len();
+        let mut blocks = std::mem::take(&mut machine.memory.blocks).into_iter();
+        for (slot, kept) in self.persistent.iter_mut().enumerate().take(own) {
+            if let Some(Block { bytes: Buffer::Owned(bytes), live, .. }) = blocks.next()
+                && self.plan.containers[slot].persists()
+                && (live || !bytes.is_empty())
+            {
+                *kept = Some(bytes);
+            }
+        }
+        for ((_, buffer), block) in args.buffers.iter_mut().zip(blocks) {
+            *buffer = block.bytes;
+        }
+        result
+    }
+}
+
+impl<'p, 'a> Machine<'p, 'a> {
+    fn new(plan: &'p plan::Plan, options: &Options) -> Machine<'p, 'a> {
+        let mut memory = Memory::default();
+        memory.blocks.resize_with(plan.containers.len(), Block::default);
+        Machine {
+            plan,
+            ints: vec![0; plan.symbols.len()],
+            wide: plan.symbols.iter().map(|symbol| Scalar::zero(symbol.dtype)).collect(),
+            undefined: vec![false; plan.symbols.len()],
+            places: vec![Place::nowhere(); plan.containers.len()],
+            elements: vec![Vec::new(); plan.containers.len()],
+            memory,
+            registers: RegisterFile::with_size(plan.registers),
+            spare: RegisterFile::with_size(plan.registers),
+            ports: Vec::new(),
+            steps: 0,
+            fuel: options.fuel.unwrap_or(u64::MAX),
+            checked: options.checked,
+            tracking: options.checked || options.track_written,
+            race: Default::default(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// One of the caller's buffers becomes a block.
+    fn adopt(&mut self, bytes: Buffer<'a>) {
+        let mut shadow = Shadow::default();
+        if self.tracking {
+            shadow.reset(1, bytes.bytes().len(), false, self.checked);
+        }
+        self.memory.blocks.push(Block { bytes, shadow, output: true, private: false, live: true });
+    }
+
+    fn bind_and_run(
+        &mut self,
+        args: &Arguments<'_>,
+        symbols: &IndexMap<Name, Scalar>,
+        options: &Options,
+    ) -> Result<Outcome, Diagnostic> {
+        self.bind_symbols(symbols)?;
+        for &(slot, value) in &self.plan.root.constants {
+            self.set_symbol(slot, value);
+        }
+        self.load_constants();
+        let back = self.bind_containers(args)?;
+        let name = format!("graph `{}`", self.plan.root.name);
+        let ended = self.graph(&self.plan.root).map_err(|fault| fault.inside(name));
+        self.copy_back(&back);
+        if let Err(fault) = ended {
+            return Ok(Outcome::Trap(*fault));
+        }
+        let mut stats = Stats { steps: self.steps, notes: std::mem::take(&mut self.notes), ..Stats::default() };
+        if options.track_written {
+            for &slot in &self.plan.parameters {
+                if let Some(written) = self.written(slot) {
+                    stats.written.insert(self.plan.containers[slot as usize].name.to_string(), written);
+                }
+            }
+        }
+        Ok(Outcome::Done(stats))
+    }
+
+    /// Array constants get their bytes.
+    fn load_constants(&mut self) {
+        let plan = self.plan;
+        for (slot, container) in plan.containers.iter().enumerate() {
+            let Some(bytes) = &container.constant else { continue };
+            if self.allocate(slot as u32, true).is_ok() {
+                let block = &mut self.memory.blocks[slot];
+                block.shadow.poison.fill(false);
+                let room = block.bytes.bytes_mut();
+                let length = room.len().min(bytes.len());
+                room[..length].copy_from_slice(&bytes[..length]);
+            }
+        }
     }
 }

@@ -335,7 +335,7 @@ impl<'p> Machine<'p, '_> {
         poison: &[bool],
         tainted: bool,
         wcr: Option<&'p WcrPlan>,
-        access: &'p super::plan::Access,
+        access: &super::plan::Access,
     ) -> Fallible<()> {
         if let Some(wcr) = wcr {
             return self.resolve(block, offset, element, values, poison, tainted, wcr, access);

@@ -129,7 +129,7 @@ impl<'p> Machine<'p, '_> {
     /// Appends an element to the queue an access names.
     pub fn push_values(
         &mut self,
-        access: &'p super::plan::Access,
+        access: &super::plan::Access,
         values: &[Scalar],
         poison: bool,
     ) -> Fallible<()> {
@@ -154,7 +154,7 @@ impl<'p> Machine<'p, '_> {
     /// Takes an element from the queue an access names to consecutive registers.
     pub fn pop_values(
         &mut self,
-        access: &'p super::plan::Access,
+        access: &super::plan::Access,
         to: u32,
         file: &mut RegisterFile,
     ) -> Fallible<()> {

@@ -20,7 +20,7 @@ impl<'p> Machine<'p, '_> {
         poison: &[bool],
         tainted: bool,
         wcr: &'p WcrPlan,
-        access: &'p Access,
+        access: &Access,
     ) -> Fallible<()> {
         let mut old: SmallVec<[Scalar; 4]> = SmallVec::new();
         let mut poisoned = tainted || poison.iter().any(|&poison| poison);

@@ -7,7 +7,7 @@ use crate::entity::Name;
 use crate::interp::plan::{ContainerSlot, GeneralSize, Size, Source, SymbolSlot};
 use crate::ir::{CodeExpr, Graph, GraphId, Loop};
 use crate::scalar::{DType, Scalar};
-use crate::symbolic::ExprId;
+use crate::symbolic::{ExprId, Node};
 
 use super::Builder;
 
@@ -95,7 +95,32 @@ impl<'p> Builder<'p> {
         if let (Some(_), [(_, Source::Symbol(slot))]) = (bare, sources.as_slice()) {
             return Size::Symbol(*slot, 0);
         }
+        if let Some(size) = self.affine(expr, &sources) {
+            return size;
+        }
         Size::General(Box::new(GeneralSize { expr, sources: sources.into_boxed_slice() }))
+    }
+
+    /// A sum of symbols with integer coefficients, if the expression is one.
+    fn affine(&self, expr: ExprId, sources: &[(Name, Source)]) -> Option<Size> {
+        let slot = |monomial| {
+            let name = self.program.exprs.as_symbol(monomial)?;
+            sources.iter().find_map(|&(known, source)| match source {
+                Source::Symbol(slot) if known == name => Some(slot),
+                _ => None,
+            })
+        };
+        let Node::Sum(constant, terms) = self.program.exprs.node(expr) else { return None };
+        let integral = |slot: SymbolSlot| self.symbols[slot as usize].dtype.is_integral();
+        let terms: Option<Vec<(i64, SymbolSlot)>> = terms
+            .iter()
+            .map(|term| slot(term.monomial).filter(|&slot| integral(slot)).map(|slot| (term.coefficient, slot)))
+            .collect();
+        let terms = terms?;
+        Some(match *terms.as_slice() {
+            [(1, slot)] => Size::Symbol(slot, *constant),
+            _ => Size::Affine(*constant, terms.into_boxed_slice()),
+        })
     }
 
     /// Compiles several expressions.

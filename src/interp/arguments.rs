@@ -1,0 +1,306 @@
+//! Arguments in and out: which bytes of the caller are which container.
+//!
+//! An argument whose strides are the declared ones is used in place. Any other is copied, element by
+//! element, to a block with the declared layout, and back when the run ends.
+
+use crate::diag::Diagnostic;
+use crate::memory::{Arguments, Binding, Buffer};
+use crate::scalar::{Scalar, Type};
+
+use super::fault::Fault;
+use super::machine::Machine;
+use super::memory::{Block, Place, Shadow};
+use super::plan::{ContainerKind, ContainerSlot, Element};
+use super::required::{convert_scalar, scalar_argument};
+
+/// A container that has to be copied back.
+#[derive(Debug)]
+pub(super) struct CopyBack {
+    slot: ContainerSlot,
+    binding: Binding,
+}
+
+impl Machine<'_, '_> {
+    /// Values of the free symbols. `known` comes from the arguments and their shapes.
+    pub fn bind_symbols(&mut self, known: &indexmap::IndexMap<crate::entity::Name, Scalar>) -> Result<(), Diagnostic> {
+        let plan = self.plan;
+        for &slot in &plan.free_symbols {
+            let symbol = &plan.symbols[slot as usize];
+            match known.get(&symbol.name) {
+                Some(&value) => self.set_symbol(slot, value),
+                None if plan.assigned.contains(&slot) => self.undefined[slot as usize] = self.tracking,
+                None => {
+                    let name = plan.names.get(symbol.name);
+                    return Err(Diagnostic::error("P0401", format!("symbol `{name}` has no value"))
+                        .with_help(format!("pass `{name}`; no shape of an array given tells it")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Binds every container the program expects. The caller's buffers are already blocks.
+    pub fn bind_containers(&mut self, args: &Arguments<'_>) -> Result<Vec<CopyBack>, Diagnostic> {
+        let plan = self.plan;
+        let mut back = Vec::new();
+        let mut todo: Vec<ContainerSlot> = plan.parameters.iter().rev().copied().collect();
+        while let Some(slot) = todo.pop() {
+            let container = &plan.containers[slot as usize];
+            self.places[slot as usize] = Place::nowhere();
+            match container.kind {
+                ContainerKind::Structure => {
+                    self.places[slot as usize] = Place::default();
+                    todo.extend(container.members.iter().rev().map(|&(_, member)| member));
+                }
+                ContainerKind::Scalar => self.bind_scalar(slot, args)?,
+                ContainerKind::Array => back.extend(self.bind_array(slot, args)?),
+                _ => {}
+            }
+        }
+        Ok(back)
+    }
+
+    fn bind_scalar(&mut self, slot: ContainerSlot, args: &Arguments<'_>) -> Result<(), Diagnostic> {
+        let container = &self.plan.containers[slot as usize];
+        let name = &*container.name;
+        let mut bytes = vec![0; container.element.bytes];
+        match (container.element.number(), args.get(name)) {
+            (_, None | Some(Binding::Absent)) => return Ok(()),
+            (Some(dtype), _) => {
+                let Some(value) = scalar_argument(args, name) else {
+                    return Err(mismatch(name, "one element", "an array"));
+                };
+                convert_scalar(value, dtype, name)?.write_le_bytes(&mut bytes);
+            }
+            (None, Some(Binding::Array { buffer, offset, .. })) => {
+                let block = self.plan.containers.len() + buffer.0 as usize;
+                let source = self.memory.blocks.get(block).map(|block| block.bytes.bytes());
+                let end = offset.saturating_add(bytes.len());
+                match source.and_then(|source| source.get(*offset..end)) {
+                    Some(source) => bytes.copy_from_slice(source),
+                    None => return Err(mismatch(name, "a record", "too few bytes")),
+                }
+            }
+            (None, Some(_)) => return Err(mismatch(name, "a record", "a number")),
+        }
+        let mut shadow = Shadow::default();
+        if self.tracking {
+            shadow.reset(unit(&container.element), bytes.len(), false, self.checked);
+        }
+        let block = Block { bytes: Buffer::Owned(bytes), shadow, live: true, ..Block::default() };
+        self.memory.blocks[slot as usize] = block;
+        self.places[slot as usize] = Place { block: slot, ..Place::default() };
+        Ok(())
+    }
+
+    fn bind_array(&mut self, slot: ContainerSlot, args: &Arguments<'_>) -> Result<Option<CopyBack>, Diagnostic> {
+        let plan = self.plan;
+        let container = &plan.containers[slot as usize];
+        let name = &*container.name;
+        let inside = |fault: Box<Fault>| Diagnostic::from(*fault).at(format!("argument `{name}`"));
+        let item = container.element.bytes;
+        let (buffer, offset, ty, shape, strides) = match args.get(name) {
+            None if container.optional => return Ok(None),
+            None => return Ok(None),
+            Some(Binding::Absent) => return Ok(None),
+            Some(Binding::Scalar(value)) => return self.bind_number(slot, *value).map(|()| None),
+            Some(Binding::Array { buffer, offset, ty, shape, strides }) => {
+                (*buffer, *offset, *ty, shape, strides)
+            }
+        };
+        let place = self.aim(&container.layout, 0, 0, item).map_err(inside)?;
+        let expected: Vec<i64> = place.dims.iter().map(|dim| dim.extent).collect();
+        let spread = spread_lanes(container.ty, ty);
+        if !spread && !compatible(container.ty, ty, item, plan) {
+            return Err(mismatch(name, &type_text(container.ty, plan), &type_text(ty, plan)));
+        }
+        let ones = expected.iter().all(|&extent| extent == 1) && shape.iter().all(|&extent| extent == 1);
+        let same = expected.len() == shape.len()
+            && expected.iter().zip(shape).all(|(&a, &b)| i64::try_from(b) == Ok(a));
+        let dense = is_dense(shape, strides, ty.bytes(&plan.structs));
+        let bytes_given = shape.iter().product::<usize>().saturating_mul(ty.bytes(&plan.structs));
+        let bytes_expected = expected.iter().product::<i64>().saturating_mul(item as i64);
+        let spread_fits = spread && dense && i64::try_from(bytes_given) == Ok(bytes_expected);
+        if !same && !ones && !spread_fits {
+            return Err(Diagnostic::error("P0402", format!("argument `{name}` has the wrong shape"))
+                .with_note(format!("expected {expected:?}, found {shape:?}")));
+        }
+        let block = plan.containers.len() as u32 + buffer.0;
+        let length = self.memory.blocks.get(block as usize).map_or(0, |block| block.bytes.bytes().len());
+        if !fits_buffer(offset, shape, strides, ty.bytes(&plan.structs), length) {
+            return Err(Diagnostic::error("P0405", format!("argument `{name}` reaches outside its buffer"))
+                .with_note(format!("{length} bytes, offset {offset}, shape {shape:?}, strides {strides:?}")));
+        }
+        let undefined = name.starts_with("__return");
+        let in_place = ones
+            || spread_fits
+            || place.dims.iter().zip(strides).all(|(dim, &stride)| {
+                dim.extent <= 1 || i64::try_from(stride) == Ok(dim.stride)
+            });
+        if in_place {
+            let place = self.aim(&container.layout, block, offset as i64, item).map_err(inside)?;
+            self.places[slot as usize] = place;
+            if self.tracking && undefined {
+                self.poison_all(slot);
+            }
+            return Ok(None);
+        }
+        self.notes.push(format!("argument `{name}` was copied: its strides are not the declared ones"));
+        self.allocate(slot, true).map_err(inside)?;
+        if self.tracking && !undefined {
+            self.memory.blocks[slot as usize].shadow.poison.fill(false);
+        }
+        self.memory.blocks[slot as usize].output = true;
+        let binding = Binding::Array { buffer, offset, ty, shape: shape.clone(), strides: strides.clone() };
+        self.exchange(slot, &binding, true);
+        Ok(Some(CopyBack { slot, binding }))
+    }
+
+    /// A number for an array of one element.
+    fn bind_number(&mut self, slot: ContainerSlot, value: Scalar) -> Result<(), Diagnostic> {
+        let container = &self.plan.containers[slot as usize];
+        let name = &*container.name;
+        let Some(dtype) = container.element.number() else {
+            return Err(mismatch(name, "an array", "a number"));
+        };
+        let inside = |fault: Box<Fault>| Diagnostic::from(*fault).at(format!("argument `{name}`"));
+        let place = self.aim(&container.layout, 0, 0, container.element.bytes).map_err(inside)?;
+        if place.dims.iter().any(|dim| dim.extent != 1) {
+            return Err(mismatch(name, "an array", "a number"));
+        }
+        self.allocate(slot, true).map_err(inside)?;
+        let value = convert_scalar(value, dtype, name)?;
+        let (block, base) = (self.places[slot as usize].block, self.places[slot as usize].base);
+        self.memory.store(block, base, value);
+        if self.tracking {
+            self.memory.blocks[slot as usize].shadow.poison.fill(false);
+        }
+        Ok(())
+    }
+
+    /// Nobody has written this array.
+    fn poison_all(&mut self, slot: ContainerSlot) {
+        let bytes = self.plan.containers[slot as usize].element.bytes;
+        let Ok(points) = self.all_points(slot) else { return };
+        let mut walk = super::copy::Walk::new(&points);
+        while let Some(offset) = walk.next_offset() {
+            let Some(block) = self.memory.blocks.get_mut(points.block as usize) else { return };
+            let units = block.shadow.units(offset, bytes);
+            if let Some(flags) = block.shadow.poison.get_mut(units) {
+                flags.fill(true);
+            }
+        }
+    }
+
+    /// Copies between the caller's layout and the declared one.
+    fn exchange(&mut self, slot: ContainerSlot, binding: &Binding, inwards: bool) {
+        let Binding::Array { buffer, offset, shape, strides, .. } = binding else { return };
+        let item = self.plan.containers[slot as usize].element.bytes;
+        let Ok(own) = self.all_points(slot) else { return };
+        let caller = super::copy::Points {
+            block: self.plan.containers.len() as u32 + buffer.0,
+            base: *offset as i64,
+            dims: shape.iter().zip(strides).map(|(&extent, &stride)| (extent as i64, stride as i64)).collect(),
+        };
+        let (from, to) = if inwards { (&caller, &own) } else { (&own, &caller) };
+        let pair = self.memory.blocks.get_disjoint_mut([from.block as usize, to.block as usize]);
+        let Ok([source, target]) = pair else { return };
+        let (mut read, mut write) = (super::copy::Walk::new(from), super::copy::Walk::new(to));
+        let range = |at: i64| usize::try_from(at).ok().map(|at| at..at.saturating_add(item));
+        while let (Some(read), Some(write)) = (read.next_offset(), write.next_offset()) {
+            let from = range(read).and_then(|range| source.bytes.bytes().get(range));
+            let to = range(write).and_then(|range| target.bytes.bytes_mut().get_mut(range));
+            if let (Some(from), Some(to)) = (from, to) {
+                to.copy_from_slice(from);
+            }
+        }
+    }
+
+    /// Results go back to the caller's layout.
+    pub fn copy_back(&mut self, back: &[CopyBack]) {
+        for CopyBack { slot, binding } in back {
+            self.exchange(*slot, binding, false);
+        }
+    }
+
+    /// Which elements of an argument hold a defined value, row-major.
+    pub fn written(&self, slot: ContainerSlot) -> Option<Vec<bool>> {
+        let bytes = self.plan.containers[slot as usize].element.bytes;
+        let points = self.all_points(slot).ok()?;
+        let shadow = &self.memory.blocks.get(points.block as usize)?.shadow;
+        let mut written = Vec::new();
+        let mut walk = super::copy::Walk::new(&points);
+        while let Some(offset) = walk.next_offset() {
+            let poison = shadow.poison.get(shadow.units(offset, bytes));
+            written.push(poison.is_none_or(|flags| flags.iter().all(|&poison| !poison)));
+        }
+        Some(written)
+    }
+}
+
+/// Bytes of the smallest number of an element.
+pub(super) fn unit(element: &Element) -> usize {
+    element.leaves.iter().map(|(dtype, _)| dtype.bytes()).min().unwrap_or(1)
+}
+
+/// Numbers given for an array of vectors.
+fn spread_lanes(expected: Type, given: Type) -> bool {
+    matches!((expected, given), (Type::Vector(a, _), Type::Scalar(b)) if a == b)
+}
+
+/// The same type, or one that NumPy has no name for under the name of its bits.
+fn compatible(expected: Type, given: Type, item: usize, plan: &super::plan::Plan) -> bool {
+    use crate::scalar::DType::{BF16, Bool, F8E4M3, F8E5M2, F16, I8, I16, U8, U16};
+    if expected == given {
+        return true;
+    }
+    match (expected, given) {
+        (Type::Scalar(F8E4M3 | F8E5M2 | Bool), Type::Scalar(U8 | I8 | Bool)) => true,
+        (Type::Scalar(BF16 | F16), Type::Scalar(U16 | I16)) => true,
+        (Type::Scalar(U8), Type::Scalar(Bool)) => true,
+        (Type::Struct(_) | Type::Opaque(_) | Type::Vector(..), Type::Struct(_) | Type::Opaque(_)) => {
+            given.bytes(&plan.structs) == item
+        }
+        _ => false,
+    }
+}
+
+fn is_dense(shape: &[usize], strides: &[isize], item: usize) -> bool {
+    let mut stride = item;
+    for (&extent, &given) in shape.iter().zip(strides).rev() {
+        if extent > 1 && usize::try_from(given) != Ok(stride) {
+            return false;
+        }
+        stride = stride.saturating_mul(extent);
+    }
+    true
+}
+
+fn fits_buffer(offset: usize, shape: &[usize], strides: &[isize], item: usize, length: usize) -> bool {
+    if shape.contains(&0) {
+        return true;
+    }
+    let (mut low, mut high) = (offset as i128, offset as i128 + item as i128);
+    for (&extent, &stride) in shape.iter().zip(strides) {
+        let reach = (extent as i128 - 1) * stride as i128;
+        if reach < 0 { low += reach } else { high += reach }
+    }
+    low >= 0 && high <= length as i128
+}
+
+fn mismatch(name: &str, expected: &str, found: &str) -> Diagnostic {
+    Diagnostic::error("P0403", format!("argument `{name}` has the wrong type"))
+        .with_note(format!("expected {expected}, found {found}"))
+}
+
+fn type_text(ty: Type, plan: &super::plan::Plan) -> String {
+    match ty {
+        Type::Scalar(dtype) => dtype.name().to_owned(),
+        Type::Vector(dtype, lanes) => format!("{lanes} lanes of {dtype}"),
+        Type::Struct(id) => match plan.structs.get(id) {
+            Some(def) => format!("record `{}`", plan.names.get(def.name)),
+            None => "a record".to_owned(),
+        },
+        Type::Opaque(name) => format!("`{}`", plan.names.get(name)),
+    }
+}
