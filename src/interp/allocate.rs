@@ -53,7 +53,8 @@ impl<'p> Machine<'p, '_> {
         let Some(bytes) = bytes.and_then(|bytes| usize::try_from(bytes).ok()) else {
             return Err(too_large(&container.name, elements));
         };
-        let keeps = matches!(container.lifetime, Lifetime::Persistent | Lifetime::External | Lifetime::Global);
+        let keeps =
+            matches!(container.lifetime, Lifetime::Persistent | Lifetime::External | Lifetime::Global);
         let tracking = self.tracking;
         let races = self.checked;
         let block = &mut self.memory.blocks[slot as usize];
@@ -161,7 +162,8 @@ impl<'p> Machine<'p, '_> {
         for dim in place.dims.iter_mut().rev() {
             dim.stride = count;
             dim.extent = dim.extent.max(0);
-            count = count.checked_mul(dim.extent).filter(|&count| count <= 1 << 24).ok_or_else(index_overflow)?;
+            count =
+                count.checked_mul(dim.extent).filter(|&count| count <= 1 << 24).ok_or_else(index_overflow)?;
         }
         place.base = 0;
         let count = count as usize;
@@ -187,7 +189,8 @@ impl<'p> Machine<'p, '_> {
         let mut count: i64 = 1;
         for dim in place.dims.iter_mut().rev() {
             dim.stride = count;
-            count = count.checked_mul(dim.extent.max(0)).filter(|&n| n <= 1 << 20).ok_or_else(index_overflow)?;
+            count =
+                count.checked_mul(dim.extent.max(0)).filter(|&n| n <= 1 << 20).ok_or_else(index_overflow)?;
         }
         place.base = 0;
         self.places[slot as usize] = place;

@@ -22,7 +22,10 @@ pub(super) struct CopyBack {
 
 impl Machine<'_, '_> {
     /// Values of the free symbols. `known` comes from the arguments and their shapes.
-    pub fn bind_symbols(&mut self, known: &indexmap::IndexMap<crate::entity::Name, Scalar>) -> Result<(), Diagnostic> {
+    pub fn bind_symbols(
+        &mut self,
+        known: &indexmap::IndexMap<crate::entity::Name, Scalar>,
+    ) -> Result<(), Diagnostic> {
         let plan = self.plan;
         for &slot in &plan.free_symbols {
             let symbol = &plan.symbols[slot as usize];
@@ -93,7 +96,11 @@ impl Machine<'_, '_> {
         Ok(())
     }
 
-    fn bind_array(&mut self, slot: ContainerSlot, args: &Arguments<'_>) -> Result<Option<CopyBack>, Diagnostic> {
+    fn bind_array(
+        &mut self,
+        slot: ContainerSlot,
+        args: &Arguments<'_>,
+    ) -> Result<Option<CopyBack>, Diagnostic> {
         let plan = self.plan;
         let container = &plan.containers[slot as usize];
         let name = &*container.name;
@@ -129,14 +136,18 @@ impl Machine<'_, '_> {
         let length = self.memory.blocks.get(block as usize).map_or(0, |block| block.bytes.bytes().len());
         if !fits_buffer(offset, shape, strides, ty.bytes(&plan.structs), length) {
             return Err(Diagnostic::error("P0405", format!("argument `{name}` reaches outside its buffer"))
-                .with_note(format!("{length} bytes, offset {offset}, shape {shape:?}, strides {strides:?}")));
+                .with_note(format!(
+                    "{length} bytes, offset {offset}, shape {shape:?}, strides {strides:?}"
+                )));
         }
         let undefined = name.starts_with("__return");
         let in_place = ones
             || spread_fits
-            || place.dims.iter().zip(strides).all(|(dim, &stride)| {
-                dim.extent <= 1 || i64::try_from(stride) == Ok(dim.stride)
-            });
+            || place
+                .dims
+                .iter()
+                .zip(strides)
+                .all(|(dim, &stride)| dim.extent <= 1 || i64::try_from(stride) == Ok(dim.stride));
         if in_place {
             let place = self.aim(&container.layout, block, offset as i64, item).map_err(inside)?;
             self.places[slot as usize] = place;
@@ -200,7 +211,11 @@ impl Machine<'_, '_> {
         let caller = super::copy::Points {
             block: self.plan.containers.len() as u32 + buffer.0,
             base: *offset as i64,
-            dims: shape.iter().zip(strides).map(|(&extent, &stride)| (extent as i64, stride as i64)).collect(),
+            dims: shape
+                .iter()
+                .zip(strides)
+                .map(|(&extent, &stride)| (extent as i64, stride as i64))
+                .collect(),
         };
         let (from, to) = if inwards { (&caller, &own) } else { (&own, &caller) };
         let pair = self.memory.blocks.get_disjoint_mut([from.block as usize, to.block as usize]);

@@ -83,8 +83,10 @@ impl Machine<'_, '_> {
         }
         if poison && output {
             let container = &self.plan.containers[access.container as usize].name;
-            let text =
-                format!("a value that nobody wrote reaches the argument `{container}` (memlet `{}`)", access.text);
+            let text = format!(
+                "a value that nobody wrote reaches the argument `{container}` (memlet `{}`)",
+                access.text
+            );
             return Err(Fault::new(FaultKind::Undefined, text));
         }
         Ok(())
@@ -117,8 +119,7 @@ impl Machine<'_, '_> {
              (memlet `{}`)",
             self.race.iteration, access.text
         );
-        let index: Vec<i64> =
-            access.ranges.iter().map_while(|range| self.size(&range.start).ok()).collect();
+        let index: Vec<i64> = access.ranges.iter().map_while(|range| self.size(&range.start).ok()).collect();
         Fault::new(FaultKind::Race, text).with_index(&index)
     }
 }

@@ -136,8 +136,7 @@ impl<'p> Machine<'p, '_> {
         };
         let counts = (total(&src, copy.src.container)?, total(&dst, copy.dst.container)?);
         if counts.0 != counts.1 {
-            let (own, other) =
-                if copy.shape_is_src { (&src, &mut dst) } else { (&dst, &mut src) };
+            let (own, other) = if copy.shape_is_src { (&src, &mut dst) } else { (&dst, &mut src) };
             let (shape, kept) = (own.squeezed(), other.squeezed());
             if kept.len() == shape.len() {
                 other.dims =
@@ -183,7 +182,10 @@ impl<'p> Machine<'p, '_> {
             let step = self.size(&range.step)?;
             let tile = self.size(&range.tile)?;
             if step == 0 {
-                return Err(Fault::new(FaultKind::BadStep, format!("memlet `{}` has step zero", access.text)));
+                return Err(Fault::new(
+                    FaultKind::BadStep,
+                    format!("memlet `{}` has step zero", access.text),
+                ));
             }
             let span = if step > 0 { end.checked_sub(start) } else { start.checked_sub(end) };
             let span = span.ok_or_else(index_overflow)?;

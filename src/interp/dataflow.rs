@@ -131,7 +131,12 @@ impl<'p> Machine<'p, '_> {
             let item = self.plan.containers[consume.element as usize].element.bytes as i64;
             for position in 0..chunk {
                 let Some((bytes, poison)) = self.memory.queues[index].pop_front() else { break };
-                self.write_raw(consume.element, position.checked_mul(item).ok_or_else(index_overflow)?, &bytes, poison);
+                self.write_raw(
+                    consume.element,
+                    position.checked_mul(item).ok_or_else(index_overflow)?,
+                    &bytes,
+                    poison,
+                );
             }
             if let Some(slot) = consume.pe_index {
                 self.set_int(slot, pe);

@@ -59,7 +59,10 @@ impl<'p> Machine<'p, '_> {
     pub fn step(&mut self) -> Fallible<()> {
         self.steps += 1;
         if self.steps > self.fuel {
-            return Err(Fault::new(FaultKind::Fuel, format!("the program ran longer than {} steps", self.fuel)));
+            return Err(Fault::new(
+                FaultKind::Fuel,
+                format!("the program ran longer than {} steps", self.fuel),
+            ));
         }
         Ok(())
     }
@@ -124,6 +127,7 @@ impl<'p> Machine<'p, '_> {
                 Fault::new(FaultKind::DivisionByZero, "division by zero in an index or size")
             }
             EvalError::Overflow => index_overflow(),
+            EvalError::Undefined => Fault::new(FaultKind::Undefined, "an index or size is `?`"),
             EvalError::NotAnInteger => {
                 Fault::new(FaultKind::IndexOverflow, "an index or size that is not an integer")
             }
@@ -166,18 +170,21 @@ impl<'p> Machine<'p, '_> {
     /// An access that left the allocation.
     pub fn outside(&self, access: &Access, offset: i64) -> Box<Fault> {
         let container = &self.plan.containers[access.container as usize];
-        let text = format!(
-            "memlet `{}` leaves the allocation of `{}` (byte {offset})",
-            access.text, container.name
-        );
-        let index: Vec<i64> =
-            access.ranges.iter().map_while(|range| self.size(&range.start).ok()).collect();
+        let text =
+            format!("memlet `{}` leaves the allocation of `{}` (byte {offset})", access.text, container.name);
+        let index: Vec<i64> = access.ranges.iter().map_while(|range| self.size(&range.start).ok()).collect();
         Fault::new(FaultKind::OutOfBounds, text).with_index(&index)
     }
 
     /// Reads a number.
     #[inline]
-    pub fn load(&mut self, block: u32, offset: i64, dtype: DType, access: &Access) -> Fallible<(Scalar, bool)> {
+    pub fn load(
+        &mut self,
+        block: u32,
+        offset: i64,
+        dtype: DType,
+        access: &Access,
+    ) -> Fallible<(Scalar, bool)> {
         let Some(value) = self.memory.load(block, offset, dtype) else {
             return Err(self.outside(access, offset));
         };

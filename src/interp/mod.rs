@@ -205,7 +205,8 @@ impl<'p, 'a> Machine<'p, 'a> {
         if let Err(fault) = ended {
             return Ok(Outcome::Trap(*fault));
         }
-        let mut stats = Stats { steps: self.steps, notes: std::mem::take(&mut self.notes), ..Stats::default() };
+        let mut stats =
+            Stats { steps: self.steps, notes: std::mem::take(&mut self.notes), ..Stats::default() };
         if options.track_written {
             for &slot in &self.plan.parameters {
                 if let Some(written) = self.written(slot) {

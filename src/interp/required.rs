@@ -72,10 +72,7 @@ pub fn required_arguments(program: &Program) -> Result<Vec<Required>, Diagnostic
 ///
 /// # Errors
 /// `P0404` for a value that does not fit the symbol's type.
-pub fn infer_symbols(
-    program: &Program,
-    args: &Arguments<'_>,
-) -> Result<IndexMap<Name, Scalar>, Diagnostic> {
+pub fn infer_symbols(program: &Program, args: &Arguments<'_>) -> Result<IndexMap<Name, Scalar>, Diagnostic> {
     let graph = root(program)?;
     let mut values = IndexMap::new();
     for name in free_symbols(program, graph) {
@@ -127,9 +124,7 @@ fn free_symbols(program: &Program, graph: &Graph) -> Vec<Name> {
     let own = |name: &Name| {
         set.contains(name) || graph.data.contains_key(name) || graph.constants.contains_key(name)
     };
-    let plain = |name: &Name| {
-        graph.symbols.get(name).is_none_or(|ty| ty.scalar().is_some())
-    };
+    let plain = |name: &Name| graph.symbols.get(name).is_none_or(|ty| ty.scalar().is_some());
     let mut free: Vec<Name> = free.into_iter().filter(|name| !own(name) && plain(name)).collect();
     free.sort_unstable();
     free
@@ -167,7 +162,10 @@ pub(super) fn convert_scalar(value: Scalar, to: DType, name: &str) -> Result<Sca
     let converted = crate::scalar::arith::cast(to, value);
     let back = crate::scalar::arith::cast(value.dtype(), converted);
     let rounds = to.is_float() || to.is_complex();
-    if back.same_bits(value) || rounds || (value.dtype().is_integral() && to.is_integral() && fits(value, converted)) {
+    if back.same_bits(value)
+        || rounds
+        || (value.dtype().is_integral() && to.is_integral() && fits(value, converted))
+    {
         return Ok(converted);
     }
     Err(Diagnostic::error("P0404", format!("the value of `{name}` does not fit its type"))

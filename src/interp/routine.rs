@@ -61,13 +61,39 @@ pub(super) enum Inst {
     Call2(Func, Register, Register, Register),
     Call3(Func, Register, [Register; 3]),
     /// Numbers of an element to consecutive registers.
-    Load { to: Register, port: u32, indices: Box<[Register]> },
-    Store { port: u32, indices: Box<[Register]>, from: Register },
-    Push { port: u32, from: Register },
-    Pop { port: u32, to: Register },
+    Load {
+        to: Register,
+        port: u32,
+        indices: Box<[Register]>,
+    },
+    Store {
+        port: u32,
+        indices: Box<[Register]>,
+        from: Register,
+    },
+    Push {
+        port: u32,
+        from: Register,
+    },
+    Pop {
+        port: u32,
+        to: Register,
+    },
+    /// Whether an optional argument was not given.
+    IsAbsent(Register, u32),
     /// One of `lanes` registers, chosen at run time.
-    Lane { to: Register, base: Register, lanes: u32, index: Register },
-    WithLane { base: Register, lanes: u32, index: Register, from: Register },
+    Lane {
+        to: Register,
+        base: Register,
+        lanes: u32,
+        index: Register,
+    },
+    WithLane {
+        base: Register,
+        lanes: u32,
+        index: Register,
+        from: Register,
+    },
     Jump(u32),
     /// A jump backwards: costs fuel.
     Loop(u32),

@@ -77,13 +77,20 @@ impl<'p> Machine<'p, '_> {
         for (range, dim) in access.ranges.iter().zip(&place.dims) {
             let start = if access.all { 0 } else { self.size(&range.start)? };
             base = base.wrapping_add(start.wrapping_mul(dim.stride));
-            dims.push(PortDim { stride: dim.stride, start: start.wrapping_add(dim.offset), step: 1, extent: dim.extent });
+            dims.push(PortDim {
+                stride: dim.stride,
+                start: start.wrapping_add(dim.offset),
+                step: 1,
+                extent: dim.extent,
+            });
         }
         if port.indexing == Indexing::Dimensions {
             let mut kept: SmallVec<[PortDim; 4]> = SmallVec::new();
             for &index in &port.dims {
                 let Some(mut dim) = dims.get(index).copied() else { continue };
-                if !access.all && let Some(range) = access.ranges.get(index) {
+                if !access.all
+                    && let Some(range) = access.ranges.get(index)
+                {
                     dim.step = self.size(&range.step)?;
                 }
                 kept.push(dim);
@@ -137,8 +144,7 @@ impl<'p> Machine<'p, '_> {
                 }
                 Inst::Select(to, condition, a, b) => {
                     let chosen = if file.get(*condition).is_true() { *a } else { *b };
-                    let poison =
-                        TRACK && (file.poison[*condition as usize] || file.poison[chosen as usize]);
+                    let poison = TRACK && (file.poison[*condition as usize] || file.poison[chosen as usize]);
                     (*to, file.get(chosen), poison)
                 }
                 Inst::Call1(func, to, a) => {
@@ -162,6 +168,9 @@ impl<'p> Machine<'p, '_> {
                 Inst::WithLane { base, lanes, index, from } => {
                     let lane = self.lane(file, *lanes, *index)?;
                     (*base + lane, file.get(*from), TRACK && file.poison[*from as usize])
+                }
+                Inst::IsAbsent(to, port) => {
+                    (*to, Scalar::Bool(self.ports[*port as usize].block == NOWHERE), false)
                 }
                 Inst::Load { to, port, indices } => {
                     self.load_port(routine, *port, indices, *to, file)?;
@@ -321,7 +330,16 @@ impl<'p> Machine<'p, '_> {
         let width = element.leaves.len();
         let values = &file.values[from..from + width];
         let poison = &file.poison[from..from + width];
-        self.write_element(block, offset, element, values, poison, tainted, port_plan.wcr.as_ref(), &port_plan.access)
+        self.write_element(
+            block,
+            offset,
+            element,
+            values,
+            poison,
+            tainted,
+            port_plan.wcr.as_ref(),
+            &port_plan.access,
+        )
     }
 
     /// Writes an element, through conflict resolution if there is one.

@@ -108,7 +108,9 @@ fn common_scope(tree: &ScopeTree, places: &[(BlockId, Option<NodeId>)]) -> Optio
         around.reverse();
         common = Some(match common {
             None => around,
-            Some(known) => known.into_iter().zip(around).take_while(|(a, b)| a == b).map(|(a, _)| a).collect(),
+            Some(known) => {
+                known.into_iter().zip(around).take_while(|(a, b)| a == b).map(|(a, _)| a).collect()
+            }
         });
     }
     common.and_then(|scopes| scopes.last().copied())

@@ -4,7 +4,6 @@ use hashbrown::HashMap;
 
 use crate::diag::Diagnostic;
 use crate::entity::Name;
-use crate::interp::plan::Element;
 use crate::interp::routine::{Inst, MemoryPort, Register, Routine};
 use crate::scalar::{Block, Code, DType, Func, Op, PortId, PortKind, Scalar, StructTable, Type, ValueId};
 
@@ -155,7 +154,11 @@ impl<'a> Compiler<'a> {
                     let exit = self.insts.len();
                     self.insts.push(Inst::Jump(0));
                     self.patch(skip);
-                    stack.push(Frame { block: otherwise, next: 0, after: After::Otherwise { results, exit } });
+                    stack.push(Frame {
+                        block: otherwise,
+                        next: 0,
+                        after: After::Otherwise { results, exit },
+                    });
                 }
                 After::Otherwise { results, exit } => {
                     self.yield_values(results, &block.results)?;
@@ -169,7 +172,11 @@ impl<'a> Compiler<'a> {
                     };
                     let exit = self.insts.len();
                     self.insts.push(Inst::JumpUnless(condition, 0));
-                    stack.push(Frame { block: body, next: 0, after: After::Body { params, results, top, exit } });
+                    stack.push(Frame {
+                        block: body,
+                        next: 0,
+                        after: After::Body { params, results, top, exit },
+                    });
                 }
                 After::Body { params, results, top, exit } => {
                     // All new values are read before any parameter changes.
@@ -201,7 +208,9 @@ impl<'a> Compiler<'a> {
                 return Ok(());
             }
             Op::Output { port, value } => {
-                let Some(&to) = self.outputs.get(port) else { return Err(malformed("output to no output port")) };
+                let Some(&to) = self.outputs.get(port) else {
+                    return Err(malformed("output to no output port"));
+                };
                 let (from, width) = (self.register(*value)?, self.width(*value)?);
                 let room = self.port_width(*port)?;
                 for lane in 0..width.min(room) {
@@ -218,7 +227,9 @@ impl<'a> Compiler<'a> {
         }
         let Some(&result) = results.first() else { return Ok(()) };
         if let Op::Input(port) = op {
-            let Some(&register) = self.inputs.get(port) else { return Err(malformed("input from no input port")) };
+            let Some(&register) = self.inputs.get(port) else {
+                return Err(malformed("input from no input port"));
+            };
             self.set(result, register);
             return Ok(());
         }
@@ -246,6 +257,10 @@ impl<'a> Compiler<'a> {
             Op::Pop(port) => {
                 let port = self.port(*port)?;
                 self.insts.push(Inst::Pop { port, to });
+            }
+            Op::IsAbsent(port) => {
+                let port = self.port(*port)?;
+                self.insts.push(Inst::IsAbsent(to, port));
             }
             Op::Unary(op, value) => {
                 let from = self.lanes(*value)?;

@@ -17,7 +17,8 @@ impl<'p> Builder<'p> {
         let graph = names.graph;
         for (&name, data) in &graph.data {
             let text = self.program.names.get(name).to_owned();
-            let slot = self.declare(names, &text, data, 0).map_err(|d| d.at(format!("container `{text}`")))?;
+            let slot =
+                self.declare(names, &text, data, 0).map_err(|d| d.at(format!("container `{text}`")))?;
             names.containers.insert(name, slot);
         }
         Ok(())
@@ -36,7 +37,9 @@ impl<'p> Builder<'p> {
         let kind = match &data.kind {
             DataKind::Scalar(_) => ContainerKind::Scalar,
             DataKind::Array(_) => ContainerKind::Array,
-            DataKind::View(_) | DataKind::StructureView(_) | DataKind::ContainerView { .. } => ContainerKind::View,
+            DataKind::View(_) | DataKind::StructureView(_) | DataKind::ContainerView { .. } => {
+                ContainerKind::View
+            }
             DataKind::Reference(_)
             | DataKind::StructureReference(_)
             | DataKind::ContainerReference { .. } => ContainerKind::Reference,
@@ -128,10 +131,7 @@ impl<'p> Builder<'p> {
     }
 
     /// Constants: scalars become symbols (and scalar containers), arrays become containers.
-    pub fn constants(
-        &mut self,
-        names: &mut GraphNames<'p>,
-    ) -> Result<Vec<(SymbolSlot, Scalar)>, Diagnostic> {
+    pub fn constants(&mut self, names: &mut GraphNames<'p>) -> Result<Vec<(SymbolSlot, Scalar)>, Diagnostic> {
         let graph = names.graph;
         let mut values = Vec::new();
         for (&name, constant) in &graph.constants {

@@ -154,11 +154,7 @@ impl<'p> Builder<'p> {
     }
 
     /// Compiles a condition or an assigned value. Blank text is true.
-    pub fn expression(
-        &mut self,
-        names: &mut GraphNames<'p>,
-        expr: &CodeExpr,
-    ) -> Result<Routine, Diagnostic> {
+    pub fn expression(&mut self, names: &mut GraphNames<'p>, expr: &CodeExpr) -> Result<Routine, Diagnostic> {
         let Some(code) = &expr.code else {
             if is_blank(expr) || matches!(expr.text.text.trim(), "1" | "True" | "true") {
                 return Ok(constant(Scalar::Bool(true)));
@@ -167,7 +163,8 @@ impl<'p> Builder<'p> {
         };
         let structs = &self.program.structs;
         let mut scope = ControlScope { builder: self, names, code };
-        let compiled = compile(code, structs, &mut scope).map_err(|d| d.at(format!("`{}`", expr.text.text)))?;
+        let compiled =
+            compile(code, structs, &mut scope).map_err(|d| d.at(format!("`{}`", expr.text.text)))?;
         if compiled.routine.result.is_none() {
             return Err(Diagnostic::error("P0302", "an expression without a value")
                 .at(format!("`{}`", expr.text.text)));
@@ -210,7 +207,7 @@ impl CodeScope for ControlScope<'_, '_> {
             PortKind::Pointer { rank: given } if usize::from(given) == rank => {
                 (Indexing::Dimensions, (0..rank).collect())
             }
-            PortKind::Pointer { rank: 1 } => (Indexing::Flat, Vec::new()),
+            PortKind::Memory | PortKind::Pointer { rank: 1 } => (Indexing::Flat, Vec::new()),
             PortKind::Pointer { rank: given } => {
                 return Err(Diagnostic::error("P0106", format!("{given} indices for {rank} dimensions"))
                     .at(format!("container `{}`", self.builder.program.names.get(port.name))));

@@ -186,11 +186,8 @@ impl<'p> Builder<'p> {
         let mut src = self.container(names, src_name)?;
         let mut dst = self.container(names, dst_name)?;
         let data = memlet.data.unwrap_or(src_name);
-        let data_is_src = if src_name == dst_name {
-            memlet.is_data_src != Some(false)
-        } else {
-            data != dst_name
-        };
+        let data_is_src =
+            if src_name == dst_name { memlet.is_data_src != Some(false) } else { data != dst_name };
         if data != src_name && data != dst_name {
             // The memlet names neither end: an alias of the source or of the destination under another name.
             src = self.container(names, data)?;
@@ -246,9 +243,7 @@ impl<'p> Builder<'p> {
             _ => (target_name, memlet.other_subset.as_ref()),
         };
         let container = self.container(names, target)?;
-        let target = self
-            .access(names, container, subset)
-            .map_err(|d| d.at(self.edge_text(ctx, edge_id)))?;
+        let target = self.access(names, container, subset).map_err(|d| d.at(self.edge_text(ctx, edge_id)))?;
         let layout = match names.graph.data.get(&alias_name) {
             Some(data) => self.layout(names, data),
             None => Layout::default(),

@@ -64,7 +64,7 @@ pub(super) fn prepare(program: &Program) -> Result<Plan, Diagnostic> {
     })
 }
 
-pub(super) struct Builder<'p> {
+struct Builder<'p> {
     pub program: &'p Program,
     pub containers: Vec<Container>,
     pub symbols: Vec<Symbol>,
@@ -78,7 +78,7 @@ pub(super) struct Builder<'p> {
 
 /// What a nested graph sees of the graphs around it.
 #[derive(Default, Clone)]
-pub(super) struct Inherited {
+struct Inherited {
     pub constants: HashMap<Name, (SymbolSlot, Scalar)>,
     pub constant_arrays: HashMap<Name, ContainerSlot>,
 }

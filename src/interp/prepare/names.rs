@@ -114,7 +114,9 @@ impl<'p> Builder<'p> {
         let integral = |slot: SymbolSlot| self.symbols[slot as usize].dtype.is_integral();
         let terms: Option<Vec<(i64, SymbolSlot)>> = terms
             .iter()
-            .map(|term| slot(term.monomial).filter(|&slot| integral(slot)).map(|slot| (term.coefficient, slot)))
+            .map(|term| {
+                slot(term.monomial).filter(|&slot| integral(slot)).map(|slot| (term.coefficient, slot))
+            })
             .collect();
         let terms = terms?;
         Some(match *terms.as_slice() {

@@ -20,10 +20,8 @@ impl<'p> Builder<'p> {
             return Err(Diagnostic::error("P0111", "the nested graph lies in another file")
                 .with_help("inline it into the program file"));
         };
-        let inherited = Inherited {
-            constants: names.constants.clone(),
-            constant_arrays: names.constant_arrays.clone(),
-        };
+        let inherited =
+            Inherited { constants: names.constants.clone(), constant_arrays: names.constant_arrays.clone() };
         let (plan, inner) = self.graph(graph, &inherited)?;
         let mut symbols = Vec::new();
         for (name, &value) in &nested.symbol_mapping {
@@ -48,17 +46,18 @@ impl<'p> Builder<'p> {
             }
         }
         let mut connectors: Vec<ConnectorPlan> = Vec::new();
-        let edges = [
-            (ctx.adjacency.incoming(id).to_vec(), false),
-            (ctx.adjacency.outgoing(id).to_vec(), true),
-        ];
+        let edges =
+            [(ctx.adjacency.incoming(id).to_vec(), false), (ctx.adjacency.outgoing(id).to_vec(), true)];
         for (edges, writes) in edges {
             for edge_id in edges {
                 let edge = ctx.edge(edge_id);
                 let Some(connector) = (if writes { edge.src_conn } else { edge.dst_conn }) else { continue };
                 let Some(&slot) = inner.containers.get(&connector) else {
                     let name = self.program.names.get(connector);
-                    return Err(Diagnostic::error("P0112", format!("connector `{name}` has no container inside")));
+                    return Err(Diagnostic::error(
+                        "P0112",
+                        format!("connector `{name}` has no container inside"),
+                    ));
                 };
                 if connectors.iter().any(|known| known.inner == slot) {
                     continue;

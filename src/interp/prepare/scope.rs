@@ -155,10 +155,8 @@ impl<'p> Builder<'p> {
     ) -> Result<(), Diagnostic> {
         for edge_id in ctx.adjacency.incoming(id).to_vec() {
             let edge = ctx.edge(edge_id);
-            let from_outside = matches!(
-                ctx.state.nodes[edge.src].kind,
-                NodeKind::MapEntry(_) | NodeKind::ConsumeEntry(_)
-            );
+            let from_outside =
+                matches!(ctx.state.nodes[edge.src].kind, NodeKind::MapEntry(_) | NodeKind::ConsumeEntry(_));
             if from_outside
                 && !edge.memlet.is_empty()
                 && let Some(source) = ctx.accessed(ctx.source(edge_id))
@@ -168,10 +166,8 @@ impl<'p> Builder<'p> {
         }
         for edge_id in ctx.adjacency.outgoing(id).to_vec() {
             let edge = ctx.edge(edge_id);
-            let inwards = matches!(
-                ctx.state.nodes[edge.dst].kind,
-                NodeKind::MapEntry(_) | NodeKind::ConsumeEntry(_)
-            );
+            let inwards =
+                matches!(ctx.state.nodes[edge.dst].kind, NodeKind::MapEntry(_) | NodeKind::ConsumeEntry(_));
             if !inwards
                 && !edge.memlet.is_empty()
                 && let Some(sink) = ctx.accessed(ctx.sink(edge_id))
@@ -193,9 +189,8 @@ impl<'p> Builder<'p> {
         steps: &mut Vec<Step>,
     ) -> Result<(), Diagnostic> {
         let edge = ctx.edge(edge_id);
-        let is_view_edge = [edge.src, edge.dst]
-            .into_iter()
-            .any(|end| self.view_edge(names, ctx, end) == Some(edge_id));
+        let is_view_edge =
+            [edge.src, edge.dst].into_iter().any(|end| self.view_edge(names, ctx, end) == Some(edge_id));
         if is_view_edge {
             return Ok(());
         }
@@ -233,7 +228,8 @@ impl<'p> Builder<'p> {
         for (view, edge_id, target) in chain.into_iter().rev() {
             let (Some(alias), Some(target)) = (ctx.accessed(view), ctx.accessed(target)) else { continue };
             let nodes = ctx.state.live_nodes();
-            let twins = nodes.filter(|(_, node)| matches!(node.kind, NodeKind::Access { data, .. } if data == alias));
+            let twins =
+                nodes.filter(|(_, node)| matches!(node.kind, NodeKind::Access { data, .. } if data == alias));
             // A view with one node is aimed once per scope; several nodes take turns.
             if twins.count() == 1 && !aimed.insert(view) {
                 continue;
@@ -313,11 +309,9 @@ impl<'p> Builder<'p> {
         map: &'p Map,
     ) -> Result<MapPlan, Diagnostic> {
         if map.params.len() != map.range.ranges.len() {
-            return Err(Diagnostic::error("P0109", "a map has as many ranges as parameters").with_note(format!(
-                "found {} parameters, {} ranges",
-                map.params.len(),
-                map.range.ranges.len()
-            )));
+            return Err(Diagnostic::error("P0109", "a map has as many ranges as parameters").with_note(
+                format!("found {} parameters, {} ranges", map.params.len(), map.range.ranges.len()),
+            ));
         }
         let known = names.params.len();
         let inputs = self.range_inputs(names, ctx, id)?;

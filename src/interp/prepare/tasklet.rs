@@ -4,7 +4,7 @@ use crate::diag::Diagnostic;
 use crate::entity::Name;
 use crate::interp::plan::{ContainerKind, InputPlan, OutputPlan, TaskletPlan};
 use crate::interp::routine::{Indexing, MemoryPort};
-use crate::ir::{EdgeId, Language, NodeId, Tasklet};
+use crate::ir::{EdgeId, NodeId, Tasklet};
 use crate::scalar::{Code, DType, PortId, PortKind};
 
 use super::Builder;
@@ -29,14 +29,14 @@ impl<'p> Builder<'p> {
             return Err(super::control::not_lowered(&tasklet.text.text));
         };
         let structs = &self.program.structs;
-        let raw_pointers = tasklet.text.language == Language::Cpp;
-        let mut scope = TaskletScope { builder: self, names, ctx, id, code, raw_pointers };
+        let mut scope = TaskletScope { builder: self, names, ctx, id, code };
         let compiled = compile(code, structs, &mut scope)?;
         self.registers = self.registers.max(compiled.routine.registers);
         let mut inputs = Vec::new();
         let mut outputs = Vec::new();
         for edge_id in ctx.adjacency.incoming(id).to_vec() {
-            let Some(port) = port_of(code, ctx.edge(edge_id).dst_conn, |id| compiled.inputs.contains_key(&id))
+            let Some(port) =
+                port_of(code, ctx.edge(edge_id).dst_conn, |id| compiled.inputs.contains_key(&id))
             else {
                 continue;
             };
@@ -89,8 +89,6 @@ struct TaskletScope<'b, 'p, 'c, 'u> {
     ctx: &'c mut StateContext<'p, 'u>,
     id: NodeId,
     code: &'b Code,
-    /// C++: one index on a pointer is pointer arithmetic.
-    raw_pointers: bool,
 }
 
 impl TaskletScope<'_, '_, '_, '_> {
@@ -128,18 +126,25 @@ impl CodeScope for TaskletScope<'_, '_, '_, '_> {
         let kept: Vec<usize> =
             (0..access.ranges.len()).filter(|&dim| access.all || !access.ranges[dim].single).collect();
         let (indexing, dims) = match port.kind {
+            PortKind::Memory => (Indexing::Flat, Vec::new()),
             PortKind::Stream => (Indexing::Stream, Vec::new()),
             PortKind::Reference | PortKind::Value => (Indexing::Dimensions, Vec::new()),
             PortKind::Pointer { rank } => match usize::from(rank) {
-                1 if self.raw_pointers => (Indexing::Flat, Vec::new()),
                 rank if rank == access.ranges.len() => {
                     (Indexing::Dimensions, (0..access.ranges.len()).collect())
                 }
                 rank if rank == kept.len() => (Indexing::Dimensions, kept),
                 1 => (Indexing::Flat, Vec::new()),
                 rank => {
-                    return Err(Diagnostic::error("P0106", format!("connector `{name}` takes {rank} indices"))
-                        .with_note(format!("its memlet `{}` has {} dimensions", access.text, kept.len())));
+                    return Err(Diagnostic::error(
+                        "P0106",
+                        format!("connector `{name}` takes {rank} indices"),
+                    )
+                    .with_note(format!(
+                        "its memlet `{}` has {} dimensions",
+                        access.text,
+                        kept.len()
+                    )));
                 }
             },
         };
