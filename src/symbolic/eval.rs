@@ -28,7 +28,8 @@ pub(super) trait Leaves {
     fn element(&mut self, container: Name, indices: &[i64]) -> Integer;
 }
 
-struct EnvLeaves<'e>(&'e dyn Env);
+/// Leaves that an environment gives.
+pub(super) struct EnvLeaves<'e>(pub(super) &'e dyn Env);
 
 impl Leaves for EnvLeaves<'_> {
     fn symbol(&mut self, name: Name) -> Integer {
@@ -62,29 +63,33 @@ impl ExprPool {
     /// # Errors
     /// If a symbol has no value, something divides by zero or does not fit 64 bits, or the result is not an integer.
     pub fn eval(&self, id: ExprId, env: &dyn Env) -> Result<i64, EvalError> {
-        let value = if self.depth(id) <= MAX_RECURSION && self.tree_size(id) <= MAX_TREE_SIZE {
+        match self.eval_integer(id, env) {
+            // A comparison or rounding of floating-point numbers has an integer value too.
+            Err(EvalError::NotAnInteger) => integer_of(self.eval_number(id, env)?),
+            value => value,
+        }
+    }
+
+    /// The value by integer arithmetic alone.
+    pub(super) fn eval_integer(&self, id: ExprId, env: &dyn Env) -> Integer {
+        if self.depth(id) <= MAX_RECURSION && self.tree_size(id) <= MAX_TREE_SIZE {
             self.eval_tree(id, env)
         } else {
             self.eval_graph(id, env)
-        };
-        match value {
-            // A comparison or rounding of floating-point numbers has an integer value too.
-            Err(EvalError::NotAnInteger) => integer_of(self.eval_value(id, env)?),
-            value => value,
         }
     }
 
     fn eval_tree(&self, id: ExprId, env: &dyn Env) -> Integer {
         match self.node(id) {
             Node::Int(value) => Ok(*value),
-            node => step(self, node, &mut EnvLeaves(env), &mut |child| self.eval_tree(child, env)),
+            node => step(Some(self), node, &mut EnvLeaves(env), &mut |child| self.eval_tree(child, env)),
         }
     }
 
     fn eval_graph(&self, id: ExprId, env: &dyn Env) -> Integer {
         let mut values: HashMap<ExprId, Integer> = HashMap::new();
         for child in self.reachable(id) {
-            let value = step(self, self.node(child), &mut EnvLeaves(env), &mut |below| {
+            let value = step(Some(self), self.node(child), &mut EnvLeaves(env), &mut |below| {
                 values.get(&below).copied().unwrap_or(Err(EvalError::Undefined))
             });
             values.insert(child, value);
@@ -93,9 +98,10 @@ impl ExprPool {
     }
 }
 
-/// The value of a node from the values of its children.
+/// The value of a node from the values of its children. Without a pool the node has neither quotients among its terms nor
+/// a container.
 pub(super) fn step(
-    pool: &ExprPool,
+    pool: Option<&ExprPool>,
     node: &Node,
     leaves: &mut dyn Leaves,
     value: &mut dyn FnMut(ExprId) -> Integer,
@@ -139,7 +145,7 @@ pub(super) fn step(
         Node::Subscript(base, indices) => {
             let indices: SmallVec<[i64; 8]> =
                 indices.iter().map(|&id| value(id)).collect::<Result<_, _>>()?;
-            match pool.as_symbol(*base) {
+            match pool.and_then(|pool| pool.as_symbol(*base)) {
                 Some(container) => leaves.element(container, &indices),
                 None => Err(EvalError::NotAnInteger),
             }
@@ -147,32 +153,66 @@ pub(super) fn step(
     }
 }
 
-fn sum(pool: &ExprPool, constant: i64, terms: &[Term], value: &mut dyn FnMut(ExprId) -> Integer) -> Integer {
-    let mut total = constant;
-    let mut fraction: Option<(i128, i128)> = None;
+fn sum(
+    pool: Option<&ExprPool>,
+    constant: i64,
+    terms: &[Term],
+    value: &mut dyn FnMut(ExprId) -> Integer,
+) -> Integer {
+    let mut total = Total::new(constant);
     for term in terms {
-        match pool.as_quotient(term.monomial) {
-            None => {
-                let scaled = value(term.monomial)?.checked_mul(term.coefficient);
-                total = scaled.and_then(|scaled| total.checked_add(scaled)).ok_or(EvalError::Overflow)?;
-            }
+        match pool.and_then(|pool| pool.as_quotient(term.monomial)) {
+            None => total.add(term.coefficient, value(term.monomial)?)?,
             Some((numerator, denominator)) => {
-                let numerator = i128::from(value(numerator)?).checked_mul(i128::from(term.coefficient));
-                let part = (numerator.ok_or(EvalError::Overflow)?, i128::from(value(denominator)?));
-                fraction = Some(match fraction {
-                    None => part,
-                    Some(known) => add_fractions(known, part).ok_or(EvalError::Overflow)?,
-                });
+                total.add_fraction(term.coefficient, value(numerator)?, value(denominator)?)?;
             }
         }
     }
-    let Some((numerator, denominator)) = fraction else { return Ok(total) };
-    if denominator == 0 {
-        return Err(EvalError::DivisionByZero);
+    total.truncated()
+}
+
+/// A sum of integers and fractions, truncated once at the end.
+pub(super) struct Total {
+    whole: i64,
+    fraction: Option<(i128, i128)>,
+}
+
+impl Total {
+    pub(super) fn new(whole: i64) -> Total {
+        Total { whole, fraction: None }
     }
-    let whole = i128::from(total).checked_mul(denominator).and_then(|whole| whole.checked_add(numerator));
-    let quotient = whole.and_then(|whole| whole.checked_div(denominator)).ok_or(EvalError::Overflow)?;
-    i64::try_from(quotient).map_err(|_| EvalError::Overflow)
+
+    pub(super) fn add(&mut self, coefficient: i64, value: i64) -> Result<(), EvalError> {
+        let scaled = value.checked_mul(coefficient);
+        self.whole = scaled.and_then(|scaled| self.whole.checked_add(scaled)).ok_or(EvalError::Overflow)?;
+        Ok(())
+    }
+
+    pub(super) fn add_fraction(
+        &mut self,
+        coefficient: i64,
+        numerator: i64,
+        denominator: i64,
+    ) -> Result<(), EvalError> {
+        // A product of two 64-bit integers fits 128 bits.
+        let part = (i128::from(numerator) * i128::from(coefficient), i128::from(denominator));
+        self.fraction = Some(match self.fraction {
+            None => part,
+            Some(known) => add_fractions(known, part).ok_or(EvalError::Overflow)?,
+        });
+        Ok(())
+    }
+
+    pub(super) fn truncated(self) -> Integer {
+        let Some((numerator, denominator)) = self.fraction else { return Ok(self.whole) };
+        if denominator == 0 {
+            return Err(EvalError::DivisionByZero);
+        }
+        let whole =
+            i128::from(self.whole).checked_mul(denominator).and_then(|whole| whole.checked_add(numerator));
+        let quotient = whole.and_then(|whole| whole.checked_div(denominator)).ok_or(EvalError::Overflow)?;
+        i64::try_from(quotient).map_err(|_| EvalError::Overflow)
+    }
 }
 
 fn add_fractions((a, b): (i128, i128), (c, d): (i128, i128)) -> Option<(i128, i128)> {
