@@ -29,6 +29,8 @@ pub struct PortSpec {
     pub unit_dimensions: Vec<bool>,
     /// The subset is one element: the bare name means it.
     pub one_element: bool,
+    /// An output without a declared type and without a container: it takes the type of what is assigned.
+    pub infer_type: bool,
 }
 
 /// A compile-time constant array or number.
@@ -49,7 +51,7 @@ pub trait Environment {
         None
     }
     /// A container that may be read by its name (control flow only).
-    fn container(&self, _name: Name) -> Option<PortSpec> {
+    fn container(&self, _names: &Names, _name: Name) -> Option<PortSpec> {
         None
     }
 }
@@ -143,7 +145,10 @@ impl<'a> Builder<'a> {
             .code
             .ports
             .iter()
-            .filter(|(_, port)| port.writes && port.kind == PortKind::Value)
+            .filter(|(id, port)| {
+                let declared = self.specs.get(id.index()).is_some_and(|spec| !spec.infer_type);
+                declared && port.writes && port.kind == PortKind::Value
+            })
             .map(|(id, port)| (id, port.clone()))
             .collect();
         for (id, port) in outputs {
@@ -750,7 +755,7 @@ impl Builder<'_> {
         if let Some((id, _)) = self.code.ports.iter().find(|(_, port)| port.name == name) {
             return Some(id);
         }
-        let spec = self.environment.container(name)?;
+        let spec = self.environment.container(self.names, name)?;
         Some(self.add_port(spec))
     }
 
@@ -971,7 +976,7 @@ impl Builder<'_> {
             writes: false,
         };
         let unit_dimensions = vec![false; constant.shape.len()];
-        let port = self.add_port(PortSpec { port, unit_dimensions, one_element: false });
+        let port = self.add_port(PortSpec { port, unit_dimensions, one_element: false, infer_type: false });
         Ok(Some(self.emit(Op::Load { port, indices: indices.to_vec() }, Type::Scalar(dtype))))
     }
 
@@ -1351,6 +1356,12 @@ impl Builder<'_> {
             self.locals.insert(name.to_string(), Local { ty, value: Some(value) });
             return Ok(());
         };
+        if self.specs.get(port.index()).is_some_and(|spec| spec.infer_type) {
+            let ty = self.ty(value);
+            self.code.ports[port].ty = ty;
+            self.locals.insert(name.to_string(), Local { ty, value: Some(value) });
+            return Ok(());
+        }
         let Port { ty, kind, writes, name: id, .. } = self.code.ports[port];
         if !writes {
             // A copy of the input may be changed, as in C.
