@@ -9,6 +9,7 @@ pub mod builtins;
 pub mod json;
 mod json_convert;
 mod json_tree;
+pub mod lower;
 
 pub use ast::{
     Connectivity, DimKind, Dimension, Function, OffsetLabel, Param, Program, Stmt, Term, TermId, Type, TypeId,

@@ -1,0 +1,397 @@
+//! Where arrays have to be computed.
+//!
+//! One walk over each reader's point expression, from the statement back to the first array: every load of an
+//! array asks for the interval that its index takes over the reader's box. A choice whose condition compares a
+//! coordinate with a scalar narrows the box on either side, so that `concat_where` does not ask for points
+//! that nobody reads. Bounds are canonical symbolic expressions: they cannot grow with the tree.
+
+use hashbrown::{HashMap, HashSet};
+
+use crate::diag::{Diagnostic, Result};
+use crate::scalar::{BinaryOp, DType, Scalar, UnaryOp};
+use crate::symbolic::ExprId;
+
+use super::fields::{Owner, Source};
+use super::plan::Plan;
+use super::point::{DimId, Node, PointId, TableId};
+use super::value::{Domain, FieldId};
+use super::{Lowering, ill_typed};
+
+/// What an interval belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub(super) enum Axis {
+    /// The point's own coordinate.
+    Dim(DimId),
+    /// The level of a scan.
+    Level(u32),
+}
+
+/// Half-open interval.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Interval {
+    /// First.
+    pub start: ExprId,
+    /// One past the last.
+    pub stop: ExprId,
+}
+
+/// A box, sorted by axis.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub(super) struct IndexBox {
+    /// One interval per axis.
+    pub axes: Vec<(Axis, Interval)>,
+}
+
+impl IndexBox {
+    /// The interval of an axis.
+    pub fn get(&self, axis: Axis) -> Option<Interval> {
+        self.axes.iter().find(|(known, _)| *known == axis).map(|(_, interval)| *interval)
+    }
+
+    /// Adds or replaces an interval.
+    pub fn set(&mut self, axis: Axis, interval: Interval) {
+        match self.axes.binary_search_by_key(&axis, |(known, _)| *known) {
+            Ok(at) => self.axes[at].1 = interval,
+            Err(at) => self.axes.insert(at, (axis, interval)),
+        }
+    }
+}
+
+/// Boxes of the arrays of one statement.
+pub(super) type Boxes = HashMap<FieldId, IndexBox>;
+
+impl Lowering<'_> {
+    /// The box a statement is written over.
+    pub(super) fn box_of(&mut self, domain: &Domain) -> Result<IndexBox> {
+        let Domain::Box(ranges) = domain else {
+            return Err(ill_typed("the domain of a statement is a box"));
+        };
+        let mut index_box = IndexBox::default();
+        for range in ranges {
+            let (Some(start), Some(stop)) = (range.start, range.stop) else {
+                return Err(ill_typed("the domain of a statement is finite"));
+            };
+            let start = self.bound_expr(start)?;
+            let stop = self.bound_expr(stop)?;
+            index_box.set(Axis::Dim(range.dim), Interval { start, stop });
+        }
+        Ok(index_box)
+    }
+
+    fn bound_expr(&mut self, point: PointId) -> Result<ExprId> {
+        self.symbolic(point).ok_or_else(|| {
+            Diagnostic::error("P0661", "a bound of a domain is not an integer expression of scalars")
+                .with_help("bounds may use +, -, *, //, %, minimum, maximum and if_ on integer scalars")
+        })
+    }
+
+    /// The integer (or bool) expression behind a point that depends on scalars and coordinates only.
+    pub(super) fn symbolic(&mut self, point: PointId) -> Option<ExprId> {
+        if let Some(&known) = self.symbolic_known.get(&point) {
+            return known;
+        }
+        let result = self.symbolic_new(point);
+        self.symbolic_known.insert(point, result);
+        result
+    }
+
+    fn symbolic_new(&mut self, point: PointId) -> Option<ExprId> {
+        if !self.points.dtype(point).is_integral() {
+            return None;
+        }
+        match self.points.node(point).clone() {
+            Node::Const(..) => match self.points.as_constant(point)? {
+                Scalar::Bool(value) => Some(self.out.exprs.boolean(value)),
+                _ => Some(self.out.exprs.int(self.points.as_int(point)?)),
+            },
+            Node::Symbol(name, _) => Some(self.out.exprs.symbol(name)),
+            Node::Coordinate(dim) => {
+                let name = self.coordinate_symbol(dim);
+                Some(self.out.exprs.symbol(name))
+            }
+            Node::Cast(dtype, inner) if dtype != DType::Bool => self.symbolic(inner),
+            Node::Unary(UnaryOp::Neg, a) => {
+                let a = self.symbolic(a)?;
+                Some(self.out.exprs.neg(a))
+            }
+            Node::Unary(UnaryOp::Not, a) => {
+                let a = self.symbolic(a)?;
+                Some(self.out.exprs.not(a))
+            }
+            Node::Binary(op, a, b) => {
+                let is_bool = self.points.dtype(a) == DType::Bool;
+                let (a, b) = (self.symbolic(a)?, self.symbolic(b)?);
+                let exprs = &mut self.out.exprs;
+                use crate::symbolic::node::CompareOp;
+                Some(match op {
+                    BinaryOp::Add => exprs.add(a, b),
+                    BinaryOp::Sub => exprs.sub(a, b),
+                    BinaryOp::Mul => exprs.mul(a, b),
+                    BinaryOp::FloorDiv => exprs.floor_div(a, b),
+                    BinaryOp::Div => exprs.trunc_div(a, b),
+                    BinaryOp::Mod => exprs.modulo(a, b),
+                    BinaryOp::Min => exprs.min(a, b),
+                    BinaryOp::Max => exprs.max(a, b),
+                    BinaryOp::BitAnd if is_bool => exprs.and(&[a, b]),
+                    BinaryOp::BitOr if is_bool => exprs.or(&[a, b]),
+                    BinaryOp::Lt => exprs.compare(CompareOp::Less, a, b),
+                    BinaryOp::Le => exprs.compare(CompareOp::AtMost, a, b),
+                    BinaryOp::Gt => exprs.compare(CompareOp::Less, b, a),
+                    BinaryOp::Ge => exprs.compare(CompareOp::AtMost, b, a),
+                    BinaryOp::Eq => exprs.compare(CompareOp::Equal, a, b),
+                    BinaryOp::Ne => exprs.compare(CompareOp::NotEqual, a, b),
+                    _ => return None,
+                })
+            }
+            Node::Choose(c, a, b) => {
+                let (c, a, b) = (self.symbolic(c)?, self.symbolic(a)?, self.symbolic(b)?);
+                Some(self.out.exprs.select(c, a, b))
+            }
+            _ => None,
+        }
+    }
+
+    /// Finds the box of every array of a plan. `roots` are the boxes of the plan's roots.
+    pub(super) fn infer_domains(&mut self, plan: &Plan, roots: &[IndexBox]) -> Result<Boxes> {
+        let mut boxes = Boxes::new();
+        for (&root, index_box) in plan.roots.iter().zip(roots) {
+            self.walk(root, index_box, &mut boxes)?;
+        }
+        for &field in plan.arrays.iter().rev() {
+            let mut index_box = boxes.get(&field).cloned().unwrap_or_default();
+            let mut points: Vec<PointId> = Vec::new();
+            for leaf in &self.fields[field].leaves {
+                points.extend(plan.leaves.get(&leaf.source));
+            }
+            let mut init = Vec::new();
+            if let Some(scan) = &self.fields[field].scan {
+                let (axis, depth) = (scan.axis, scan.depth);
+                init = scan.init.clone();
+                if let Some(interval) = index_box.get(Axis::Dim(axis)) {
+                    index_box.set(Axis::Level(depth), interval);
+                }
+            }
+            for point in points.into_iter().chain(init) {
+                self.walk(point, &index_box, &mut boxes)?;
+            }
+        }
+        Ok(boxes)
+    }
+
+    /// Adds what a reader's expression asks for.
+    fn walk(&mut self, root: PointId, index_box: &IndexBox, boxes: &mut Boxes) -> Result<()> {
+        let mut seen: HashSet<(PointId, IndexBox)> = HashSet::new();
+        let mut stack = vec![(root, index_box.clone())];
+        while let Some((id, here)) = stack.pop() {
+            if !seen.insert((id, here.clone())) {
+                continue;
+            }
+            match self.points.node(id).clone() {
+                Node::Choose(condition, then, otherwise) => {
+                    stack.push((condition, here.clone()));
+                    stack.push((then, self.narrowed(&here, condition, true)));
+                    stack.push((otherwise, self.narrowed(&here, condition, false)));
+                }
+                Node::Load { source, at, .. } => {
+                    if let Source { owner: Owner::Field(field, _), dims, .. } = self.sources[source].clone() {
+                        self.ask(field, &dims, &at, &here, boxes)?;
+                    }
+                    stack.extend(at.iter().map(|&at| (at, here.clone())));
+                }
+                _ => self.points.operands(id, |operand| stack.push((operand, here.clone()))),
+            }
+        }
+        Ok(())
+    }
+
+    fn ask(
+        &mut self,
+        field: FieldId,
+        dims: &[DimId],
+        at: &[PointId],
+        here: &IndexBox,
+        boxes: &mut Boxes,
+    ) -> Result<()> {
+        for (&dim, &at) in dims.iter().zip(at) {
+            let interval = self.interval(at, here).ok_or_else(|| {
+                Diagnostic::error("P0662", "the domain of an intermediate field cannot be inferred")
+                    .with_note(format!("it is read at a data-dependent index in dimension `{}`", self.dims[dim].name))
+                    .with_help("scans cannot be read at data-dependent positions; write the scan to a field first")
+            })?;
+            let entry = boxes.entry(field).or_default();
+            let merged = match entry.get(Axis::Dim(dim)) {
+                None => interval,
+                Some(before) => Interval {
+                    start: self.out.exprs.min(before.start, interval.start),
+                    stop: self.out.exprs.max(before.stop, interval.stop),
+                },
+            };
+            entry.set(Axis::Dim(dim), merged);
+        }
+        Ok(())
+    }
+
+    /// The interval an index takes over a box.
+    fn interval(&mut self, at: PointId, here: &IndexBox) -> Option<Interval> {
+        match self.points.node(at).clone() {
+            Node::Coordinate(dim) => here.get(Axis::Dim(dim)),
+            Node::Level(depth) => here.get(Axis::Level(depth)),
+            Node::Cast(_, inner) => self.interval(inner, here),
+            Node::Neighbor(table, ..) => Some(self.table_interval(table)),
+            Node::Binary(op @ (BinaryOp::Add | BinaryOp::Sub | BinaryOp::Max | BinaryOp::Min), a, b) => {
+                let (a, b) = (self.interval(a, here)?, self.interval(b, here)?);
+                let exprs = &mut self.out.exprs;
+                let one = exprs.int(1);
+                let (a_last, b_last) = (exprs.sub(a.stop, one), exprs.sub(b.stop, one));
+                let (start, last) = match op {
+                    BinaryOp::Add => (exprs.add(a.start, b.start), exprs.add(a_last, b_last)),
+                    BinaryOp::Sub => (exprs.sub(a.start, b_last), exprs.sub(a_last, b.start)),
+                    BinaryOp::Max => (exprs.max(a.start, b.start), exprs.max(a_last, b_last)),
+                    _ => (exprs.min(a.start, b.start), exprs.min(a_last, b_last)),
+                };
+                Some(Interval { start, stop: exprs.add(last, one) })
+            }
+            Node::Choose(condition, then, otherwise) => {
+                let narrow = self.narrowed(here, condition, true);
+                let a = self.interval(then, &narrow)?;
+                let narrow = self.narrowed(here, condition, false);
+                let b = self.interval(otherwise, &narrow)?;
+                let exprs = &mut self.out.exprs;
+                Some(Interval { start: exprs.min(a.start, b.start), stop: exprs.max(a.stop, b.stop) })
+            }
+            _ => {
+                if !self.dims_of(&[at]).is_empty() {
+                    return None;
+                }
+                let start = self.symbolic(at)?;
+                let one = self.out.exprs.int(1);
+                Some(Interval { start, stop: self.out.exprs.add(start, one) })
+            }
+        }
+    }
+
+    fn table_interval(&mut self, table: TableId) -> Interval {
+        let [least, greatest] = ["min", "max"].map(|end| {
+            let name = format!("__gt_conn_{}_{end}", self.tables[table].name);
+            let name = self.out.names.intern(&name);
+            self.out.exprs.symbol(name)
+        });
+        let one = self.out.exprs.int(1);
+        Interval { start: least, stop: self.out.exprs.add(greatest, one) }
+    }
+
+    /// The box where a condition holds (or does not), as far as it compares coordinates with scalars.
+    fn narrowed(&mut self, here: &IndexBox, condition: PointId, holds: bool) -> IndexBox {
+        let mut result = here.clone();
+        self.narrow(&mut result, condition, holds);
+        result
+    }
+
+    fn narrow(&mut self, here: &mut IndexBox, condition: PointId, holds: bool) {
+        match self.points.node(condition).clone() {
+            Node::Unary(UnaryOp::Not, inner) => self.narrow(here, inner, !holds),
+            Node::Binary(BinaryOp::BitAnd, a, b) if holds => {
+                self.narrow(here, a, true);
+                self.narrow(here, b, true);
+            }
+            Node::Binary(BinaryOp::BitOr, a, b) if !holds => {
+                self.narrow(here, a, false);
+                self.narrow(here, b, false);
+            }
+            Node::Binary(op, a, b) => {
+                let op = if holds { Some(op) } else { negated(op) };
+                let Some(op) = op else { return };
+                if let Some((axis, distance)) = self.axis_of(a)
+                    && let Some(bound) = self.scalar_expr(b)
+                {
+                    self.narrow_axis(here, axis, distance, op, bound);
+                } else if let Some((axis, distance)) = self.axis_of(b)
+                    && let Some(bound) = self.scalar_expr(a)
+                    && let Some(op) = mirrored(op)
+                {
+                    self.narrow_axis(here, axis, distance, op, bound);
+                }
+            }
+            _ => self.narrow_by_scalar(here, condition, holds),
+        }
+    }
+
+    /// A condition on scalars alone empties the box where it does not hold.
+    fn narrow_by_scalar(&mut self, here: &mut IndexBox, condition: PointId, holds: bool) {
+        let Some(expr) = self.scalar_expr(condition) else { return };
+        for (_, interval) in &mut here.axes {
+            let exprs = &mut self.out.exprs;
+            interval.stop = if holds {
+                exprs.select(expr, interval.stop, interval.start)
+            } else {
+                exprs.select(expr, interval.start, interval.stop)
+            };
+        }
+    }
+
+    /// `coordinate + distance`, if a point is that.
+    fn axis_of(&self, point: PointId) -> Option<(Axis, i64)> {
+        match self.points.node(point) {
+            Node::Coordinate(dim) => Some((Axis::Dim(*dim), 0)),
+            Node::Level(depth) => Some((Axis::Level(*depth), 0)),
+            Node::Cast(_, inner) => self.axis_of(*inner),
+            Node::Binary(BinaryOp::Add, base, distance) => {
+                let (axis, before) = self.axis_of(*base)?;
+                Some((axis, before.checked_add(self.points.as_int(*distance)?)?))
+            }
+            _ => None,
+        }
+    }
+
+    fn scalar_expr(&mut self, point: PointId) -> Option<ExprId> {
+        if !self.dims_of(&[point]).is_empty() {
+            return None;
+        }
+        self.symbolic(point)
+    }
+
+    fn narrow_axis(&mut self, here: &mut IndexBox, axis: Axis, distance: i64, op: BinaryOp, bound: ExprId) {
+        let Some(mut interval) = here.get(axis) else { return };
+        let exprs = &mut self.out.exprs;
+        let distance = exprs.int(distance);
+        let bound = exprs.sub(bound, distance);
+        let one = exprs.int(1);
+        let after = exprs.add(bound, one);
+        match op {
+            BinaryOp::Lt => interval.stop = exprs.min(interval.stop, bound),
+            BinaryOp::Le => interval.stop = exprs.min(interval.stop, after),
+            BinaryOp::Gt => interval.start = exprs.max(interval.start, after),
+            BinaryOp::Ge => interval.start = exprs.max(interval.start, bound),
+            BinaryOp::Eq => {
+                interval.start = exprs.max(interval.start, bound);
+                interval.stop = exprs.min(interval.stop, after);
+            }
+            _ => return,
+        }
+        here.set(axis, interval);
+    }
+}
+
+fn negated(op: BinaryOp) -> Option<BinaryOp> {
+    Some(match op {
+        BinaryOp::Lt => BinaryOp::Ge,
+        BinaryOp::Le => BinaryOp::Gt,
+        BinaryOp::Gt => BinaryOp::Le,
+        BinaryOp::Ge => BinaryOp::Lt,
+        BinaryOp::Eq => BinaryOp::Ne,
+        BinaryOp::Ne => BinaryOp::Eq,
+        _ => return None,
+    })
+}
+
+fn mirrored(op: BinaryOp) -> Option<BinaryOp> {
+    Some(match op {
+        BinaryOp::Lt => BinaryOp::Gt,
+        BinaryOp::Le => BinaryOp::Ge,
+        BinaryOp::Gt => BinaryOp::Lt,
+        BinaryOp::Ge => BinaryOp::Le,
+        BinaryOp::Eq => BinaryOp::Eq,
+        BinaryOp::Ne => BinaryOp::Ne,
+        _ => return None,
+    })
+}
