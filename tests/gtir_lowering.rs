@@ -7,7 +7,8 @@ use pelton::front::gtir::lower::{Environment, lower};
 use pelton::ir::{BlockKind, NodeKind};
 
 fn corpus() -> Option<PathBuf> {
-    let root = std::env::var_os("PELTON_CORPUS").map_or_else(|| PathBuf::from("../shared/corpus"), PathBuf::from);
+    let root =
+        std::env::var_os("PELTON_CORPUS").map_or_else(|| PathBuf::from("../shared/corpus"), PathBuf::from);
     root.is_dir().then_some(root)
 }
 

@@ -53,7 +53,7 @@ impl Lowering<'_> {
         let func = match builtin {
             Builtin::Neg => return Ok(self.points.unary(UnaryOp::Neg, a)),
             Builtin::Not if dtype == DType::Bool => return Ok(self.not(a)),
-            Builtin::Not  => return Ok(self.points.unary(UnaryOp::BitNot, a)),
+            Builtin::Not => return Ok(self.points.unary(UnaryOp::BitNot, a)),
             Builtin::Abs if dtype.is_unsigned() => return Ok(a),
             Builtin::Abs => Func::Abs,
             Builtin::Floor | Builtin::Ceil | Builtin::Trunc if dtype.is_integral() => return Ok(a),
@@ -170,6 +170,9 @@ fn wider(a: DType, b: DType) -> DType {
 }
 
 fn unknown(builtin: Builtin) -> Diagnostic {
-    Diagnostic::error("P0653", format!("`{}` is not a function of GTIR that Pelton knows with these arguments", builtin.name()))
-        .with_help("check the spelling and the number of arguments")
+    Diagnostic::error(
+        "P0653",
+        format!("`{}` is not a function of GTIR that Pelton knows with these arguments", builtin.name()),
+    )
+    .with_help("check the spelling and the number of arguments")
 }

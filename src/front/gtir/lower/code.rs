@@ -102,8 +102,13 @@ impl<'l, 'p> CodeBuilder<'l, 'p> {
         self.compute(&roots)?;
         for &(point, name) in outputs {
             let ty = Type::Scalar(self.lowering.points.dtype(point));
-            let port =
-                self.body.code.ports.push(Port { name, ty, kind: PortKind::Value, reads: false, writes: true });
+            let port = self.body.code.ports.push(Port {
+                name,
+                ty,
+                kind: PortKind::Value,
+                reads: false,
+                writes: true,
+            });
             let value = self.value(point);
             self.effect(0, Op::Output { port, value });
         }
@@ -150,7 +155,8 @@ impl<'l, 'p> CodeBuilder<'l, 'p> {
         let compare = if scan.forward { BinaryOp::Lt } else { BinaryOp::Ge };
         let test = Inst { op: Op::Binary(compare, level, bound), results: vec![running] };
         let condition = Block { insts: vec![test], results: vec![running] };
-        let finals: Vec<ValueId> = params.iter().map(|&param| self.new_value(self.body.code.types[param])).collect();
+        let finals: Vec<ValueId> =
+            params.iter().map(|&param| self.new_value(self.body.code.types[param])).collect();
         let op = Op::Loop { carried, params, condition, body: Block { insts, results } };
         self.places[0].insts.push(Inst { op, results: finals });
         Ok(self.finish())
@@ -225,17 +231,20 @@ impl<'l, 'p> CodeBuilder<'l, 'p> {
     /// before it.
     fn place(&mut self, roots: &[PointId], inner: usize, varies: &dyn Fn(PointId) -> bool) {
         let order = self.lowering.points.reachable(roots);
-        let choices: Vec<PointId> =
-            order.iter().copied().filter(|&id| matches!(self.lowering.points.node(id), Node::Choose(..))).collect();
+        let choices: Vec<PointId> = order
+            .iter()
+            .copied()
+            .filter(|&id| matches!(self.lowering.points.node(id), Node::Choose(..)))
+            .collect();
         let mut branching: HashMap<PointId, bool> = choices.iter().map(|&id| (id, true)).collect();
         if !choices.is_empty() {
             self.assign_places(&order, roots, inner, varies, &branching);
             let work = self.work_per_place(&order);
             for &choice in &choices {
                 let (then, otherwise) = self.sides.get(&choice).copied().unwrap_or((0, 0));
-                let heavy = [then, otherwise].into_iter().any(|side| {
-                    side != 0 && work.get(side).copied().unwrap_or(0) > BRANCH_WEIGHT
-                });
+                let heavy = [then, otherwise]
+                    .into_iter()
+                    .any(|side| side != 0 && work.get(side).copied().unwrap_or(0) > BRANCH_WEIGHT);
                 branching.insert(choice, heavy);
             }
             self.places.truncate(inner + 1);
@@ -423,9 +432,11 @@ impl<'l, 'p> CodeBuilder<'l, 'p> {
     }
 
     fn load(&mut self, place: usize, id: PointId, source: SourceId, at: &[PointId]) -> Result<ValueId> {
-        let storage = self.storage.get(&source).cloned().ok_or_else(|| {
-            super::ill_typed("a field is read that nothing computes")
-        })?;
+        let storage = self
+            .storage
+            .get(&source)
+            .cloned()
+            .ok_or_else(|| super::ill_typed("a field is read that nothing computes"))?;
         let dtype = self.lowering.points.dtype(id);
         if !self.in_scan
             && self.is_certain(id)
@@ -457,7 +468,14 @@ impl<'l, 'p> CodeBuilder<'l, 'p> {
             .collect()
     }
 
-    fn neighbor(&mut self, place: usize, id: PointId, table: TableId, row: PointId, number: PointId) -> Result<ValueId> {
+    fn neighbor(
+        &mut self,
+        place: usize,
+        id: PointId,
+        table: TableId,
+        row: PointId,
+        number: PointId,
+    ) -> Result<ValueId> {
         let container = format!("gt_conn_{}", self.lowering.tables[table].name);
         let dtype = super::emit::TABLE_DTYPE;
         let entry = if !self.in_scan
@@ -527,8 +545,13 @@ impl<'l, 'p> CodeBuilder<'l, 'p> {
             return port;
         }
         let name = self.lowering.out.names.intern(&format!("in_{}", self.ports.len()));
-        let port =
-            self.body.code.ports.push(Port { name, ty: Type::Scalar(dtype), kind, reads: true, writes: false });
+        let port = self.body.code.ports.push(Port {
+            name,
+            ty: Type::Scalar(dtype),
+            kind,
+            reads: true,
+            writes: false,
+        });
         self.body.reads.push((name, container.to_owned(), access));
         self.ports.insert(key, port);
         port

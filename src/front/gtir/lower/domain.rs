@@ -215,8 +215,13 @@ impl Lowering<'_> {
         for (&dim, &at) in dims.iter().zip(at) {
             let interval = self.interval(at, here).ok_or_else(|| {
                 Diagnostic::error("P0662", "the domain of an intermediate field cannot be inferred")
-                    .with_note(format!("it is read at a data-dependent index in dimension `{}`", self.dims[dim].name))
-                    .with_help("scans cannot be read at data-dependent positions; write the scan to a field first")
+                    .with_note(format!(
+                        "it is read at a data-dependent index in dimension `{}`",
+                        self.dims[dim].name
+                    ))
+                    .with_help(
+                        "scans cannot be read at data-dependent positions; write the scan to a field first",
+                    )
             })?;
             let entry = boxes.entry(field).or_default();
             let merged = match entry.get(Axis::Dim(dim)) {

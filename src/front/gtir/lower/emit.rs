@@ -231,8 +231,9 @@ impl Lowering<'_> {
             if done[first] {
                 continue;
             }
-            let group: Vec<usize> =
-                (first..targets.len()).filter(|&other| !done[other] && boxes[other] == boxes[first]).collect();
+            let group: Vec<usize> = (first..targets.len())
+                .filter(|&other| !done[other] && boxes[other] == boxes[first])
+                .collect();
             for &member in &group {
                 done[member] = true;
             }
@@ -288,7 +289,8 @@ impl Lowering<'_> {
     /// Positions of `dims`, slowest first.
     fn loop_ranks(&self, dims: &[DimId]) -> Vec<usize> {
         let wanted = &self.environment.loop_order;
-        let rank = |dim: DimId| wanted.iter().position(|name| *name == self.dims[dim].name).map_or(0, |at| at + 1);
+        let rank =
+            |dim: DimId| wanted.iter().position(|name| *name == self.dims[dim].name).map_or(0, |at| at + 1);
         let mut positions: Vec<usize> = (0..dims.len()).collect();
         positions.sort_by_key(|&position| rank(dims[position]));
         positions
@@ -329,7 +331,15 @@ impl Lowering<'_> {
                 let source = self.params[assignment.param].source;
                 let storage = self.storage.get(&source).cloned().unwrap_or_else(Storage::nowhere);
                 let Source { dims, dtype, .. } = self.sources[source].clone();
-                Target { param: assignment.param, value, dims, dtype, storage, local: assignment.local, buffer: None }
+                Target {
+                    param: assignment.param,
+                    value,
+                    dims,
+                    dtype,
+                    storage,
+                    local: assignment.local,
+                    buffer: None,
+                }
             })
             .collect();
         let buffered: Vec<bool> =
@@ -390,10 +400,15 @@ impl Lowering<'_> {
         let mut direct = DirectWrites::default();
         for (number, target) in targets.iter().enumerate() {
             let PointNode::Load { source, at, .. } = self.points.node(target.value) else { continue };
-            let Source { owner: Owner::Field(field, _), dims, dtype } = &self.sources[*source] else { continue };
-            let centered =
-                dims.iter().zip(at.iter()).all(|(&dim, &at)| self.points.node(at) == &PointNode::Coordinate(dim));
-            let same_dims = dims.len() == target.dims.len() && dims.iter().all(|dim| target.dims.contains(dim));
+            let Source { owner: Owner::Field(field, _), dims, dtype } = &self.sources[*source] else {
+                continue;
+            };
+            let centered = dims
+                .iter()
+                .zip(at.iter())
+                .all(|(&dim, &at)| self.points.node(at) == &PointNode::Coordinate(dim));
+            let same_dims =
+                dims.len() == target.dims.len() && dims.iter().all(|dim| target.dims.contains(dim));
             let same_box = array_boxes.get(field) == Some(&boxes[number]);
             let reads_target = self.reads_memory(*field, plan, target.param);
             let is_scan = self.fields[*field].scan.is_some();
@@ -411,16 +426,20 @@ impl Lowering<'_> {
         });
         let root_conflict = targets.iter().enumerate().any(|(number, target)| {
             !direct.assignments.contains(&number)
-                && self.loads_params(&[target.value]).iter().any(|&read| {
-                    written.iter().any(|&param| self.same_memory(read, param))
-                })
+                && self
+                    .loads_params(&[target.value])
+                    .iter()
+                    .any(|&read| written.iter().any(|&param| self.same_memory(read, param)))
         });
         if conflict || root_conflict { DirectWrites::default() } else { direct }
     }
 
     fn reads_memory(&self, field: FieldId, plan: &Plan, param: usize) -> bool {
-        let mut points: Vec<PointId> =
-            self.fields[field].leaves.iter().filter_map(|leaf| plan.leaves.get(&leaf.source).copied()).collect();
+        let mut points: Vec<PointId> = self.fields[field]
+            .leaves
+            .iter()
+            .filter_map(|leaf| plan.leaves.get(&leaf.source).copied())
+            .collect();
         if let Some(scan) = &self.fields[field].scan {
             points.extend(&scan.init);
         }
@@ -508,7 +527,8 @@ impl Lowering<'_> {
         let (init, depth, axis, forward) = (scan.init.clone(), scan.depth, scan.axis, scan.forward);
         let Some(range) = index_box.get(Axis::Dim(axis)) else { return Ok(()) };
         let leaves = self.fields[field].leaves.clone();
-        let next: Vec<PointId> = leaves.iter().filter_map(|leaf| plan.leaves.get(&leaf.source).copied()).collect();
+        let next: Vec<PointId> =
+            leaves.iter().filter_map(|leaf| plan.leaves.get(&leaf.source).copied()).collect();
         let read_elsewhere = self.sources_read(plan, targets, direct);
         let dims = leaves.first().map(|leaf| self.sources[leaf.source].dims.clone()).unwrap_or_default();
         let level = self.points.level(depth);
@@ -630,7 +650,8 @@ impl Lowering<'_> {
             let connector = self.out.names.intern("out_0");
             let element = self.own_element(&target.storage.clone(), &target.dims, target.local);
             let body = self.pointwise_body(&[(point, connector)])?;
-            let write = Write { connector, container: target.storage.container.clone(), element: Some(element) };
+            let write =
+                Write { connector, container: target.storage.container.clone(), element: Some(element) };
             self.emit_map(region, "write_back", &dims, index_box, body, vec![write]);
         }
         Ok(())
@@ -659,15 +680,13 @@ impl Lowering<'_> {
             let end = self.out.exprs.sub(interval.stop, one);
             ranges.push(Range { start: interval.start, end, step: one, tile: one });
         }
-        let tasklet = state.nodes.push(node(
-            label,
-            NodeKind::Tasklet(Tasklet { text: Text::default(), code: Some(body.code) }),
-        ));
+        let tasklet = state
+            .nodes
+            .push(node(label, NodeKind::Tasklet(Tasklet { text: Text::default(), code: Some(body.code) })));
         let scope = if params.is_empty() {
             None
         } else {
-            let map =
-                Map { params, range: Subset { ranges }, schedule: Schedule::Default, unroll: false };
+            let map = Map { params, range: Subset { ranges }, schedule: Schedule::Default, unroll: false };
             let entry = state.nodes.push(node(label, NodeKind::MapEntry(map)));
             let exit = state.nodes.push(node(label, NodeKind::MapExit { entry }));
             Some((entry, exit))
@@ -682,9 +701,9 @@ impl Lowering<'_> {
             };
             let inner = memlet(name, subset, dynamic);
             let is_new = !reads.contains_key(&container);
-            let access_node = *reads
-                .entry(container)
-                .or_insert_with(|| state.nodes.push(node("", NodeKind::Access { data: name, setzero: false })));
+            let access_node = *reads.entry(container).or_insert_with(|| {
+                state.nodes.push(node("", NodeKind::Access { data: name, setzero: false }))
+            });
             match scope {
                 None => connect(&mut state, access_node, None, tasklet, Some(connector), inner),
                 Some((entry, _)) => {
@@ -744,7 +763,9 @@ impl Lowering<'_> {
 
     fn element_subset(&mut self, element: &[ExprId]) -> Subset {
         let one = self.out.exprs.int(1);
-        Subset { ranges: element.iter().map(|&at| Range { start: at, end: at, step: one, tile: one }).collect() }
+        Subset {
+            ranges: element.iter().map(|&at| Range { start: at, end: at, step: one, tile: one }).collect(),
+        }
     }
 
     fn whole_subset(&mut self, container: Name) -> Subset {
@@ -821,7 +842,13 @@ struct DirectWrites {
 }
 
 fn node(label: &str, kind: NodeKind) -> Node {
-    Node { label: label.to_owned(), kind, inputs: IndexMap::new(), outputs: IndexMap::new(), extra: Extra::new() }
+    Node {
+        label: label.to_owned(),
+        kind,
+        inputs: IndexMap::new(),
+        outputs: IndexMap::new(),
+        extra: Extra::new(),
+    }
 }
 
 fn memlet(data: Name, subset: Subset, dynamic: bool) -> Memlet {

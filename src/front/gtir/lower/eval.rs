@@ -10,8 +10,8 @@ use crate::diag::{Diagnostic, Result};
 use crate::entity::Name;
 use crate::scalar::{BinaryOp, DType, Scalar, UnaryOp};
 
-use super::super::ast::{self, OffsetLabel, Term};
 use super::super::Builtin;
+use super::super::ast::{self, OffsetLabel, Term};
 use super::point::PointId;
 use super::value::{
     AxisRange, Closure, Domain, Field, Iterator, List, Partial, Position, Scan, Scope, Value,
@@ -117,7 +117,9 @@ impl Lowering<'_> {
             },
             Builtin::Scan => self.scan_in_stencil(&partial.args, args),
             Builtin::Lift => match partial.args.as_slice() {
-                [stencil] => Ok(Value::Iterator(Rc::new(Iterator::Lifted { stencil: stencil.clone(), args }))),
+                [stencil] => {
+                    Ok(Value::Iterator(Rc::new(Iterator::Lifted { stencil: stencil.clone(), args })))
+                }
                 _ => Err(ill_typed("`lift` takes one stencil")),
             },
             Builtin::Reduce => self.reduce(&partial.args, &args),
@@ -175,7 +177,9 @@ impl Lowering<'_> {
                 Ok([domain, inside, outside]) => self.concat_where(&domain, inside, outside),
                 Err(_) => Err(ill_typed("`concat_where` takes a domain and two fields")),
             },
-            Builtin::Broadcast => args.into_iter().next().ok_or_else(|| ill_typed("`broadcast` takes a value and dimensions")),
+            Builtin::Broadcast => {
+                args.into_iter().next().ok_or_else(|| ill_typed("`broadcast` takes a value and dimensions"))
+            }
             Builtin::Index => match args.as_slice() {
                 [Value::Axis(dim)] => Ok(Value::Field(self.new_field(Field::Index(*dim))?)),
                 _ => Err(ill_typed("`index` takes a dimension")),
@@ -210,9 +214,15 @@ impl Lowering<'_> {
             Iterator::Into { source, position, valid } => {
                 let number = self.points.constant(Scalar::I32(i32::try_from(index).unwrap_or(0)));
                 let source = self.tuple_get(&Value::Point(number), source)?;
-                Ok(Value::Iterator(Rc::new(Iterator::Into { source, position: position.clone(), valid: *valid })))
+                Ok(Value::Iterator(Rc::new(Iterator::Into {
+                    source,
+                    position: position.clone(),
+                    valid: *valid,
+                })))
             }
-            Iterator::Lifted { .. } => Err(ill_typed("an element of a lifted stencil is taken before it is read")),
+            Iterator::Lifted { .. } => {
+                Err(ill_typed("an element of a lifted stencil is taken before it is read"))
+            }
         }
     }
 
@@ -249,7 +259,9 @@ impl Lowering<'_> {
         };
         let axis = self.vertical.ok_or_else(|| {
             Diagnostic::error("P0651", "a scan needs a vertical dimension, and the program has none")
-                .with_help("give the dimension that scans run along the kind `vertical`, or set the column axis")
+                .with_help(
+                    "give the dimension that scans run along the kind `vertical`, or set the column axis",
+                )
         })?;
         Ok(Scan { function: function.clone(), forward, init: init.clone(), args, axis, domain })
     }
@@ -307,7 +319,8 @@ impl Lowering<'_> {
                 let (a, b) = (a.clone(), b.clone());
                 self.choose_iterator(*condition, &a, &b)
             }
-            (Value::Domain(_), Value::Domain(_)) | (Value::Closure(_) | Value::Builtin(_) | Value::Partial(_), _) => {
+            (Value::Domain(_), Value::Domain(_))
+            | (Value::Closure(_) | Value::Builtin(_) | Value::Partial(_), _) => {
                 Err(ill_typed("`if_` cannot choose between functions or domains with a run-time condition"))
             }
             _ => Err(ill_typed("the two sides of `if_` have different shapes")),

@@ -205,12 +205,18 @@ impl Lowering<'_> {
             )));
         }
         // The carry has the type of the initial state.
-        let mut types = init_points.iter().map(|&point| self.points.dtype(point)).collect::<Vec<_>>().into_iter();
+        let mut types =
+            init_points.iter().map(|&point| self.points.dtype(point)).collect::<Vec<_>>().into_iter();
         let next = self.map_points(&next, &mut |this, point| {
             types.next().map_or(point, |dtype| this.points.cast(dtype, point))
         });
-        let info =
-            ScanInfo { forward: scan.forward, axis: scan.axis, init: init_points, depth, domain: scan.domain };
+        let info = ScanInfo {
+            forward: scan.forward,
+            axis: scan.axis,
+            init: init_points,
+            depth,
+            domain: scan.domain,
+        };
         Ok((next, info))
     }
 
@@ -225,7 +231,11 @@ impl Lowering<'_> {
     }
 
     /// The value with each of its points replaced.
-    pub(super) fn map_points(&mut self, value: &Value, f: &mut dyn FnMut(&mut Self, PointId) -> PointId) -> Value {
+    pub(super) fn map_points(
+        &mut self,
+        value: &Value,
+        f: &mut dyn FnMut(&mut Self, PointId) -> PointId,
+    ) -> Value {
         match value {
             Value::Point(point) => Value::Point(f(self, *point)),
             Value::Tuple(elements) => {
@@ -236,7 +246,8 @@ impl Lowering<'_> {
                 List::Constant(value) => Value::List(Rc::new(List::Constant(self.map_points(value, f)))),
                 List::Neighbors { elements, valid } => {
                     let elements = elements.iter().map(|element| self.map_points(element, f)).collect();
-                    let valid = valid.as_ref().map(|valid| valid.iter().map(|&point| f(self, point)).collect());
+                    let valid =
+                        valid.as_ref().map(|valid| valid.iter().map(|&point| f(self, point)).collect());
                     Value::List(Rc::new(List::Neighbors { elements, valid }))
                 }
             },
@@ -272,7 +283,11 @@ impl Lowering<'_> {
     /// Whether a point is cheaper to repeat than to name: a literal, a scalar, a coordinate, an element.
     fn is_trivial(&self, point: PointId) -> bool {
         match self.points.node(point) {
-            Node::Const(..) | Node::Symbol(..) | Node::Coordinate(_) | Node::Load { .. } | Node::Undefined(_) => true,
+            Node::Const(..)
+            | Node::Symbol(..)
+            | Node::Coordinate(_)
+            | Node::Load { .. }
+            | Node::Undefined(_) => true,
             Node::Cast(_, inner) => matches!(
                 self.points.node(*inner),
                 Node::Const(..) | Node::Symbol(..) | Node::Coordinate(_) | Node::Load { .. }

@@ -112,7 +112,9 @@ pub fn lower(program: &ast::Program, environment: &Environment) -> Result<Lowere
             .spawn_scoped(scope, || Lowering::new(program, environment)?.run())
             .map_err(|error| Diagnostic::error("P0655", format!("no thread for lowering: {error}")))?
             .join()
-            .map_err(|_| Diagnostic::error("P0656", "lowering failed unexpectedly").with_help("report the program"))?
+            .map_err(|_| {
+                Diagnostic::error("P0656", "lowering failed unexpectedly").with_help("report the program")
+            })?
     })
 }
 
@@ -236,7 +238,8 @@ impl<'p> Lowering<'p> {
     }
 
     fn param_type(&self, ty: ast::TypeId) -> Result<ParamType> {
-        let unknown = || Diagnostic::error("P0658", "a parameter is neither a scalar, a field nor a tuple of them");
+        let unknown =
+            || Diagnostic::error("P0658", "a parameter is neither a scalar, a field nor a tuple of them");
         Ok(match self.program.types.get(ty).ok_or_else(unknown)? {
             ast::Type::Scalar(dtype) => ParamType::Scalar(*dtype),
             ast::Type::Field { dims, element } => {
@@ -343,8 +346,11 @@ impl<'p> Lowering<'p> {
         let name = &self.dims[dim].name;
         let found = self.tables.iter().find(|(_, table)| table.local == *name || table.name == *name);
         found.map(|(id, _)| id).ok_or_else(|| {
-            Diagnostic::error("P0659", format!("no entry of the offset provider has the local dimension `{name}`"))
-                .with_help("pass the connectivity that the sparse field belongs to")
+            Diagnostic::error(
+                "P0659",
+                format!("no entry of the offset provider has the local dimension `{name}`"),
+            )
+            .with_help("pass the connectivity that the sparse field belongs to")
         })
     }
 
@@ -359,7 +365,9 @@ impl<'p> Lowering<'p> {
             _ => None,
         };
         let Some(param) = param else {
-            return Err(ill_typed("`get_domain_range` asks for the range of something that is not a parameter"));
+            return Err(ill_typed(
+                "`get_domain_range` asks for the range of something that is not a parameter",
+            ));
         };
         let name = param.name.clone();
         let bounds = [0, 1].map(|end| {
@@ -406,7 +414,12 @@ impl<'p> Lowering<'p> {
         Ok(statements)
     }
 
-    fn assignment(&mut self, value: ast::TermId, domain: ast::TermId, target: ast::TermId) -> Result<Vec<Assignment>> {
+    fn assignment(
+        &mut self,
+        value: ast::TermId,
+        domain: ast::TermId,
+        target: ast::TermId,
+    ) -> Result<Vec<Assignment>> {
         let scope = Scope::new();
         let value = self.eval(value, &scope)?;
         let domain = self.eval(domain, &scope)?;
@@ -515,5 +528,6 @@ struct Assignment {
 
 /// The program does not make sense.
 fn ill_typed(message: impl Into<String>) -> Diagnostic {
-    Diagnostic::error("P0660", message).with_help("check the program with GT4Py's frontend, which infers types")
+    Diagnostic::error("P0660", message)
+        .with_help("check the program with GT4Py's frontend, which infers types")
 }

@@ -81,7 +81,9 @@ impl Lowering<'_> {
             let mut seen: HashSet<(FieldId, Box<[PointId]>)> = HashSet::new();
             for id in self.points.reachable(&points) {
                 let Node::Load { source, at, .. } = self.points.node(id) else { continue };
-                let Source { owner: Owner::Field(field, _), dims, .. } = &self.sources[*source] else { continue };
+                let Source { owner: Owner::Field(field, _), dims, .. } = &self.sources[*source] else {
+                    continue;
+                };
                 if seen.insert((*field, at.clone())) {
                     let centered = (dims.iter().zip(at.iter()))
                         .all(|(&dim, &at)| self.points.node(at) == &Node::Coordinate(dim));
@@ -155,9 +157,9 @@ impl Lowering<'_> {
                 continue;
             }
             let in_one_map = one_map
-                && uses.iter().all(|at| {
-                    at.centered && at.reader.is_none_or(|reader| in_roots_map.contains(&reader))
-                });
+                && uses
+                    .iter()
+                    .all(|at| at.centered && at.reader.is_none_or(|reader| in_roots_map.contains(&reader)));
             let count: u64 = uses
                 .iter()
                 .map(|at| at.reader.and_then(|reader| sites.get(&reader)).copied().unwrap_or(1))
@@ -226,8 +228,11 @@ impl Lowering<'_> {
         self.mark_read(roots, &mut needed);
         for &field in fields.iter().rev() {
             if needed[field.index()] && !recomputed.contains(&field) {
-                let mut points: Vec<PointId> =
-                    self.fields[field].leaves.iter().filter_map(|leaf| leaves.get(&leaf.source).copied()).collect();
+                let mut points: Vec<PointId> = self.fields[field]
+                    .leaves
+                    .iter()
+                    .filter_map(|leaf| leaves.get(&leaf.source).copied())
+                    .collect();
                 if let Some(scan) = &self.fields[field].scan {
                     points.extend(&scan.init);
                 }

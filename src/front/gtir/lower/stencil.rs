@@ -120,7 +120,8 @@ impl Lowering<'_> {
                 let row = self.tables[table].clone();
                 let at = self.coordinate_at(position, row.source);
                 let neighbor = self.points.neighbor(table, at, distance);
-                let position = if row.source == row.target { position.clone() } else { position.without(row.source) };
+                let position =
+                    if row.source == row.target { position.clone() } else { position.without(row.source) };
                 if !row.has_skips {
                     return Ok((position.with(row.target, neighbor), None));
                 }
@@ -247,7 +248,9 @@ impl Lowering<'_> {
 
     /// `reduce(op, init)(lists...)`: a fold over the neighbours that exist, first neighbour first.
     pub(super) fn reduce(&mut self, parts: &[Value], lists: &[Value]) -> Result<Value> {
-        let [function, init] = parts else { return Err(ill_typed("`reduce` takes a function and an initial value")) };
+        let [function, init] = parts else {
+            return Err(ill_typed("`reduce` takes a function and an initial value"));
+        };
         let lists = as_lists(lists)?;
         let references: Vec<&Rc<List>> = lists.iter().collect();
         let zipped = self.zip_lists(&references, |_, values| Ok(Value::Tuple(values.to_vec().into())))?;
