@@ -25,6 +25,7 @@
 
 pub mod arith;
 pub mod code;
+pub mod eval;
 pub mod float8;
 pub mod lower;
 pub mod math;
