@@ -190,6 +190,21 @@ pub struct CodeExpr {
     pub code: Option<Code>,
 }
 
+impl Region {
+    /// Where execution starts: the start block, or the only block without a predecessor.
+    pub fn entry(&self) -> Option<BlockId> {
+        self.start.or_else(|| {
+            let mut is_target = hashbrown::HashSet::new();
+            is_target.extend(self.edges.iter().map(|edge| edge.dst));
+            let mut sources = self.blocks.iter().copied().filter(|block| !is_target.contains(block));
+            match (sources.next(), sources.next()) {
+                (only, None) => only,
+                _ => None,
+            }
+        })
+    }
+}
+
 impl Graph {
     /// The body region.
     pub fn body_region(&self) -> Option<&Region> {

@@ -20,6 +20,7 @@
 //! connector) are by name, so a wrong one is representable and [`crate::valid`] can speak about it.
 
 pub mod builder;
+pub mod canonical;
 mod data;
 mod graph;
 mod memlet;

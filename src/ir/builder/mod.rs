@@ -42,6 +42,7 @@ use super::{
 
 pub use dataflow::{Dataflow, Port};
 pub use subset::{memlet_from_text, range_from_text, row_major, subset_from_text};
+pub(crate) use subset::{open_end, range_from_ends};
 
 /// A program under construction. Blocks follow one another in the order in which they are added.
 pub struct ProgramBuilder {
