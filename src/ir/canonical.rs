@@ -91,8 +91,13 @@ pub fn difference(a: &Program, b: &Program) -> Option<(String, String)> {
 /// Everything a program holds, names and expressions spelled out.
 fn full_text(program: &Program) -> String {
     let raw = format!(
-        "{:?} {:?} {:?}\n{:#?}\n{:#?}",
-        program.root, program.contract, program.dace_version, program.structs, program.graphs
+        "{:?} {:?} {:?}\n{:#?}\n{:#?}\n{:#?}",
+        program.root,
+        program.contract,
+        program.dace_version,
+        program.exprs.symbol_infos(),
+        program.structs,
+        program.graphs
     );
     let mut text = String::with_capacity(raw.len());
     let mut rest = raw.as_str();
@@ -121,8 +126,8 @@ fn full_text(program: &Program) -> String {
 }
 
 fn resolved_id(program: &Program, text: &str) -> Option<(usize, String)> {
-    let (stem, digits) =
-        if let Some(rest) = text.strip_prefix("name") { (4, rest) } else { (4, text.strip_prefix("expr")?) };
+    const STEM: usize = "name".len();
+    let digits = text.strip_prefix("name").or_else(|| text.strip_prefix("expr"))?;
     let count = digits.len() - digits.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let id: u32 = digits[..count].parse().ok()?;
     let resolved = if text.starts_with("name") {
@@ -130,7 +135,7 @@ fn resolved_id(program: &Program, text: &str) -> Option<(usize, String)> {
     } else {
         format!("<{}>", program.exprs.print(&program.names, ExprId(id), Grammar::Plain))
     };
-    Some((stem + count, resolved))
+    Some((STEM + count, resolved))
 }
 
 /// How many elements a subset takes.

@@ -106,7 +106,7 @@ mod words;
 use crate::diag::Result;
 use crate::ir::Program;
 
-pub(crate) use number::{complex_from_text, scalar_from_text};
+pub use number::scalar_from_text;
 
 /// The program that `text` describes. Its code is not lowered yet.
 ///

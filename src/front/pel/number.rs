@@ -30,7 +30,7 @@ pub(super) fn scalar_text(value: Scalar) -> String {
 }
 
 /// The number of type `dtype` that `text` spells; `None` if it is none or does not fit.
-pub(crate) fn scalar_from_text(dtype: DType, text: &str) -> Option<Scalar> {
+pub fn scalar_from_text(dtype: DType, text: &str) -> Option<Scalar> {
     let text = text.trim();
     Some(match dtype {
         DType::Bool => Scalar::Bool(match text {
@@ -61,7 +61,7 @@ pub(crate) fn scalar_from_text(dtype: DType, text: &str) -> Option<Scalar> {
 }
 
 /// The complex number with these parts.
-pub(crate) fn complex_from_text(dtype: DType, re: &str, im: &str) -> Option<Scalar> {
+pub(super) fn complex_from_text(dtype: DType, re: &str, im: &str) -> Option<Scalar> {
     let (re, im) = (re.trim(), im.trim());
     match dtype {
         DType::C64 => Some(Scalar::C64(Complex::new(re.parse().ok()?, im.parse().ok()?))),

@@ -10,7 +10,8 @@ use super::cursor::is_bare_name;
 pub(super) const NESTING_LIMIT: usize = 128;
 
 /// Words that cannot be bare names.
-const KEYWORDS: [&str; 60] = [
+const KEYWORDS: [&str; 61] = [
+    "assume",
     "access",
     "and",
     "args",

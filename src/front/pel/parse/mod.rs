@@ -13,9 +13,9 @@ use indexmap::IndexMap;
 use crate::diag::{Diagnostic, Result};
 use crate::entity::Name;
 use crate::ir::{Constant, Contract, Data, Extra, Graph, GraphId, Program};
-use crate::scalar::StructDef;
 use crate::scalar::types::StructField;
-use crate::symbolic::{ExprId, Grammar};
+use crate::scalar::{StructDef, Type};
+use crate::symbolic::{ExprId, Grammar, SymbolInfo};
 
 use super::cursor::Cursor;
 use super::words::NESTING_LIMIT;
@@ -45,8 +45,14 @@ pub(super) struct Parser<'t> {
 
 impl Parser<'_> {
     fn file(&mut self) -> Result<()> {
-        while self.cursor.eat_word("struct") {
-            self.struct_definition()?;
+        loop {
+            if self.cursor.eat_word("struct") {
+                self.struct_definition()?;
+            } else if self.cursor.eat_word("assume") {
+                self.assumption()?;
+            } else {
+                break;
+            }
         }
         if !self.cursor.eat_word("program") {
             return self.fragment();
@@ -213,6 +219,27 @@ impl Parser<'_> {
                 .ok_or_else(|| self.cursor.error_at(start, "P0048", "a struct is larger than 4 GiB"))?;
         }
         self.program.structs.push(layout);
+        Ok(())
+    }
+
+    /// `assume name: type assumption assumption ...`, what is known of a symbol in sizes.
+    fn assumption(&mut self) -> Result<()> {
+        let name = self.cursor.name("a symbol's name")?;
+        self.cursor.expect(":", "before the symbol's type")?;
+        self.cursor.skip();
+        let start = self.cursor.position();
+        let Type::Scalar(dtype) = self.ty()? else {
+            return Err(self.cursor.error_at(start, "P0042", "a symbol is one number"));
+        };
+        let mut info = SymbolInfo::of_type(dtype);
+        if self.cursor.eat("(") {
+            while !self.cursor.eat(")") {
+                info = info.assuming(&self.cursor.name("an assumption such as `positive`")?);
+                self.comma_or(")")?;
+            }
+        }
+        let name = self.program.names.intern(&name);
+        self.program.exprs.declare_symbol(name, info);
         Ok(())
     }
 

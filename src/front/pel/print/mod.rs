@@ -10,7 +10,7 @@ use crate::scalar::StructDef;
 use crate::symbolic::{ExprId, ExprPool, Grammar};
 
 use super::cursor::is_one_expression;
-use super::words::{NESTING_LIMIT, name_text, type_text};
+use super::words::{NESTING_LIMIT, name_text, short_name, type_text};
 
 /// How much to print.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,6 +51,16 @@ impl Printer<'_> {
     fn file(&mut self) {
         for (id, definition) in self.program.structs.iter() {
             let text = self.struct_text(definition, id.0 as usize);
+            self.line(&text);
+        }
+        for (&name, info) in self.program.exprs.symbol_infos() {
+            let assumptions: Vec<String> = info.assumptions.iter().map(|text| name_text(text)).collect();
+            let assumptions = match assumptions.is_empty() {
+                true => String::new(),
+                false => format!(" ({})", assumptions.join(", ")),
+            };
+            let text =
+                format!("assume {}: {}{assumptions}", name_text(self.text(name)), short_name(info.dtype));
             self.line(&text);
         }
         if let Some(root) = self.program.root {
