@@ -31,7 +31,7 @@
 //! body. Without a shape it is a scalar. Kinds: `view`, `reference`, `stream`, `structure` (members in
 //! braces), `container_array` (`of (...)` says what each element is) and their `_view` and `_reference` forms.
 //! Types: `bool i8..i64 u8..u64 f16 bf16 f8e4m3 f8e5m2 f32 f64 c64 c128`, vectors `f32x4`, `struct NAME`,
-//! `opaque NAME`. Clauses: `strides(..)`, `total(..)`, `offset(..)`, `start(..)`, `buffer(..)`, `optional`,
+//! `opaque NAME`. Clauses: `strides(..)`, `total(..)`, `offset(..)`, `begins(..)`, `buffer(..)`, `optional`,
 //! `required`, `may_alias`, `register`, `heap`, `thread_local`, `storage("NAME")`, `lifetime(persistent)`.
 //! Arrays are row-major unless `strides` says otherwise. `constant c: f64[3] = [1.0, 2.0, 3.0]` is known when
 //! the program is compiled.

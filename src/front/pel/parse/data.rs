@@ -180,7 +180,7 @@ impl Parser<'_> {
                 "strides" => layout.strides = Some(self.expressions_in_parentheses()?),
                 "total" => layout.total = Some(self.symbolic_in_parentheses()?),
                 "offset" => layout.offset = self.expressions_in_parentheses()?,
-                "start" => layout.start = Some(self.symbolic_in_parentheses()?),
+                "begins" => layout.start = Some(self.symbolic_in_parentheses()?),
                 "buffer" => layout.buffer = Some(self.symbolic_in_parentheses()?),
                 "optional" => layout.optional = Some(true),
                 "required" => layout.optional = Some(false),

@@ -50,6 +50,9 @@ impl Parser<'_> {
                 self.struct_definition()?;
             } else if self.cursor.eat_word("assume") {
                 self.assumption()?;
+                while self.cursor.eat(",") {
+                    self.assumption()?;
+                }
             } else {
                 break;
             }
@@ -157,7 +160,8 @@ impl Parser<'_> {
                 }
                 "constant" => {
                     self.cursor.eat_word("constant");
-                    let (name, data) = self.container(false)?;
+                    let transient = self.cursor.eat_word("transient");
+                    let (name, data) = self.container(transient)?;
                     self.cursor.expect("=", "before the constant's values")?;
                     let values = self.constant_values(&data)?;
                     if self.current().constants.insert(name, Constant { data, values }).is_some() {

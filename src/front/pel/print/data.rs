@@ -79,7 +79,7 @@ impl Printer<'_> {
         }
         text.push_str(&self.offset(&array.offset));
         if let Some(start) = array.start_offset.filter(|&start| self.exprs.as_int(start) != Some(0)) {
-            text.push_str(&format!(" start({})", self.expression(start)));
+            text.push_str(&format!(" begins({})", self.expression(start)));
         }
         match array.optional {
             Some(true) => text.push_str(" optional"),

@@ -53,18 +53,27 @@ impl Printer<'_> {
             let text = self.struct_text(definition, id.0 as usize);
             self.line(&text);
         }
-        for (&name, info) in self.program.exprs.symbol_infos() {
-            let assumptions: Vec<String> = info.assumptions.iter().map(|text| name_text(text)).collect();
-            let assumptions = match assumptions.is_empty() {
-                true => String::new(),
-                false => format!(" ({})", assumptions.join(", ")),
-            };
-            let text =
-                format!("assume {}: {}{assumptions}", name_text(self.text(name)), short_name(info.dtype));
-            self.line(&text);
-        }
+        self.assumptions();
         if let Some(root) = self.program.root {
             self.graph("program", "", root);
+        }
+    }
+
+    fn assumptions(&mut self) {
+        let mut lines: Vec<String> = Vec::new();
+        for (&name, info) in self.program.exprs.symbol_infos() {
+            let mut text = format!("{}: {}", name_text(self.text(name)), short_name(info.dtype));
+            if !info.assumptions.is_empty() {
+                let list: Vec<String> = info.assumptions.iter().map(|text| name_text(text)).collect();
+                text.push_str(&format!(" ({})", list.join(", ")));
+            }
+            match lines.last_mut() {
+                Some(line) if line.len() + text.len() < 100 => line.push_str(&format!(", {text}")),
+                _ => lines.push(text),
+            }
+        }
+        for line in lines {
+            self.line(&format!("assume {line}"));
         }
     }
 
@@ -175,8 +184,9 @@ impl Printer<'_> {
         for (&name, constant) in &graph.constants {
             let values: Vec<String> =
                 constant.values.iter().map(|&v| super::number::scalar_text(v)).collect();
+            let transient = if constant.data.transient { "transient " } else { "" };
             let text = self.container_text(name, &constant.data);
-            self.line(&format!("constant {text} = [{}]", values.join(", ")));
+            self.line(&format!("constant {transient}{text} = [{}]", values.join(", ")));
         }
     }
 
