@@ -1,6 +1,8 @@
+use hashbrown::HashMap;
+
 use crate::entity::{Arena, Names};
 use crate::scalar::StructTable;
-use crate::symbolic::ExprPool;
+use crate::symbolic::{ExprId, ExprPool};
 
 use super::{Extra, Graph, GraphId};
 
@@ -31,6 +33,9 @@ pub struct Program {
     pub contract: Contract,
     /// The `dace_version` the file declared, kept for the way back.
     pub dace_version: Option<String>,
+    /// Expressions as the source file spells them, in the grammar of its version. Different spellings of one
+    /// expression (`ceiling(N/4)`, `int_ceil(N, 4)`) differ for DaCe, so a saved file keeps the one it came with.
+    pub spellings: HashMap<ExprId, Box<str>>,
 }
 
 impl Program {

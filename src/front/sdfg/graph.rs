@@ -27,7 +27,10 @@ impl Reader {
             Some(version) => Version::parse(&text(version).within(|| "dace_version".into())?)?.grammar(),
         };
         let id = self.program.graphs.push(Graph::default());
-        let graph = self.in_grammar(grammar, |reader| reader.graph_content(attributes, beside))?;
+        let name = attributes.get("name").and_then(Value::as_str).unwrap_or_default().to_string();
+        let graph = self
+            .in_grammar(grammar, |reader| reader.graph_content(attributes, beside))
+            .within(|| format!("graph `{name}`"))?;
         self.program.graphs[id] = graph;
         Ok(id)
     }
@@ -38,8 +41,7 @@ impl Reader {
             self.graph_property(&mut graph, key, value)?;
         }
         let lists = Lists::of(beside, &mut graph.extra)?;
-        let place = graph.name.clone();
-        graph.body = Some(self.region(&mut graph, lists).within(|| format!("graph `{place}`"))?);
+        graph.body = Some(self.region(&mut graph, lists)?);
         Ok(graph)
     }
 

@@ -77,10 +77,10 @@ impl Writer<'_> {
         if let Some(wcr) = &memlet.wcr {
             set(&mut attributes, "wcr", wcr.text.as_str());
         }
+        // DaCe takes the subset for the source's as long as it does not know better.
         let (source, destination) = match memlet.is_data_src {
-            Some(true) => (subset, other),
             Some(false) => (other, subset),
-            None => (None, None),
+            Some(true) | None => (subset, other),
         };
         set(&mut attributes, "src_subset", source.unwrap_or_default());
         set(&mut attributes, "dst_subset", destination.unwrap_or_default());

@@ -22,7 +22,10 @@ pub(super) struct Reader {
     pub findings: Vec<Diagnostic>,
     /// Expressions by text, for the grammar in force: files repeat the same few.
     expressions: HashMap<Box<str>, ExprId>,
+    /// Record types by name.
     pub records: HashMap<Name, Vec<StructId>>,
+    /// The grammar of the whole file.
+    spelled_in: Grammar,
     nesting: usize,
 }
 
@@ -34,6 +37,7 @@ impl Reader {
             findings: Vec::new(),
             expressions: HashMap::new(),
             records: HashMap::new(),
+            spelled_in: grammar,
             nesting: 0,
         }
     }
@@ -103,6 +107,13 @@ impl Reader {
         }
         let parsed = self.program.exprs.parse(&mut self.program.names, text, self.grammar)?;
         self.expressions.insert(text.into(), parsed);
+        // An approximation beside an exact value would stick to every use of that value.
+        if self.grammar == self.spelled_in && !text.contains("SymExpr") {
+            let spelling = self.program.spellings.entry(parsed).or_insert_with(|| text.into());
+            if is_better(text, spelling) {
+                *spelling = text.into();
+            }
+        }
         Ok(parsed)
     }
 
@@ -189,6 +200,30 @@ impl Reader {
     }
 }
 
+/// Whether one spelling of an expression says it better than another: shorter, because `M - i + i` reads a
+/// symbol that the value does not depend on, or with more types, because not all uses of a symbol say its type.
+fn is_better(one: &str, other: &str) -> bool {
+    if one == other {
+        return false;
+    }
+    let (one_bare, one_types) = without_types(one);
+    let (other_bare, other_types) = without_types(other);
+    (one_bare, other_types) < (other_bare, one_types)
+}
+
+/// Length of a spelling when `symbol($N, dtype=...)` counts as `$N`, and how many of these there are.
+fn without_types(text: &str) -> (usize, usize) {
+    let mut parts = text.split("symbol(");
+    let mut length = parts.next().map_or(0, str::len);
+    let mut types = 0;
+    for part in parts {
+        types += 1;
+        let (inside, after) = part.split_once(')').unwrap_or((part, ""));
+        length += inside.split(',').next().map_or(0, str::len) + after.len();
+    }
+    (length, types)
+}
+
 /// A code block `{"string_data": ..., "language": ...}`, or a plain string of Python; null and `NoCode` are none.
 pub(super) fn code(value: Value) -> Result<Option<Text>> {
     let entries = match value {
@@ -242,4 +277,19 @@ fn language_of(name: &str) -> Result<Language> {
 /// A language as the file spells it.
 pub(super) fn language_name(language: Language) -> &'static str {
     LANGUAGES.into_iter().find(|(_, known)| *known == language).map_or("Python", |(name, _)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_better_spelling() {
+        let typed = "-1 + symbol($M, dtype=dace.int64)";
+        let longer = "-1 + symbol($M, dtype=dace.int64) - symbol($i, dtype=dace.int64) + $i";
+        assert!(is_better(typed, longer) && !is_better(longer, typed));
+        assert!(is_better(typed, "-1 + $M") && !is_better("-1 + $M", typed));
+        assert!(!is_better(typed, typed));
+        assert_eq!(without_types("2*symbol($M, dtype=dace.int64) + 1"), ("2*$M + 1".len(), 1));
+    }
 }

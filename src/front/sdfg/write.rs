@@ -41,6 +41,9 @@ impl<'a> Writer<'a> {
 
     /// The text of an expression in the file's grammar.
     pub(super) fn expression(&mut self, id: ExprId) -> Value {
+        if let Some(text) = self.program.spellings.get(&id) {
+            return Value::String(text.as_ref().into());
+        }
         let (program, grammar) = (self.program, self.grammar);
         let text = self.texts.entry(id).or_insert_with(|| program.exprs.print(&program.names, id, grammar));
         Value::String(text.clone())
