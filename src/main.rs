@@ -1,1 +1,7 @@
-fn main() {}
+//! The `pelton` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pelton::cli::main()
+}

@@ -6,6 +6,9 @@
 
 use std::fmt;
 
+pub mod codes;
+pub mod render;
+
 /// How bad it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
 pub enum Severity {

@@ -4,8 +4,9 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::diag::{Diagnostic, Result};
-use crate::front::sdfg;
+use crate::front::{pel, sdfg};
 use crate::ir;
+use crate::scalar::lower::lower_program;
 
 /// What a program file is, decided by its content.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,13 +90,36 @@ pub fn examine_bytes(bytes: &[u8]) -> Result<Loaded> {
     let (program, diagnostics) = match format {
         Format::Sdfg => sdfg::read(bytes)?,
         Format::Gtir => return Err(Diagnostic::error("P0092", "GTIR cannot be loaded by itself yet")),
-        Format::Pel => return Err(Diagnostic::error("P0092", "text cannot be loaded yet")),
+        Format::Pel => {
+            let text = std::str::from_utf8(bytes).map_err(|error| {
+                Diagnostic::error(
+                    "P0091",
+                    format!("neither JSON nor text: byte {} is not UTF-8", error.valid_up_to()),
+                )
+                .with_help("a program file is .sdfg, .sdfgz, .gtir.json(.gz) or .pel")
+            })?;
+            (pel::parse(text)?, Vec::new())
+        }
     };
     Ok(finish(program, format, diagnostics))
 }
 
+/// A program in the format that a file's name asks for.
+///
+/// # Errors
+/// The name asks for none; says which there are.
+pub fn write_program(program: &ir::Program, path: &Path) -> std::result::Result<Vec<u8>, String> {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("sdfg") => Ok(sdfg::write(program, false)),
+        Some("sdfgz") => Ok(sdfg::write(program, true)),
+        Some("pel") => Ok(pel::print(program).into_bytes()),
+        _ => Err(format!("{}: write .sdfg, .sdfgz or .pel", path.display())),
+    }
+}
+
 /// Lowers scalar code and validates.
-pub fn finish(program: ir::Program, format: Format, diagnostics: Vec<Diagnostic>) -> Loaded {
+pub fn finish(mut program: ir::Program, format: Format, mut diagnostics: Vec<Diagnostic>) -> Loaded {
+    diagnostics.extend(lower_program(&mut program));
     Loaded { program, format, diagnostics }
 }
 

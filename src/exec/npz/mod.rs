@@ -171,8 +171,24 @@ fn swap_words(item: &Item, bytes: &mut [u8]) {
 
 /// Writes arrays as a deflated `.npz` (or one array as `.npy`, if the name ends so). The file appears only
 /// when it is complete; on failure an existing one is left as it was.
+///
+/// # Errors
+/// `P0446`.
 pub fn write(path: &Path, arrays: &FileArrays) -> Result<()> {
-    let failed = |error: &dyn std::fmt::Display| {
+    let is_npy = path.extension().is_some_and(|extension| extension == "npy");
+    replace_file(path, |file| match (is_npy, arrays.len()) {
+        (false, _) => write_archive(file, arrays),
+        (true, 1) => arrays.values().try_for_each(|array| write_array(file, array)),
+        (true, count) => Err(std::io::Error::other(format!("a .npy file holds one array, not {count}"))),
+    })
+}
+
+/// Replaces a file by what `fill` writes, or leaves it as it was if that fails.
+///
+/// # Errors
+/// `P0446`.
+pub fn replace_file(path: &Path, fill: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<()> {
+    let failed = |error: std::io::Error| {
         Diagnostic::error("P0446", format!("cannot write {}: {error}", path.display()))
     };
     let folder = match path.parent() {
@@ -183,16 +199,10 @@ pub fn write(path: &Path, arrays: &FileArrays) -> Result<()> {
     builder.prefix(".pelton-").suffix(".npz.tmp");
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(|error| failed(&error))?;
-    let is_npy = path.extension().is_some_and(|extension| extension == "npy");
-    match (is_npy, arrays.len()) {
-        (false, _) => write_archive(&mut file, arrays),
-        (true, 1) => arrays.values().try_for_each(|array| write_array(&mut file, array)),
-        (true, count) => return Err(failed(&format!("a .npy file holds one array, not {count}"))),
-    }
-    .map_err(|error| failed(&error))?;
-    file.as_file().sync_all().map_err(|error| failed(&error))?;
-    file.persist(path).map_err(|error| failed(&error))?;
+    let mut file = builder.tempfile_in(folder).map_err(failed)?;
+    fill(file.as_file_mut()).map_err(failed)?;
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
     Ok(())
 }
 

@@ -1,0 +1,293 @@
+//! Runs one program of a case folder and compares what comes out with what was expected.
+//!
+//! # What is compared
+//!
+//! Every array of `expected.npz`, after the call, with the container of that name. A container that is no
+//! argument of the program must be what it was in `inputs.npz`. Elements of returned arrays that the program
+//! never defines are left out where the case says so ([`Case::leaves_returns_undefined`]); which elements
+//! those are is the reference interpreter's answer, never the tested engine's own, and a returned array of
+//! which nothing is defined fails. Everything else is compared, elements the program never touches included:
+//! they have to keep their values.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Instant;
+
+use indexmap::IndexMap;
+use serde_json::Value;
+
+use crate::diag::{Diagnostic, Result, codes};
+use crate::exec::bind::bind;
+use crate::exec::engine::{Engine, Options, Outcome, Prepared};
+use crate::exec::load::load;
+use crate::exec::npz::{self, FileArray, FileArrays, Item};
+use crate::ir::Program;
+use crate::memory::{Arguments, Binding, View};
+use crate::scalar::{DType, Scalar};
+
+use super::case::{Case, CaseKind, CaseProgram};
+use super::compare::{FieldReport, compare};
+
+/// How a case ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Status {
+    /// All fields agree.
+    Pass,
+    /// It ran, and a field differs.
+    Fail,
+    /// It could not be run to the end: a refused program, a fault, a panic, time up.
+    Error,
+    /// It needs something the engine says it does not do.
+    Unsupported,
+}
+
+impl Status {
+    /// Its name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Status::Pass => "pass",
+            Status::Fail => "fail",
+            Status::Error => "error",
+            Status::Unsupported => "unsupported",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What came out of one case.
+#[derive(Clone, Debug)]
+pub struct CaseReport {
+    /// The suite.
+    pub suite: String,
+    /// The case, with `#optimized` and the like for other programs than its own.
+    pub name: String,
+    /// How it ended.
+    pub status: Status,
+    /// What went wrong, in a few lines; for passing cases, what is worth knowing.
+    pub detail: String,
+    /// Wall time of all of it: load, prepare, run, compare.
+    pub seconds: f64,
+    /// Wall time of the run alone.
+    pub run_seconds: f64,
+    /// The engine that ran, once one was chosen.
+    pub engine: Option<Engine>,
+    /// One report per expected array.
+    pub fields: Vec<FieldReport>,
+}
+
+/// Runs one program of a case.
+pub fn run_case(case: &Case, program: &CaseProgram, engine: Engine, options: &Options) -> CaseReport {
+    let start = Instant::now();
+    let mut report = CaseReport {
+        suite: case.suite.clone(),
+        name: format!("{}{}", case.name, program.suffix),
+        status: Status::Error,
+        detail: String::new(),
+        seconds: 0.0,
+        run_seconds: 0.0,
+        engine: None,
+        fields: Vec::new(),
+    };
+    let result = match case.kind {
+        CaseKind::Sdfg => run_sdfg(case, &program.path, engine, options, &mut report),
+        CaseKind::Gtir => Err(Diagnostic::error("P0703", "GTIR cases are not run by this build")),
+    };
+    match result {
+        Ok(()) => judge(&mut report),
+        Err(error) => {
+            report.status =
+                if codes::is_unsupported(error.code) { Status::Unsupported } else { Status::Error };
+            report.detail = error.to_string();
+        }
+    }
+    report.seconds = start.elapsed().as_secs_f64();
+    report
+}
+
+fn judge(report: &mut CaseReport) {
+    let failing: Vec<String> =
+        report.fields.iter().filter(|field| !field.passes()).map(FieldReport::to_string).collect();
+    report.status = if failing.is_empty() { Status::Pass } else { Status::Fail };
+    report.detail = if failing.is_empty() {
+        let undefined: Vec<String> = report
+            .fields
+            .iter()
+            .filter(|field| field.undefined > 0)
+            .map(|field| {
+                format!("{}: {} of {} elements are undefined", field.name, field.undefined, field.elements)
+            })
+            .collect();
+        undefined.join("\n")
+    } else {
+        failing.join("\n")
+    };
+}
+
+fn run_sdfg(
+    case: &Case,
+    path: &Path,
+    engine: Engine,
+    options: &Options,
+    report: &mut CaseReport,
+) -> Result<()> {
+    let program = load(path)?.program;
+    let inputs = inputs_of(case)?;
+    let expected = npz::read(&case.folder.join("expected.npz"))?;
+    if expected.is_empty() {
+        return Err(Diagnostic::error("P0430", "expected.npz holds no array, so nothing would be checked"));
+    }
+    let mut args = bind(&program, inputs.clone())?;
+    let mut prepared = Prepared::new(&program, engine, options.checked)?;
+    report.engine = Some(prepared.engine());
+    let start = Instant::now();
+    let outcome = prepared.run(&mut args, options)?;
+    report.run_seconds = start.elapsed().as_secs_f64();
+    if let Outcome::Trap(fault) = outcome {
+        return Err(fault.into());
+    }
+    report.fields = compare_all(case, &program, &args, &inputs, &expected, &IndexMap::new());
+    let suspicious = report.fields.iter().any(|field| !field.passes() && is_returned(&field.name));
+    if suspicious && case.leaves_returns_undefined() {
+        let defined = defined_elements(&program, inputs.clone(), options)?;
+        report.fields = compare_all(case, &program, &args, &inputs, &expected, &defined);
+    }
+    Ok(())
+}
+
+fn is_returned(name: &str) -> bool {
+    name.starts_with("__return")
+}
+
+fn inputs_of(case: &Case) -> Result<FileArrays> {
+    let mut inputs = npz::read(&case.folder.join("inputs.npz"))?;
+    if let Some(Value::Object(symbols)) = case.description.get("symbol_values") {
+        for (name, value) in symbols {
+            let scalar = value.as_i64().map(Scalar::I64).or_else(|| value.as_f64().map(Scalar::F64));
+            let Some(scalar) = scalar.filter(|_| !inputs.contains_key(name)) else { continue };
+            let mut bytes = vec![0; scalar.dtype().bytes()];
+            scalar.write_le_bytes(&mut bytes);
+            let item = Item::Number(scalar.dtype());
+            inputs.insert(name.clone(), FileArray { item, shape: Vec::new(), fortran_order: false, bytes });
+        }
+    }
+    Ok(inputs)
+}
+
+/// Which elements of returned arrays the reference interpreter finds defined.
+fn defined_elements(
+    program: &Program,
+    inputs: FileArrays,
+    options: &Options,
+) -> Result<IndexMap<String, Vec<bool>>> {
+    let mut args = bind(program, inputs)?;
+    let options = Options { track_written: true, checked: false, ..options.clone() };
+    match Prepared::new(program, Engine::Interp, false)?.run(&mut args, &options)? {
+        Outcome::Done(mut stats) => {
+            stats.written.retain(|name, _| is_returned(name));
+            Ok(stats.written)
+        }
+        Outcome::Trap(fault) => Err(fault.into()),
+    }
+}
+
+fn compare_all(
+    case: &Case,
+    program: &Program,
+    args: &Arguments<'_>,
+    inputs: &FileArrays,
+    expected: &FileArrays,
+    defined: &IndexMap<String, Vec<bool>>,
+) -> Vec<FieldReport> {
+    let mut reports = Vec::new();
+    for (name, array) in expected {
+        let mut scalar_bytes = [0; 16];
+        let actual = match args.get(name) {
+            Some(Binding::Array { buffer, offset, ty, shape, strides }) => match args.buffers.get(*buffer) {
+                Some(buffer) => {
+                    View::parts(buffer.bytes(), *offset, *ty, shape, strides, &program.structs, &|field| {
+                        program.names[field].to_owned()
+                    })
+                }
+                None => Vec::new(),
+            },
+            Some(Binding::Scalar(value)) => {
+                value.write_le_bytes(&mut scalar_bytes);
+                // A single value may have been recorded as an array of one element.
+                vec![(
+                    String::new(),
+                    View::new(&scalar_bytes, 0, value.dtype(), &array.shape, &vec![0; array.shape.len()]),
+                )]
+            }
+            Some(Binding::Absent) | None => match inputs.get(name) {
+                Some(unchanged) => file_parts(unchanged),
+                None => {
+                    reports.push(FieldReport::problem(name, "the program has no such argument"));
+                    continue;
+                }
+            },
+        };
+        let mut expected = file_parts(array);
+        reinterpret(&mut expected, &actual, array);
+        if actual.is_empty() || actual.len() != expected.len() {
+            let problem =
+                format!("elements are {} in the file and something else in the program", array.item.name());
+            reports.push(FieldReport::problem(name, problem));
+            continue;
+        }
+        for (suffix, actual) in &actual {
+            let full = format!("{name}{suffix}");
+            let Some((_, expected)) = expected.iter().find(|(other, _)| other == suffix) else {
+                reports.push(FieldReport::problem(&full, "the file has no such field"));
+                continue;
+            };
+            let defined =
+                defined.get(name).map(Vec::as_slice).filter(|defined| defined.len() == actual.len());
+            let mut report = compare(&full, actual, expected, case.tolerance, defined);
+            if report.elements > 0 && report.undefined == report.elements {
+                report.problem = Some("the program defines none of its elements".into());
+            }
+            reports.push(report);
+        }
+    }
+    reports
+}
+
+/// The numbers of an array in a file: itself, or its fields.
+fn file_parts(array: &FileArray) -> Vec<(String, View<'_>)> {
+    let view = |dtype: DType, offset| View::new(&array.bytes, offset, dtype, &array.shape, &array.strides());
+    match &array.item {
+        Item::Number(dtype) => vec![(String::new(), view(*dtype, 0))],
+        Item::Record { fields, .. } => fields
+            .iter()
+            .filter_map(|(name, item, offset)| match item {
+                Item::Number(dtype) => Some((format!(".{name}"), view(*dtype, *offset))),
+                _ => None,
+            })
+            .collect(),
+        Item::Raw(_) | Item::Text(_) => Vec::new(),
+    }
+}
+
+/// Raw bytes take the type that the program has for them.
+fn reinterpret<'a>(
+    expected: &mut Vec<(String, View<'a>)>,
+    actual: &[(String, View<'_>)],
+    array: &'a FileArray,
+) {
+    let [(_, actual)] = actual else { return };
+    let dtype = actual.dtype();
+    let takes = match array.item {
+        Item::Raw(bytes) => bytes == dtype.bytes(),
+        Item::Number(DType::U16) => dtype == DType::BF16,
+        Item::Number(DType::U8) => matches!(dtype, DType::F8E4M3 | DType::F8E5M2),
+        _ => false,
+    };
+    if takes {
+        *expected = vec![(String::new(), View::new(&array.bytes, 0, dtype, &array.shape, &array.strides()))];
+    }
+}

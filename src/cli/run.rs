@@ -1,0 +1,270 @@
+//! `pelton run`: runs a program once.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use comfy_table::{CellAlignment, Table, presets};
+use indexmap::IndexSet;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use crate::diag::Diagnostic;
+use crate::exec::bind::{bind, unbind};
+use crate::exec::npz::{self, FileArray, FileArrays, Item};
+use crate::exec::{Engine, Options, Outcome, Prepared, Stats, load};
+use crate::ir::{NodeKind, Program};
+use crate::memory::{Arguments, Binding, View};
+use crate::scalar::{DType, Scalar};
+
+use super::output::Output;
+use super::picture;
+use super::summary::Summary;
+use super::{TextFormat, Usage, Verdict, engine};
+
+/// Run a program once.
+///
+/// Arguments come by name from files and from the command line. Symbols that the shapes of arrays tell need
+/// not be given, and arrays that the program returns are allocated.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  pelton run examples/hdiff/program.sdfgz --inputs examples/hdiff/inputs.npz
+  pelton run program.sdfgz --arg A=a.npy --set N=100 --output out.npz
+  pelton run program.sdfgz --inputs in.npz --checked --format json
+
+The output file is written only if the run succeeded.")]
+pub struct RunArgs {
+    /// The program file: .sdfg, .sdfgz or .pel, told apart by content.
+    program: PathBuf,
+    /// Arguments by name, as numpy.savez writes them.
+    #[arg(long, value_name = "IN.npz")]
+    inputs: Option<PathBuf>,
+    /// One array argument from a .npy file.
+    #[arg(long = "arg", value_name = "NAME=FILE.npy")]
+    args: Vec<String>,
+    /// A scalar or symbol.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    sets: Vec<String>,
+    /// Where the arrays go after the run.
+    #[arg(long, value_name = "OUT.npz")]
+    output: Option<PathBuf>,
+    /// Engine to run on: auto, interp, native or gtir-oracle.
+    #[arg(long, default_value = "auto", value_parser = engine, value_name = "ENGINE")]
+    engine: Engine,
+    /// Also catch undefined values, races and accesses out of bounds.
+    #[arg(long)]
+    checked: bool,
+    /// Steps (tasklets, states, map points) after which the run is stopped.
+    #[arg(long, value_name = "STEPS")]
+    fuel: Option<u64>,
+    /// Say how long loading, preparing and running took, and which engine ran.
+    #[arg(long)]
+    time: bool,
+    /// How the summary is written.
+    #[arg(long, value_enum, default_value = "text")]
+    format: TextFormat,
+}
+
+/// A step's wall times.
+#[derive(Default)]
+struct Times {
+    load: Duration,
+    prepare: Duration,
+    run: Duration,
+}
+
+/// Runs the subcommand.
+pub fn run(args: &RunArgs, out: &mut Output) -> anyhow::Result<Verdict> {
+    let mut times = Times::default();
+    let arrays = gather(args)?;
+    let start = Instant::now();
+    let program = load(&args.program)?.program;
+    times.load = start.elapsed();
+    let mut bound = bind(&program, arrays)?;
+    let start = Instant::now();
+    let mut prepared = Prepared::new(&program, args.engine, args.checked)?;
+    times.prepare = start.elapsed();
+    let options = Options { checked: args.checked, fuel: args.fuel, track_written: false };
+    let spinner = spinner(&args.program.display().to_string());
+    let start = Instant::now();
+    let outcome = prepared.run(&mut bound, &options);
+    times.run = start.elapsed();
+    spinner.finish_and_clear();
+    let stats = match outcome? {
+        Outcome::Done(stats) => stats,
+        Outcome::Trap(fault) => {
+            return Err(Diagnostic::from(fault).inside(args.program.display().to_string()).into());
+        }
+    };
+    if let Some(path) = &args.output {
+        let wanted = |name: &str| program.names.lookup(name).is_some();
+        npz::write(path, &unbind(&program, &bound, &wanted))?;
+    }
+    let results = results(&program, &bound);
+    match args.format {
+        TextFormat::Json => {
+            let report = to_json(args, &prepared, &stats, &times, &results);
+            serde_json::to_writer_pretty(&mut *out, &report)?;
+            writeln!(out)?;
+        }
+        TextFormat::Text => write_text(out, args, &prepared, &stats, &times, &results)?,
+    }
+    Ok(Verdict::Good)
+}
+
+/// Appears only when the run takes long enough for somebody to wonder.
+fn spinner(message: &str) -> ProgressBar {
+    let spinner = ProgressBar::new_spinner().with_message(message.to_owned());
+    spinner.set_style(
+        ProgressStyle::with_template("{spinner} {elapsed} {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+    );
+    spinner.enable_steady_tick(Duration::from_millis(500));
+    spinner
+}
+
+fn gather(args: &RunArgs) -> anyhow::Result<FileArrays> {
+    let mut arrays = match &args.inputs {
+        Some(path) => npz::read(path)?,
+        None => FileArrays::new(),
+    };
+    let pair = |text: &str| {
+        let (name, value) = text.split_once('=').filter(|(name, _)| !name.is_empty())?;
+        Some((name.to_owned(), value.to_owned()))
+    };
+    for text in &args.args {
+        let (name, path) = pair(text).ok_or_else(|| Usage(format!("--arg {text}: write NAME=FILE.npy")))?;
+        let mut file = npz::read(path.as_ref())?;
+        let array = file.pop().map(|(_, array)| array).filter(|_| file.is_empty());
+        arrays.insert(name, array.ok_or_else(|| Usage(format!("{path} does not hold exactly one array")))?);
+    }
+    for text in &args.sets {
+        let value = pair(text).and_then(|(name, value)| Some((name, scalar(&value)?)));
+        let (name, value) = value
+            .ok_or_else(|| Usage(format!("--set {text}: write NAME=VALUE with a number, true or false")))?;
+        let mut bytes = vec![0; value.dtype().bytes()];
+        value.write_le_bytes(&mut bytes);
+        let item = Item::Number(value.dtype());
+        arrays.insert(name, FileArray { item, shape: Vec::new(), fortran_order: false, bytes });
+    }
+    Ok(arrays)
+}
+
+fn scalar(text: &str) -> Option<Scalar> {
+    match text {
+        "true" | "True" => return Some(Scalar::Bool(true)),
+        "false" | "False" => return Some(Scalar::Bool(false)),
+        _ => {}
+    }
+    let integer = text.parse().map(Scalar::I64).or_else(|_| text.parse().map(Scalar::U64)).ok();
+    integer.or_else(|| text.parse().map(Scalar::F64).ok())
+}
+
+/// Arrays that the program writes, with their parts; all arrays if it is not said which are written.
+fn results<'a>(program: &Program, args: &'a Arguments<'_>) -> Vec<(String, View<'a>)> {
+    let written = written_names(program);
+    let mut results = Vec::new();
+    for (name, binding) in &args.bindings {
+        let Binding::Array { buffer, offset, ty, shape, strides } = binding else { continue };
+        let (true, Some(buffer)) = (written.contains(name.as_str()), args.buffers.get(*buffer)) else {
+            continue;
+        };
+        let field = |field| program.names[field].to_owned();
+        let parts = View::parts(buffer.bytes(), *offset, *ty, shape, strides, &program.structs, &field);
+        results.extend(parts.into_iter().map(|(suffix, view)| (format!("{name}{suffix}"), view)));
+    }
+    results
+}
+
+/// Containers of the outermost graph that something flows into.
+fn written_names(program: &Program) -> IndexSet<&str> {
+    let mut written = IndexSet::new();
+    for (_, state) in program.root_graph().into_iter().flat_map(|graph| graph.states()) {
+        for edge in state.edges.values().filter(|edge| !edge.removed) {
+            if let Some(NodeKind::Access { data, .. }) = state.nodes.get(edge.dst).map(|node| &node.kind) {
+                written.insert(&program.names[*data]);
+            }
+        }
+    }
+    written
+}
+
+fn to_json(
+    args: &RunArgs,
+    prepared: &Prepared,
+    stats: &Stats,
+    times: &Times,
+    results: &[(String, View<'_>)],
+) -> Value {
+    json!({
+        "program": args.program.display().to_string(),
+        "engine": prepared.engine().name(),
+        "why": prepared.why(),
+        "checked": args.checked,
+        "seconds": {
+            "load": times.load.as_secs_f64(),
+            "prepare": times.prepare.as_secs_f64(),
+            "run": times.run.as_secs_f64(),
+        },
+        "steps": stats.steps,
+        "notes": stats.notes,
+        "outputs": results.iter().map(|(name, view)| Summary::of(view).json(name)).collect::<Vec<_>>(),
+        "output": args.output.as_ref().map(|path| path.display().to_string()),
+    })
+}
+
+fn write_text(
+    out: &mut Output,
+    args: &RunArgs,
+    prepared: &Prepared,
+    stats: &Stats,
+    times: &Times,
+    results: &[(String, View<'_>)],
+) -> anyhow::Result<()> {
+    if results.is_empty() {
+        writeln!(out, "The program ran; it writes no array.")?;
+    } else {
+        let mut table = Table::new();
+        table
+            .load_preset(presets::NOTHING)
+            .set_header(["array", "type", "shape", "min", "max", "mean", "NaN"]);
+        for (name, view) in results {
+            let cells = Summary::of(view).cells();
+            table.add_row(std::iter::once(name.clone()).chain(cells));
+        }
+        for column in table.column_iter_mut().skip(3) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        writeln!(out, "{table}")?;
+    }
+    let colour = out.colour;
+    for (name, view) in
+        results.iter().filter(|(_, view)| view.dtype() != DType::Bool || view.shape().len() > 1)
+    {
+        if view.len() >= 4 {
+            writeln!(out)?;
+            picture::draw(out, name, view, colour)?;
+        }
+    }
+    for note in &stats.notes {
+        writeln!(out, "note: {note}")?;
+    }
+    if args.time {
+        let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+        writeln!(
+            out,
+            "\nload {:.3} ms, prepare {:.3} ms, run {:.3} ms on {} ({})",
+            milliseconds(times.load),
+            milliseconds(times.prepare),
+            milliseconds(times.run),
+            prepared.engine(),
+            prepared.why(),
+        )?;
+    }
+    if let Some(path) = &args.output {
+        writeln!(out, "\nwrote {}", path.display())?;
+    }
+    Ok(())
+}

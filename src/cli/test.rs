@@ -1,0 +1,309 @@
+//! `pelton test`: runs case folders.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueEnum};
+use comfy_table::{Cell, Color, Table, presets};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
+
+use crate::check::case::CaseProgram;
+use crate::check::guard::{Guarded, capture_panics, guarded};
+use crate::check::run::{CaseReport, Status, run_case};
+use crate::check::{Case, FieldReport, find_cases};
+use crate::diag::Diagnostic;
+use crate::exec::{Engine, Options};
+
+use super::output::Output;
+use super::{Verdict, engine};
+
+/// Run case folders and compare with what they expect.
+///
+/// A case folder holds case.json, a program, inputs.npz and expected.npz. Folders are searched to any depth.
+/// An optimized.sdfgz beside the program of an SDFG case is a row of its own, NAME#optimized.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  pelton test examples
+  pelton test corpus/dace corpus/npbench --engine interp --jobs 4
+  pelton test corpus --filter jacobi --format json > report.json
+
+JSON: {\"cases\": [{\"suite\", \"name\", \"status\", \"detail\", \"seconds\", ...}], \"passed\", \"failed\", ...}.
+`status` is pass, fail (a field differs), error (it did not run to the end) or unsupported; `failed` counts
+everything that did not pass. Exit code 0 only if all cases pass.")]
+pub struct TestArgs {
+    /// Case folders, or folders that hold some.
+    #[arg(required = true, value_name = "DIR")]
+    folders: Vec<PathBuf>,
+    /// Engine to run on: auto, interp, native or gtir-oracle.
+    #[arg(long, default_value = "auto", value_parser = engine, value_name = "ENGINE")]
+    engine: Engine,
+    /// Only cases whose SUITE/NAME contains the text.
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+    /// How the report is written.
+    #[arg(long, value_enum, default_value = "table")]
+    format: ReportFormat,
+    /// Also catch undefined values, races and accesses out of bounds.
+    #[arg(long)]
+    checked: bool,
+    /// Cases that run at the same time [default: one per processor].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// Seconds after which a case counts as hanging.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
+    time_limit: u64,
+    /// Steps (tasklets, states, map points) after which a run is stopped.
+    #[arg(long, value_name = "STEPS")]
+    fuel: Option<u64>,
+    /// For GTIR cases, also run the lowered.sdfgz and optimized.sdfgz that stand beside the program.
+    #[arg(long)]
+    variants: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum ReportFormat {
+    /// For people.
+    Table,
+    /// For scripts.
+    Json,
+}
+
+/// One row of the report before it ran.
+struct Row {
+    case: Result<Arc<Case>, Diagnostic>,
+    program: CaseProgram,
+    suite: String,
+    name: String,
+}
+
+/// Runs the subcommand.
+pub fn test(args: &TestArgs, out: &mut Output) -> anyhow::Result<Verdict> {
+    let start = Instant::now();
+    let rows = rows(args)?;
+    capture_panics();
+    let reports = run_rows(&rows, args);
+    // From here on a panic is our own again.
+    drop(std::panic::take_hook());
+    let totals = Totals::of(&reports, start.elapsed());
+    match args.format {
+        ReportFormat::Json => {
+            serde_json::to_writer_pretty(&mut *out, &to_json(&reports, &totals, args))?;
+            writeln!(out)?;
+        }
+        ReportFormat::Table => write_table(out, &reports, &totals)?,
+    }
+    Ok(if totals.passed == totals.total { Verdict::Good } else { Verdict::Failed })
+}
+
+fn rows(args: &TestArgs) -> anyhow::Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for folder in find_cases(&args.folders)? {
+        match Case::open(&folder) {
+            Ok(case) => {
+                let case = Arc::new(case);
+                for program in case.programs(args.variants) {
+                    let name = format!("{}{}", case.name, program.suffix);
+                    rows.push(Row { case: Ok(case.clone()), program, suite: case.suite.clone(), name });
+                }
+            }
+            Err(error) => {
+                let name =
+                    folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                let program = CaseProgram { suffix: "", path: folder };
+                rows.push(Row { case: Err(error), program, suite: String::new(), name });
+            }
+        }
+    }
+    if let Some(filter) = &args.filter {
+        rows.retain(|row| format!("{}/{}", row.suite, row.name).contains(filter.as_str()));
+        if rows.is_empty() {
+            return Err(super::Usage(format!("no case contains {filter}")).into());
+        }
+    }
+    Ok(rows)
+}
+
+fn run_rows(rows: &[Row], args: &TestArgs) -> Vec<CaseReport> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let jobs = args.jobs.map_or(processors, usize::from).min(rows.len().max(1));
+    let next = AtomicUsize::new(0);
+    let done: Mutex<Vec<Option<CaseReport>>> = Mutex::new(rows.iter().map(|_| None).collect());
+    let bar = progress_bar(rows.len());
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                while let Some((position, row)) = {
+                    let position = next.fetch_add(1, Ordering::Relaxed);
+                    rows.get(position).map(|row| (position, row))
+                } {
+                    bar.set_message(row.name.clone());
+                    let report = run_row(row, args);
+                    if report.status != Status::Pass {
+                        bar.println(format!("{:11} {}/{}", report.status, report.suite, report.name));
+                    }
+                    bar.inc(1);
+                    let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+                    if let Some(slot) = done.get_mut(position) {
+                        *slot = Some(report);
+                    }
+                }
+            });
+        }
+    });
+    bar.finish_and_clear();
+    done.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect()
+}
+
+fn progress_bar(rows: usize) -> ProgressBar {
+    // Hidden by indicatif itself where standard error is no terminal.
+    let bar = ProgressBar::with_draw_target(Some(rows as u64), ProgressDrawTarget::stderr());
+    let style = ProgressStyle::with_template("{pos}/{len} {bar:30} {elapsed} {wide_msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
+fn run_row(row: &Row, args: &TestArgs) -> CaseReport {
+    let start = Instant::now();
+    let error = |detail: String| CaseReport {
+        suite: row.suite.clone(),
+        name: row.name.clone(),
+        status: Status::Error,
+        detail,
+        seconds: start.elapsed().as_secs_f64(),
+        run_seconds: 0.0,
+        engine: None,
+        fields: Vec::new(),
+    };
+    let case = match &row.case {
+        Ok(case) => case.clone(),
+        Err(diagnostic) => return error(diagnostic.to_string()),
+    };
+    let (program, engine) = (row.program.clone(), args.engine);
+    let options = Options { checked: args.checked, fuel: args.fuel, track_written: false };
+    let limit = Duration::from_secs(args.time_limit);
+    match guarded(Some(limit), move || run_case(&case, &program, engine, &options)) {
+        Guarded::Done(report) => report,
+        Guarded::Panicked(message) => error(format!("a defect in Pelton: {message}")),
+        Guarded::TimedOut => error(format!("not done after {} seconds", limit.as_secs())),
+    }
+}
+
+#[derive(Default)]
+struct Totals {
+    total: usize,
+    passed: usize,
+    mismatched: usize,
+    errors: usize,
+    unsupported: usize,
+    seconds: f64,
+}
+
+impl Totals {
+    fn of(reports: &[CaseReport], elapsed: Duration) -> Totals {
+        let count = |status| reports.iter().filter(|report| report.status == status).count();
+        Totals {
+            total: reports.len(),
+            passed: count(Status::Pass),
+            mismatched: count(Status::Fail),
+            errors: count(Status::Error),
+            unsupported: count(Status::Unsupported),
+            seconds: elapsed.as_secs_f64(),
+        }
+    }
+}
+
+fn to_json(reports: &[CaseReport], totals: &Totals, args: &TestArgs) -> Value {
+    let cases: Vec<Value> = reports
+        .iter()
+        .map(|report| {
+            json!({
+                "suite": report.suite,
+                "name": report.name,
+                "status": report.status.name(),
+                "detail": report.detail,
+                "seconds": report.seconds,
+                "run_seconds": report.run_seconds,
+                "engine": report.engine.map(Engine::name),
+                "fields": report.fields.iter().map(field_json).collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    json!({
+        "cases": cases,
+        "passed": totals.passed,
+        "failed": totals.total - totals.passed,
+        "mismatched": totals.mismatched,
+        "errors": totals.errors,
+        "unsupported": totals.unsupported,
+        "total": totals.total,
+        "seconds": totals.seconds,
+        "engine": args.engine.name(),
+        "checked": args.checked,
+    })
+}
+
+/// A number as JSON; infinities and NaN, which JSON lacks, as text.
+fn number(value: f64) -> Value {
+    if value.is_finite() { json!(value) } else { json!(value.to_string()) }
+}
+
+fn field_json(field: &FieldReport) -> Value {
+    let worst = field.worst.as_ref().map(|worst| {
+        json!({
+            "index": worst.index,
+            "actual": crate::check::compare::show(worst.actual),
+            "expected": crate::check::compare::show(worst.expected),
+            "absolute": number(worst.absolute),
+            "relative": number(worst.relative),
+            "ulp": worst.ulp,
+        })
+    });
+    json!({
+        "name": field.name,
+        "elements": field.elements,
+        "close": field.close,
+        "share": field.share(),
+        "undefined": field.undefined,
+        "nan": field.nan,
+        "largest_absolute": number(field.largest_absolute),
+        "largest_relative": number(field.largest_relative),
+        "ulp_histogram": field.ulp_histogram,
+        "worst": worst,
+        "problem": field.problem,
+    })
+}
+
+fn write_table(out: &mut Output, reports: &[CaseReport], totals: &Totals) -> anyhow::Result<()> {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(["suite", "case", "status", "seconds", "detail"]);
+    for report in reports {
+        let mut status = Cell::new(report.status);
+        if out.colour {
+            status = status.fg(match report.status {
+                Status::Pass => Color::Green,
+                Status::Fail => Color::Red,
+                Status::Error => Color::Magenta,
+                Status::Unsupported => Color::Yellow,
+            });
+        }
+        let seconds = Cell::new(format!("{:.3}", report.seconds));
+        let (suite, name) = (Cell::new(&report.suite), Cell::new(&report.name));
+        table.add_row([suite, name, status, seconds, Cell::new(report.detail.trim_end())]);
+    }
+    if !out.colour {
+        table.force_no_tty();
+    }
+    writeln!(out, "{table}")?;
+    let Totals { total, passed, mismatched, errors, unsupported, seconds } = totals;
+    writeln!(out)?;
+    writeln!(
+        out,
+        "{passed} of {total} passed, {mismatched} failed, {errors} errors, {unsupported} unsupported, in {seconds:.1} s"
+    )?;
+    Ok(())
+}
