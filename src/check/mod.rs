@@ -1,7 +1,9 @@
-//! Checking is a product: comparison of results, case folders.
+//! Checking is a product: comparison of results, case folders, the GTIR oracle.
 
 pub mod case;
 pub mod compare;
+pub mod gtir_case;
+pub mod gtir_oracle;
 pub mod guard;
 pub mod run;
 mod ulp;
