@@ -60,7 +60,10 @@ pub fn compare_outputs(
         .collect()
 }
 
-fn view_of_argument<'a>(memory: &'a Arguments<'_>, name: &str) -> std::result::Result<View<'a>, &'static str> {
+fn view_of_argument<'a>(
+    memory: &'a Arguments<'_>,
+    name: &str,
+) -> std::result::Result<View<'a>, &'static str> {
     match memory.get(name) {
         Some(Binding::Array { buffer, offset, ty: Type::Scalar(dtype), shape, strides }) => {
             let bytes = memory.buffers.get(*buffer).map_or(&[][..], Buffer::bytes);
@@ -94,9 +97,14 @@ impl Binder<'_> {
     }
 
     fn texts(&self, key: &str) -> Result<Vec<String>> {
-        let list = self.description[key].as_array().ok_or_else(|| self.damaged(format!("`{key}` is not a list")))?;
+        let list =
+            self.description[key].as_array().ok_or_else(|| self.damaged(format!("`{key}` is not a list")))?;
         list.iter()
-            .map(|text| text.as_str().map(str::to_owned).ok_or_else(|| self.damaged(format!("`{key}` holds more than text"))))
+            .map(|text| {
+                text.as_str()
+                    .map(str::to_owned)
+                    .ok_or_else(|| self.damaged(format!("`{key}` holds more than text")))
+            })
             .collect()
     }
 
@@ -107,7 +115,8 @@ impl Binder<'_> {
         let spec = &self.description["args"][name];
         match spec["kind"].as_str() {
             Some("tuple") => {
-                let count = spec["n"].as_u64().ok_or_else(|| self.damaged(format!("tuple `{name}` has no `n`")))?;
+                let count =
+                    spec["n"].as_u64().ok_or_else(|| self.damaged(format!("tuple `{name}` has no `n`")))?;
                 let parts = (0..count)
                     .map(|n| {
                         let part = [format!("{name}_{n}"), format!("{name}__{n}")];
@@ -136,15 +145,20 @@ impl Binder<'_> {
                 self.insert(name, array, memory)?;
                 Ok(GtirArg::Field { leaf: name.to_owned(), dims, start })
             }
-            Some(other) => Err(self.damaged(format!("argument `{name}` has kind `{other}`"))
+            Some(other) => Err(self
+                .damaged(format!("argument `{name}` has kind `{other}`"))
                 .with_note("expected field, scalar or tuple")),
             // Only the parts of a tuple are described in some suites.
             None => {
                 let parts = |glue: &str| {
-                    (0..).map(|n| format!("{name}{glue}{n}")).take_while(|part| self.is_described(part)).collect::<Vec<_>>()
+                    (0..)
+                        .map(|n| format!("{name}{glue}{n}"))
+                        .take_while(|part| self.is_described(part))
+                        .collect::<Vec<_>>()
                 };
                 let parts = [parts("__"), parts("_")].into_iter().find(|parts| !parts.is_empty());
-                let parts = parts.ok_or_else(|| self.damaged(format!("argument `{name}` is not described")))?;
+                let parts =
+                    parts.ok_or_else(|| self.damaged(format!("argument `{name}` is not described")))?;
                 let parts =
                     parts.iter().map(|part| self.argument(part, memory, depth + 1)).collect::<Result<_>>()?;
                 Ok(GtirArg::Tuple(parts))
