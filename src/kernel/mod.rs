@@ -1,1 +1,37 @@
-//! (being written)
+//! Loop programs: what stands between the dataflow graph and machine code.
+//!
+//! A [`Kernel`] is one structured, typed program over flat memory: loops with affine or gathered
+//! addresses, scalar SSA values, and a few mutable variables for what control flow changes. One kernel
+//! is a whole program: states, loops, conditionals, nested graphs and library calls included.
+//!
+//! # What a kernel means
+//!
+//! - A **value** ([`ValueId`]) is defined once, by a [`Stmt::Let`], a loop or a parameter, and may be used
+//!   after its definition in the same statement list and in lists nested in it.
+//! - A **variable** ([`VarId`]) is a typed cell outside memory; reading it before it was set is undefined
+//!   but harmless.
+//! - **Types** are [`DType`](crate::scalar::DType)s without the complex ones (a complex number is two values).
+//!   The small floats compute in `float32` and round to their own precision at each operation.
+//! - **Memory** is bytes. A [`BufferId`] names an allocation; [`Op::Base`] is its address and addresses are
+//!   `int64` values, so that hoisting treats address arithmetic as any other arithmetic. Loads and
+//!   stores name the buffer they reach, which is what may be known about aliasing.
+//! - **Arithmetic** is what [`scalar`](crate::scalar) says; integer division by zero gives 0 here: whoever
+//!   builds the kernel puts a [`Stmt::Check`] before it. So every value can be computed anywhere its operands
+//!   exist, and hoisting is always legal.
+//! - A **check** that fails leaves the kernel with the number of its [`TrapInfo`]; memory keeps what was written.
+//! - A loop that is **parallel** promises that its iterations may run in any order or at once.
+//!
+//! Pipeline: [`lower`] makes kernels from graphs, [`verify`] checks them, [`print`] shows them,
+//! [`eval`] runs them slowly (for tests), `back` compiles them.
+
+pub mod build;
+pub mod eval;
+pub mod lower;
+pub mod print;
+mod program;
+pub mod verify;
+
+pub use program::{
+    BufferDecl, BufferId, BufferKind, CfgBlock, Jump, Kernel, LabelId, LibraryCall, LibraryId, Literal, Op,
+    Parameter, Stmt, TrapId, TrapInfo, TrapKind, ValueId, VarId, Variable,
+};

@@ -1,0 +1,292 @@
+//! Statements.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{self, BlockArg, InstBuilder, types};
+
+use crate::diag::Diagnostic;
+use crate::kernel::{BufferId, BufferKind, CfgBlock, Jump, Stmt, TrapId, ValueId};
+
+use super::super::call::{self, offsets};
+use super::super::runtime;
+use super::function::{Emitter, plain};
+
+/// Buffers of at most so many bytes live on the stack, as long as all of them fit `STACK_TOTAL`.
+const STACK_EACH: i64 = 4096;
+const STACK_TOTAL: u32 = 64 << 10;
+
+impl Emitter<'_, '_> {
+    pub fn list(&mut self, stmts: &[Stmt]) -> Result<(), Diagnostic> {
+        let allocates = stmts.iter().any(|stmt| matches!(stmt, Stmt::Alloc { .. }));
+        let mark = if allocates { Some(self.mark()) } else { None };
+        stmts.iter().try_for_each(|stmt| self.stmt(stmt))?;
+        if let Some(mark) = mark {
+            self.release(mark);
+        }
+        Ok(())
+    }
+
+    fn mark(&mut self) -> (ir::Value, ir::Value) {
+        let top = self.b.ins().load(types::I64, plain(), self.frame, offsets::SCRATCH_TOP);
+        let end = self.b.ins().load(types::I64, plain(), self.frame, offsets::SCRATCH_END);
+        (top, end)
+    }
+
+    fn release(&mut self, mark: (ir::Value, ir::Value)) {
+        self.b.ins().store(plain(), mark.0, self.frame, offsets::SCRATCH_TOP);
+        self.b.ins().store(plain(), mark.1, self.frame, offsets::SCRATCH_END);
+    }
+
+    /// Goes on in a new block.
+    fn enter(&mut self, block: ir::Block) {
+        self.b.switch_to_block(block);
+    }
+
+    /// Code after a jump: a block nobody reaches.
+    fn unreachable_from_here(&mut self) {
+        let block = self.b.create_block();
+        self.b.switch_to_block(block);
+        self.b.seal_block(block);
+    }
+
+    fn stmt(&mut self, stmt: &Stmt) -> Result<(), Diagnostic> {
+        match stmt {
+            Stmt::Let(value, op) => {
+                let result = self.op(*value, op)?;
+                self.values[value.0 as usize] = Some(result);
+            }
+            Stmt::Set(variable, value) => {
+                let value = self.get(*value)?;
+                let variable = self.variables[variable.0 as usize];
+                self.b.def_var(variable, value);
+            }
+            Stmt::Store { address, displacement, value, .. } => {
+                let ty = self.kernel.values[*value];
+                let (address, value) = (self.get(*address)?, self.get(*value)?);
+                self.store_element(ty, value, address, *displacement);
+            }
+            Stmt::For { variable, start, stop, step, body, .. } => {
+                self.for_loop(*variable, *start, *stop, *step, body)?;
+            }
+            Stmt::Loop(body) => {
+                let header = self.b.create_block();
+                self.b.ins().jump(header, &[]);
+                self.enter(header);
+                self.list(body)?;
+                self.b.ins().jump(header, &[]);
+                self.b.seal_block(header);
+                self.unreachable_from_here();
+            }
+            Stmt::If { condition, then, otherwise } => self.branch(*condition, then, otherwise)?,
+            Stmt::Block(label, body) => {
+                let mark = if allocates_anywhere(body) { Some(self.mark()) } else { None };
+                let after = self.b.create_block();
+                self.labels.insert(*label, after);
+                self.list(body)?;
+                self.b.ins().jump(after, &[]);
+                self.b.seal_block(after);
+                self.enter(after);
+                if let Some(mark) = mark {
+                    self.release(mark);
+                }
+            }
+            Stmt::Exit(label) => {
+                let Some(&target) = self.labels.get(label) else {
+                    return Err(Diagnostic::error("P0704", format!("exit of unknown {label}")));
+                };
+                self.b.ins().jump(target, &[]);
+                self.unreachable_from_here();
+            }
+            Stmt::Cfg(blocks) => self.cfg(blocks)?,
+            Stmt::Check(condition, trap) => {
+                let condition = self.get(*condition)?;
+                self.check(condition, *trap);
+            }
+            Stmt::Alloc { buffer, bytes, zero, trap } => self.alloc(*buffer, *bytes, *zero, *trap)?,
+            Stmt::Call(library, arguments) => {
+                let slot = self.stack(8 * u32::try_from(arguments.len()).unwrap_or(0));
+                for (index, &argument) in arguments.iter().enumerate() {
+                    let argument = self.get(argument)?;
+                    self.b.ins().stack_store(argument, slot, i32::try_from(8 * index).unwrap_or(0));
+                }
+                let call = &self.kernel.libraries[*library];
+                let address = self.b.ins().stack_addr(types::I64, slot, 0);
+                let description = self.address(std::ptr::from_ref(call));
+                let frame = self.frame;
+                let arguments = [frame, description, address];
+                let failed = self.call(runtime::library as *const u8, &arguments, Some(types::I64));
+                if let Some(failed) = failed {
+                    let fine = self.b.ins().icmp_imm(IntCC::Equal, failed, 0);
+                    self.check(fine, call.trap);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&mut self, condition: ir::Value, trap: TrapId) {
+        let next = self.b.create_block();
+        let code = self.b.ins().iconst(types::I64, i64::from(trap.0) + 1);
+        self.b.ins().brif(condition, next, &[], self.stop, &[BlockArg::Value(code)]);
+        self.b.seal_block(next);
+        self.enter(next);
+    }
+
+    fn branch(&mut self, condition: ValueId, then: &[Stmt], otherwise: &[Stmt]) -> Result<(), Diagnostic> {
+        let condition = self.get(condition)?;
+        let yes = self.b.create_block();
+        let after = self.b.create_block();
+        let no = if otherwise.is_empty() { after } else { self.b.create_block() };
+        self.b.ins().brif(condition, yes, &[], no, &[]);
+        self.b.seal_block(yes);
+        self.enter(yes);
+        self.list(then)?;
+        self.b.ins().jump(after, &[]);
+        if !otherwise.is_empty() {
+            self.b.seal_block(no);
+            self.enter(no);
+            self.list(otherwise)?;
+            self.b.ins().jump(after, &[]);
+        }
+        self.b.seal_block(after);
+        self.enter(after);
+        Ok(())
+    }
+
+    /// A guard, then a loop that tests at its end.
+    fn for_loop(
+        &mut self,
+        variable: ValueId,
+        start: ValueId,
+        stop: ValueId,
+        step: i64,
+        body: &[Stmt],
+    ) -> Result<(), Diagnostic> {
+        let (start, stop) = (self.get(start)?, self.get(stop)?);
+        let go_on = if step > 0 { IntCC::SignedLessThan } else { IntCC::SignedGreaterThan };
+        let header = self.b.create_block();
+        let current = self.b.append_block_param(header, types::I64);
+        let after = self.b.create_block();
+        let any = self.b.ins().icmp(go_on, start, stop);
+        self.b.ins().brif(any, header, &[BlockArg::Value(start)], after, &[]);
+        self.enter(header);
+        self.values[variable.0 as usize] = Some(current);
+        self.list(body)?;
+        let next = self.b.ins().iadd_imm(current, step);
+        let more = self.b.ins().icmp(go_on, next, stop);
+        self.b.ins().brif(more, header, &[BlockArg::Value(next)], after, &[]);
+        self.b.seal_block(header);
+        self.b.seal_block(after);
+        self.enter(after);
+        Ok(())
+    }
+
+    fn cfg(&mut self, blocks: &[CfgBlock]) -> Result<(), Diagnostic> {
+        let targets: Vec<ir::Block> = blocks.iter().map(|_| self.b.create_block()).collect();
+        let after = self.b.create_block();
+        self.b.ins().jump(targets.first().copied().unwrap_or(after), &[]);
+        for (block, &target) in blocks.iter().zip(&targets) {
+            self.enter(target);
+            self.list(&block.body)?;
+            match block.jump {
+                Jump::End => {
+                    self.b.ins().jump(after, &[]);
+                }
+                Jump::To(next) => {
+                    self.b.ins().jump(targets[next as usize], &[]);
+                }
+                Jump::Branch(condition, yes, no) => {
+                    let condition = self.get(condition)?;
+                    self.b.ins().brif(condition, targets[yes as usize], &[], targets[no as usize], &[]);
+                }
+            }
+        }
+        for target in targets {
+            self.b.seal_block(target);
+        }
+        self.b.seal_block(after);
+        self.enter(after);
+        Ok(())
+    }
+
+    fn alloc(&mut self, buffer: BufferId, bytes: ValueId, zero: bool, trap: TrapId) -> Result<(), Diagnostic> {
+        let kernel = self.kernel;
+        let literal = self.constant_bytes(bytes)?;
+        let bytes = self.get(bytes)?;
+        let address = match (kernel.buffers.get(buffer).map(|decl| &decl.kind), literal) {
+            (Some(BufferKind::Persistent(index)), _) => {
+                let index = self.b.ins().iconst(types::I64, i64::from(*index));
+                let arguments = [self.frame, index, bytes];
+                self.allocated_by(call::persistent as *const u8, &arguments, trap)
+            }
+            (_, Some(size)) if size <= STACK_EACH && self.stack_bytes + (size as u32) <= STACK_TOTAL => {
+                self.stack_bytes += size as u32;
+                let slot = self.stack(size as u32);
+                self.b.ins().stack_addr(types::I64, slot, 0)
+            }
+            _ => self.scratch(bytes, trap),
+        };
+        self.buffers.insert(buffer, address);
+        if zero && !matches!(kernel.buffers[buffer].kind, BufferKind::Persistent(_)) {
+            self.call(runtime::clear as *const u8, &[address, bytes], None);
+        }
+        Ok(())
+    }
+
+    fn constant_bytes(&self, bytes: ValueId) -> Result<Option<i64>, Diagnostic> {
+        let value = self.get(bytes)?;
+        let dfg = &self.b.func.dfg;
+        let Some(inst) = dfg.value_def(value).inst() else { return Ok(None) };
+        Ok(match dfg.insts[inst] {
+            ir::InstructionData::UnaryImm { opcode: ir::Opcode::Iconst, imm } => {
+                Some(imm.bits()).filter(|&size| size >= 0)
+            }
+            _ => None,
+        })
+    }
+
+    fn allocated_by(&mut self, routine: *const u8, arguments: &[ir::Value], trap: TrapId) -> ir::Value {
+        let address = self.call(routine, arguments, Some(types::I64));
+        let address = address.unwrap_or(self.frame);
+        let fine = self.b.ins().icmp_imm(IntCC::NotEqual, address, 0);
+        self.check(fine, trap);
+        address
+    }
+
+    /// Takes scratch memory: a bump of the top where there is room, a call where there is not.
+    fn scratch(&mut self, bytes: ir::Value, trap: TrapId) -> ir::Value {
+        let (top, end) = self.mark();
+        let room = self.b.ins().isub(end, top);
+        let padded = self.b.ins().iadd_imm(bytes, call::ALIGNMENT as i64 - 1);
+        let rounded = self.b.ins().band_imm(padded, -(call::ALIGNMENT as i64));
+        // Unsigned, so that a negative size takes the slow path, which refuses it.
+        let fits = self.b.ins().icmp(IntCC::UnsignedLessThanOrEqual, rounded, room);
+        let (fast, slow, after) = (self.b.create_block(), self.b.create_block(), self.b.create_block());
+        let address = self.b.append_block_param(after, types::I64);
+        self.b.set_cold_block(slow);
+        self.b.ins().brif(fits, fast, &[], slow, &[]);
+        self.b.seal_block(fast);
+        self.b.seal_block(slow);
+        self.enter(fast);
+        let new_top = self.b.ins().iadd(top, rounded);
+        self.b.ins().store(plain(), new_top, self.frame, offsets::SCRATCH_TOP);
+        self.b.ins().jump(after, &[BlockArg::Value(top)]);
+        self.enter(slow);
+        let arguments = [self.frame, bytes];
+        let grown = self.allocated_by(call::grow_scratch as *const u8, &arguments, trap);
+        self.b.ins().jump(after, &[BlockArg::Value(grown)]);
+        self.b.seal_block(after);
+        self.enter(after);
+        address
+    }
+}
+
+/// Whether a list allocates, at any depth.
+fn allocates_anywhere(stmts: &[Stmt]) -> bool {
+    stmts.iter().any(|stmt| match stmt {
+        Stmt::Alloc { .. } => true,
+        Stmt::For { body, .. } | Stmt::Loop(body) | Stmt::Block(_, body) => allocates_anywhere(body),
+        Stmt::If { then, otherwise, .. } => allocates_anywhere(then) || allocates_anywhere(otherwise),
+        Stmt::Cfg(blocks) => blocks.iter().any(|block| allocates_anywhere(&block.body)),
+        _ => false,
+    })
+}
