@@ -1,7 +1,5 @@
 //! The function around a kernel's body.
 
-use std::sync::Arc;
-
 use cranelift_codegen::ir::{
     self, AbiParam, Function, InstBuilder, MemFlagsData, Signature, StackSlotData, StackSlotKind, UserFuncName,
     types,
@@ -201,6 +199,3 @@ impl Emitter<'_, '_> {
         self.b.inst_results(call).first().copied()
     }
 }
-
-/// Constant bytes must stay where they are while code refers to them.
-pub type PinnedKernel = Arc<Kernel>;

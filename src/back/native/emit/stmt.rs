@@ -106,7 +106,7 @@ impl Emitter<'_, '_> {
                 let slot = self.stack(8 * u32::try_from(arguments.len()).unwrap_or(0));
                 for (index, &argument) in arguments.iter().enumerate() {
                     let argument = self.get(argument)?;
-                    self.b.ins().stack_store(argument, slot, i32::try_from(8 * index).unwrap_or(0));
+                    self.b.ins().stack_store(types::I64, argument, slot, i32::try_from(8 * index).unwrap_or(0));
                 }
                 let call = &self.kernel.libraries[*library];
                 let address = self.b.ins().stack_addr(types::I64, slot, 0);
@@ -115,7 +115,7 @@ impl Emitter<'_, '_> {
                 let arguments = [frame, description, address];
                 let failed = self.call(runtime::library as *const u8, &arguments, Some(types::I64));
                 if let Some(failed) = failed {
-                    let fine = self.b.ins().icmp_imm(IntCC::Equal, failed, 0);
+                    let fine = self.b.ins().icmp_imm_s(IntCC::Equal, failed, 0);
                     self.check(fine, call.trap);
                 }
             }
@@ -171,7 +171,7 @@ impl Emitter<'_, '_> {
         self.enter(header);
         self.values[variable.0 as usize] = Some(current);
         self.list(body)?;
-        let next = self.b.ins().iadd_imm(current, step);
+        let next = self.b.ins().iadd_imm_s(current, step);
         let more = self.b.ins().icmp(go_on, next, stop);
         self.b.ins().brif(more, header, &[BlockArg::Value(next)], after, &[]);
         self.b.seal_block(header);
@@ -247,7 +247,7 @@ impl Emitter<'_, '_> {
     fn allocated_by(&mut self, routine: *const u8, arguments: &[ir::Value], trap: TrapId) -> ir::Value {
         let address = self.call(routine, arguments, Some(types::I64));
         let address = address.unwrap_or(self.frame);
-        let fine = self.b.ins().icmp_imm(IntCC::NotEqual, address, 0);
+        let fine = self.b.ins().icmp_imm_s(IntCC::NotEqual, address, 0);
         self.check(fine, trap);
         address
     }
@@ -256,8 +256,8 @@ impl Emitter<'_, '_> {
     fn scratch(&mut self, bytes: ir::Value, trap: TrapId) -> ir::Value {
         let (top, end) = self.mark();
         let room = self.b.ins().isub(end, top);
-        let padded = self.b.ins().iadd_imm(bytes, call::ALIGNMENT as i64 - 1);
-        let rounded = self.b.ins().band_imm(padded, -(call::ALIGNMENT as i64));
+        let padded = self.b.ins().iadd_imm_s(bytes, call::ALIGNMENT as i64 - 1);
+        let rounded = self.b.ins().band_imm_s(padded, -(call::ALIGNMENT as i64));
         // Unsigned, so that a negative size takes the slow path, which refuses it.
         let fits = self.b.ins().icmp(IntCC::UnsignedLessThanOrEqual, rounded, room);
         let (fast, slow, after) = (self.b.create_block(), self.b.create_block(), self.b.create_block());

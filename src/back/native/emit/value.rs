@@ -72,7 +72,7 @@ impl Emitter<'_, '_> {
     fn place(&mut self, address: ir::Value, displacement: i64) -> (ir::Value, i32) {
         match i32::try_from(displacement) {
             Ok(small) => (address, small),
-            Err(_) => (self.b.ins().iadd_imm(address, displacement), 0),
+            Err(_) => (self.b.ins().iadd_imm_s(address, displacement), 0),
         }
     }
 
@@ -82,7 +82,7 @@ impl Emitter<'_, '_> {
         match ty {
             DType::Bool => {
                 let byte = self.b.ins().load(types::I8, flags, address, offset);
-                self.b.ins().icmp_imm(IntCC::NotEqual, byte, 0)
+                self.b.ins().icmp_imm_s(IntCC::NotEqual, byte, 0)
             }
             DType::F16 | DType::BF16 => {
                 let bits = self.b.ins().uload16(types::I32, flags, address, offset);
@@ -117,7 +117,7 @@ impl Emitter<'_, '_> {
     /// The `f32` of a small float's encoding in an `i32`.
     fn widened(&mut self, ty: DType, bits: ir::Value) -> ir::Value {
         if ty == DType::BF16 {
-            let shifted = self.b.ins().ishl_imm(bits, 16);
+            let shifted = self.b.ins().ishl_imm_s(bits, 16);
             return self.b.ins().bitcast(types::F32, ir::MemFlagsData::new(), shifted);
         }
         self.routine(runtime::widen_routine(ty), &[bits], types::F32)
@@ -144,9 +144,9 @@ impl Emitter<'_, '_> {
 
     pub fn unary(&mut self, op: UnaryOp, ty: DType, a: ir::Value) -> ir::Value {
         match op {
-            UnaryOp::Not => self.b.ins().icmp_imm(IntCC::Equal, a, 0),
+            UnaryOp::Not => self.b.ins().icmp_imm_s(IntCC::Equal, a, 0),
             UnaryOp::Neg if ty == DType::Bool => a,
-            UnaryOp::BitNot if ty == DType::Bool => self.b.ins().icmp_imm(IntCC::Equal, a, 0),
+            UnaryOp::BitNot if ty == DType::Bool => self.b.ins().icmp_imm_s(IntCC::Equal, a, 0),
             UnaryOp::BitNot => self.b.ins().bnot(a),
             UnaryOp::Neg if ty.is_float() => self.b.ins().fneg(a),
             UnaryOp::Neg => self.b.ins().ineg(a),
@@ -217,7 +217,7 @@ impl Emitter<'_, '_> {
             BinaryOp::FloorDiv => {
                 let quotient = self.quotient(false, a, b);
                 let down = self.inexact_down(a, b);
-                let lower = self.b.ins().iadd_imm(quotient, -1);
+                let lower = self.b.ins().iadd_imm_s(quotient, -1);
                 self.b.ins().select(down, lower, quotient)
             }
             BinaryOp::Mod => {
@@ -306,22 +306,22 @@ impl Emitter<'_, '_> {
 
     fn safe_divisor(&mut self, b: ir::Value) -> (ir::Value, ir::Value) {
         let ty = self.b.func.dfg.value_type(b);
-        let is_zero = self.b.ins().icmp_imm(IntCC::Equal, b, 0);
+        let is_zero = self.b.ins().icmp_imm_s(IntCC::Equal, b, 0);
         let one = self.b.ins().iconst(ty, 1);
         (self.b.ins().select(is_zero, one, b), is_zero)
     }
 
     fn zero_or_minus_one(&mut self, b: ir::Value) -> ir::Value {
-        let shifted = self.b.ins().iadd_imm(b, 1);
-        self.b.ins().icmp_imm(IntCC::UnsignedLessThanOrEqual, shifted, 1)
+        let shifted = self.b.ins().iadd_imm_s(b, 1);
+        self.b.ins().icmp_imm_s(IntCC::UnsignedLessThanOrEqual, shifted, 1)
     }
 
     /// Whether truncated division of signed numbers is above the exact quotient.
     fn inexact_down(&mut self, a: ir::Value, b: ir::Value) -> ir::Value {
         let remainder = self.remainder(false, a, b);
-        let inexact = self.b.ins().icmp_imm(IntCC::NotEqual, remainder, 0);
+        let inexact = self.b.ins().icmp_imm_s(IntCC::NotEqual, remainder, 0);
         let signs = self.b.ins().bxor(remainder, b);
-        let differ = self.b.ins().icmp_imm(IntCC::SignedLessThan, signs, 0);
+        let differ = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, signs, 0);
         self.b.ins().band(inexact, differ)
     }
 
@@ -339,7 +339,7 @@ impl Emitter<'_, '_> {
 
     fn integer_to_integer(&mut self, from: DType, to: DType, a: ir::Value) -> ir::Value {
         if to == DType::Bool {
-            return self.b.ins().icmp_imm(IntCC::NotEqual, a, 0);
+            return self.b.ins().icmp_imm_s(IntCC::NotEqual, a, 0);
         }
         let target = register_type(to);
         match from.bytes().cmp(&to.bytes()) {
