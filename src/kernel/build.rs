@@ -1,10 +1,13 @@
 //! Builds kernels: every pure value is placed in the outermost statement list where its operands exist,
 //! and built once per list. So address arithmetic leaves loops without a pass that moves it.
 
-use hashbrown::HashMap;
+use std::rc::Rc;
+
+use hashbrown::{HashMap, HashSet};
 
 use crate::scalar::{BinaryOp, DType, UnaryOp};
 
+use super::linear::Linear;
 use super::{
     BufferDecl, BufferId, BufferKind, Kernel, LabelId, Literal, Op, Parameter, Stmt, TrapId, TrapInfo,
     ValueId, VarId, Variable,
@@ -23,12 +26,30 @@ pub struct Builder {
 struct Frame {
     stmts: Vec<Stmt>,
     known: HashMap<Op, ValueId>,
+    /// Conditions that were checked in this list.
+    checked: HashSet<ValueId>,
+    /// The loop whose body this list is, if everything in it runs once per iteration.
+    around: Option<LoopFacts>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Fact {
     depth: usize,
     literal: Option<Literal>,
+    linear: Option<Rc<Linear>>,
+}
+
+/// What bounds reasoning knows about a loop that is being built.
+#[derive(Clone, Copy, Debug)]
+pub struct LoopFacts {
+    /// Its variable.
+    pub variable: ValueId,
+    /// Its smallest value, if the loop is not empty.
+    pub lowest: ValueId,
+    /// Its largest value, if the loop is not empty.
+    pub highest: ValueId,
+    /// Bool: it has no iterations.
+    pub empty: ValueId,
 }
 
 impl Builder {
@@ -58,6 +79,40 @@ impl Builder {
         self.frames.push(Frame::default());
     }
 
+    /// Opens the body of a loop.
+    pub fn open_loop(&mut self, facts: LoopFacts) {
+        self.frames.push(Frame { around: Some(facts), ..Frame::default() });
+    }
+
+    /// The loop whose body the list at `depth` is.
+    pub fn loop_at(&self, depth: usize) -> Option<LoopFacts> {
+        self.frames.get(depth).and_then(|frame| frame.around)
+    }
+
+    /// Notes that a condition is checked in the list at `depth`; false if it was already, there or around it.
+    pub fn note_check(&mut self, condition: ValueId, depth: usize) -> bool {
+        let depth = depth.min(self.depth());
+        if self.frames[..=depth].iter().any(|frame| frame.checked.contains(&condition)) {
+            return false;
+        }
+        self.frames[depth].checked.insert(condition)
+    }
+
+    /// Appends a statement to the open list at `depth`.
+    pub fn push_at(&mut self, stmt: Stmt, depth: usize) {
+        let depth = depth.min(self.depth());
+        self.frames[depth].stmts.push(stmt);
+    }
+
+    /// The value as a sum of other values times constants.
+    pub fn linear(&self, value: ValueId) -> Linear {
+        match &self.facts[value.0 as usize] {
+            Fact { linear: Some(linear), .. } => (**linear).clone(),
+            Fact { literal: Some(literal), .. } => Linear::constant(literal.as_int().unwrap_or(0)),
+            _ => Linear::atom(value),
+        }
+    }
+
     /// Closes the innermost list and hands over its statements.
     pub fn close(&mut self) -> Vec<Stmt> {
         self.frames.pop().unwrap_or_default().stmts
@@ -78,7 +133,7 @@ impl Builder {
 
     /// A value that a statement at `depth` defines (loop variables, parameters).
     pub fn new_value(&mut self, ty: DType, depth: usize) -> ValueId {
-        self.facts.push(Fact { depth, literal: None });
+        self.facts.push(Fact { depth, literal: None, linear: None });
         self.kernel.values.push(ty)
     }
 
@@ -142,17 +197,45 @@ impl Builder {
             return value;
         }
         let literal = if let Op::Const(literal) = op { Some(literal) } else { None };
-        self.facts.push(Fact { depth, literal });
+        let linear = if ty == DType::I64 { self.linear_of(&op).map(Rc::new) } else { None };
+        self.facts.push(Fact { depth, literal, linear });
         let value = self.kernel.values.push(ty);
         self.frames[depth].known.insert(op.clone(), value);
         self.frames[depth].stmts.push(Stmt::Let(value, op));
         value
     }
 
+    fn linear_of(&self, op: &Op) -> Option<Linear> {
+        let Op::Binary(op, a, b) = *op else { return None };
+        let (a, b) = (self.linear(a), self.linear(b));
+        match op {
+            BinaryOp::Add => a.plus(&b, 1),
+            BinaryOp::Sub => a.plus(&b, -1),
+            BinaryOp::Mul => match (a.as_constant(), b.as_constant()) {
+                (Some(factor), _) => b.times(factor),
+                (_, Some(factor)) => a.times(factor),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The value of a sum of values times constants.
+    pub fn from_linear(&mut self, linear: &Linear) -> ValueId {
+        let mut terms = Vec::with_capacity(linear.terms.len() + 1);
+        for &(atom, factor) in &linear.terms {
+            let factor = self.int(factor);
+            terms.push(self.mul(atom, factor));
+        }
+        let total = self.sum(terms);
+        let constant = self.int(linear.constant);
+        self.add(total, constant)
+    }
+
     /// The value of `op`, computed at the present end of the open list at `depth`.
     pub fn value_at(&mut self, op: Op, ty: DType, depth: usize) -> ValueId {
         let depth = depth.min(self.depth());
-        self.facts.push(Fact { depth, literal: None });
+        self.facts.push(Fact { depth, literal: None, linear: None });
         let value = self.kernel.values.push(ty);
         self.frames[depth].stmts.push(Stmt::Let(value, op));
         value

@@ -26,6 +26,7 @@
 
 pub mod build;
 pub mod eval;
+pub mod linear;
 pub mod lower;
 pub mod print;
 mod program;

@@ -1,0 +1,120 @@
+//! Checks of indices, in front of the loops they depend on.
+//!
+//! An index is a [`Linear`] form over loop variables and other values. It takes its extremes at the first and
+//! last iterations, so a check of an access that runs in every iteration can move out of a loop: the loop's variable is
+//! replaced by its first and last values, and "or the loop is empty" is added. This goes on outwards while
+//! - the list in between is nothing but the loop's body (no branch around the access), and
+//! - the range of the inner loops does not depend on the outer variable (the extremes would be wrong together).
+//!
+//! The check then fails exactly if some iteration would. Arithmetic is modulo 2^64. For the extremes to speak
+//! for all values between them, the loop must be short: below 2^40 iterations in reach, which is checked once
+//! per loop; factors are at most 2^20 (see [`Linear`]).
+
+use crate::scalar::BinaryOp;
+
+use crate::kernel::build::LoopFacts;
+use crate::kernel::linear::Linear;
+use crate::kernel::{Stmt, TrapId, TrapKind, ValueId};
+
+use super::{Lowerer, Lowering};
+
+/// Loop variables stay within these bounds wherever a check moves out of the loop.
+const REACH: i64 = 1 << 40;
+
+impl Lowerer<'_> {
+    /// Stops the program unless `0 <= index < extent`, as early as possible.
+    pub fn check_index(&mut self, index: ValueId, extent: ValueId, trap: TrapId) -> Lowering<()> {
+        let index = self.b.linear(index);
+        self.check_between(index.clone(), index, extent, trap)
+    }
+
+    /// Stops the program unless `0 <= low` and `high < extent`.
+    pub fn check_between(&mut self, mut low: Linear, mut high: Linear, extent: ValueId, trap: TrapId) -> Lowering<()> {
+        let extent_depth = self.b.depth_of(extent);
+        let mut excuses: Vec<ValueId> = Vec::new();
+        let mut depth = self.b.depth();
+        while let Some(facts) = self.b.loop_at(depth) {
+            // Everything else must be known outside the loop.
+            let outside = |linear: &Linear| {
+                linear.terms.iter().all(|&(atom, _)| atom == facts.variable || self.b.depth_of(atom) < depth)
+            };
+            let excused_outside = excuses.iter().all(|&excuse| self.b.depth_of(excuse) < depth);
+            if !outside(&low) || !outside(&high) || !excused_outside || extent_depth >= depth {
+                break;
+            }
+            let uses = low.factor(facts.variable) != 0 || high.factor(facts.variable) != 0;
+            if uses {
+                let (Some(lower), Some(upper)) = (self.extreme(&low, facts, true), self.extreme(&high, facts, false))
+                else {
+                    break;
+                };
+                (low, high) = (lower, upper);
+                self.check_reach(facts, depth - 1);
+            }
+            if self.b.as_int(facts.empty) != Some(0) {
+                excuses.push(facts.empty);
+            }
+            depth -= 1;
+        }
+        let zero = self.b.int(0);
+        let above = self.at_most(&Linear::constant(0), &low)?;
+        let above = match above {
+            Some(known) => self.b.bool(known),
+            None => {
+                let low = self.b.from_linear(&low);
+                self.b.binary(BinaryOp::Ge, low, zero)
+            }
+        };
+        let limit = self.b.linear(extent);
+        let one_more = high.plus(&Linear::constant(1), 1).unwrap_or_else(|| high.clone());
+        let below = match self.at_most(&one_more, &limit)? {
+            Some(known) => self.b.bool(known),
+            None => {
+                let high = self.b.from_linear(&high);
+                self.b.binary(BinaryOp::Lt, high, extent)
+            }
+        };
+        let mut fine = self.b.and(above, below);
+        if self.b.as_int(fine) == Some(1) {
+            return Ok(());
+        }
+        for excuse in excuses {
+            fine = self.b.or(fine, excuse);
+        }
+        if self.b.as_int(fine) != Some(1) && self.b.note_check(fine, depth) {
+            self.b.push_at(Stmt::Check(fine, trap), depth);
+        }
+        Ok(())
+    }
+
+    /// `linear` at the loop's first or last iteration, whichever is smaller (or larger).
+    fn extreme(&self, linear: &Linear, facts: LoopFacts, smallest: bool) -> Option<Linear> {
+        let factor = linear.factor(facts.variable);
+        let end = if (factor >= 0) == smallest { facts.lowest } else { facts.highest };
+        linear.replace(facts.variable, &self.b.linear(end))
+    }
+
+    /// Whether `a <= b` when their difference is a constant.
+    fn at_most(&self, a: &Linear, b: &Linear) -> Lowering<Option<bool>> {
+        Ok(b.plus(a, -1).and_then(|difference| difference.as_constant()).map(|difference| difference >= 0))
+    }
+
+    fn check_reach(&mut self, facts: LoopFacts, depth: usize) {
+        let mut fine = self.b.bool(true);
+        for end in [facts.lowest, facts.highest] {
+            if self.b.as_int(end).is_some_and(|value| (-REACH..=REACH).contains(&value)) {
+                continue;
+            }
+            let (low, high) = (self.b.int(-REACH), self.b.int(REACH));
+            let above = self.b.binary(BinaryOp::Ge, end, low);
+            let below = self.b.binary(BinaryOp::Le, end, high);
+            let within = self.b.and(above, below);
+            fine = self.b.and(fine, within);
+        }
+        let fine = self.b.or(fine, facts.empty);
+        if self.b.as_int(fine) != Some(1) && self.b.note_check(fine, depth) {
+            let trap = self.trap(TrapKind::OutOfRange, "a loop reaches beyond 2^40");
+            self.b.push_at(Stmt::Check(fine, trap), depth);
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Graph to kernel: a whole program becomes one loop program.
+//!
+//! - Control flow becomes loops and branches; regions that are no chain become a [`Stmt::Cfg`](super::Stmt::Cfg).
+//! - Nested graphs are inlined: their containers are other names for places of the graph around.
+//! - Maps become loops, tasklets scalar values, memlets address arithmetic. Transients of one element live in
+//!   variables, others in scratch memory that is taken when their scope is entered.
+//! - Integer symbols are 64-bit values; those that control flow assigns are variables.
+//!
+//! # Safety
+//!
+//! A kernel never reaches memory outside its buffers. Every index is checked against its container's extent; an
+//! index that is linear in loop variables is checked by its extreme values in front of the loops (see
+//! [`bounds`]), which fails exactly if some iteration would fail. Layouts are checked against the memory they are
+//! given when a container is allocated, viewed or handed to a nested graph; the caller checks arguments. Integer
+//! division by zero is checked before it happens. A failed check stops the program as the interpreter would: what
+//! was written until then stays written, though hoisted checks may stop it earlier.
+//!
+//! What cannot be lowered is [`Refused::Unsupported`], for the program as a whole.
+
+mod allocate;
+mod bounds;
+mod code;
+mod container;
+mod control;
+mod copy;
+mod counted;
+mod dataflow;
+mod library;
+mod map;
+mod memlet;
+mod nested;
+mod symbols;
+mod tasklet;
+
+use hashbrown::{HashMap, HashSet};
+
+use crate::diag::Diagnostic;
+use crate::entity::Name;
+use crate::ir::{Graph, GraphId, Program};
+use crate::scalar::{DType, Type};
+use crate::symbolic::ExprId;
+
+use super::build::Builder;
+use super::{BufferId, Kernel, LabelId, TrapId, TrapInfo, TrapKind, ValueId, VarId};
+use container::Container;
+use symbols::Symbol;
+
+/// Why a program is not compiled.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Refused {
+    /// It is fine, but this engine cannot run it yet.
+    Unsupported {
+        /// What is not supported.
+        what: String,
+        /// From the outside in: graph, state, node.
+        place: Vec<String>,
+    },
+    /// It is wrong.
+    Invalid(Diagnostic),
+}
+
+impl From<Diagnostic> for Refused {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Refused::Invalid(diagnostic)
+    }
+}
+
+impl From<Refused> for Diagnostic {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Invalid(diagnostic) => diagnostic,
+            Refused::Unsupported { what, place } => {
+                let mut diagnostic = Diagnostic::error("P0710", format!("not compiled: {what}"));
+                diagnostic.place = place;
+                diagnostic.with_help("the interpreter runs it")
+            }
+        }
+    }
+}
+
+/// What lowering functions return.
+pub type Lowering<T> = Result<T, Refused>;
+
+/// A lowered program: the kernel and how a call's arguments meet it.
+#[derive(Clone, Debug)]
+pub struct Lowered {
+    /// The kernel.
+    pub kernel: Kernel,
+    /// Arrays, in the order of the kernel's arguments.
+    pub arrays: Vec<ArrayArgument>,
+    /// Symbols, in the order of the kernel's parameters.
+    pub symbols: Vec<(Name, DType)>,
+}
+
+/// An argument that is memory.
+#[derive(Clone, Debug)]
+pub struct ArrayArgument {
+    /// Its name.
+    pub name: Name,
+    /// Element type.
+    pub ty: Type,
+    /// Whether it is one element passed by value (a scalar container).
+    pub scalar: bool,
+    /// Extents, in terms of the symbols.
+    pub shape: Vec<ExprId>,
+    /// Distances in elements.
+    pub strides: Vec<ExprId>,
+    /// Elements skipped at the start.
+    pub start_offset: Option<ExprId>,
+    /// Elements of the allocation, if declared.
+    pub total_size: Option<ExprId>,
+    /// May be absent.
+    pub optional: bool,
+    /// Whether the program may write it.
+    pub written: bool,
+}
+
+/// Graphs, regions and scopes nested deeper are refused.
+const MAX_DEPTH: usize = 200;
+
+/// Lowers a program whose code is lowered.
+///
+/// # Errors
+/// [`Refused`].
+pub fn lower(program: &Program) -> Lowering<Lowered> {
+    let Some(root) = program.root else {
+        return Err(Diagnostic::error("P0100", "the program has no graph").into());
+    };
+    let mut lowerer = Lowerer::new(program, root)?;
+    lowerer.run(root)
+}
+
+/// The state of lowering.
+struct Lowerer<'p> {
+    program: &'p Program,
+    b: Builder,
+    /// The graph being lowered.
+    cx: GraphContext<'p>,
+    /// From the outside in.
+    place: Vec<String>,
+    depth: usize,
+    /// Containers that need memory although they are one element.
+    in_memory: HashSet<(GraphId, Name)>,
+    traps: HashMap<(TrapKind, String, Vec<String>), TrapId>,
+    persistent: u32,
+    constants: HashMap<Name, Container>,
+    /// A buffer for memory that is reached through computed addresses.
+    anywhere: Option<BufferId>,
+}
+
+/// What names mean in the graph being lowered.
+struct GraphContext<'p> {
+    id: GraphId,
+    graph: &'p Graph,
+    symbols: HashMap<Name, Symbol>,
+    data: HashMap<Name, Container>,
+    /// Values of variables read since control flow last moved.
+    cache: HashMap<VarId, ValueId>,
+    /// Depth of the list that control flow is in; variables are read there.
+    level: usize,
+    return_label: Option<LabelId>,
+    break_label: Option<LabelId>,
+    continue_label: Option<LabelId>,
+    uses: std::rc::Rc<allocate::Uses>,
+}
+
+impl<'p> Lowerer<'p> {
+    fn new(program: &'p Program, root: GraphId) -> Lowering<Self> {
+        let Some(graph) = program.graphs.get(root) else {
+            return Err(Diagnostic::error("P0100", format!("there is no {root}")).into());
+        };
+        let cx = GraphContext {
+            id: root,
+            graph,
+            symbols: HashMap::new(),
+            data: HashMap::new(),
+            cache: HashMap::new(),
+            level: 0,
+            return_label: None,
+            break_label: None,
+            continue_label: None,
+            uses: std::rc::Rc::new(allocate::Uses::of(program, graph)?),
+        };
+        Ok(Self {
+            program,
+            b: Builder::new(&graph.name),
+            cx,
+            place: vec![format!("graph `{}`", graph.name)],
+            depth: 0,
+            in_memory: container::elements_in_memory(program)?,
+            traps: HashMap::new(),
+            persistent: 0,
+            constants: HashMap::new(),
+            anywhere: None,
+        })
+    }
+
+    fn run(mut self, root: GraphId) -> Lowering<Lowered> {
+        let graph = self.cx.graph;
+        let symbols = self.root_symbols();
+        self.constants(graph)?;
+        let arrays = self.arguments()?;
+        self.graph_body(root)?;
+        self.write_back(&arrays)?;
+        Ok(Lowered { kernel: self.b.finish(), arrays, symbols })
+    }
+
+    fn text(&self, name: Name) -> &'p str {
+        self.program.names.get(name)
+    }
+
+    fn unsupported<T>(&self, what: impl Into<String>) -> Lowering<T> {
+        Err(Refused::Unsupported { what: what.into(), place: self.place.clone() })
+    }
+
+    fn invalid<T>(&self, code: &'static str, what: impl Into<String>) -> Lowering<T> {
+        let mut diagnostic = Diagnostic::error(code, what);
+        diagnostic.place.clone_from(&self.place);
+        Err(diagnostic.into())
+    }
+
+    fn trap(&mut self, kind: TrapKind, message: impl Into<String>) -> TrapId {
+        let key = (kind, message.into(), self.place.clone());
+        if let Some(&known) = self.traps.get(&key) {
+            return known;
+        }
+        let info = TrapInfo { kind, message: key.1.clone(), place: key.2.clone() };
+        let id = self.b.trap(info);
+        self.traps.insert(key, id);
+        id
+    }
+
+    /// Runs `inner` one nesting level deeper, with `place` added to where we are.
+    fn inside<T>(&mut self, place: String, inner: impl FnOnce(&mut Self) -> Lowering<T>) -> Lowering<T> {
+        if self.depth >= MAX_DEPTH {
+            return self.invalid("P0103", "the program nests too deep");
+        }
+        self.depth += 1;
+        self.place.push(place);
+        let result = inner(self);
+        self.place.pop();
+        self.depth -= 1;
+        result
+    }
+}
