@@ -30,6 +30,10 @@ struct Frame {
     checked: HashSet<ValueId>,
     /// The loop whose body this list is, if everything in it runs once per iteration.
     around: Option<LoopFacts>,
+    /// Entered once from the list around it, so that what variables held there still holds.
+    continues: bool,
+    /// What variables hold at the present end of the list.
+    held: HashMap<VarId, ValueId>,
 }
 
 #[derive(Clone)]
@@ -74,9 +78,41 @@ impl Builder {
         self.frames.len() - 1
     }
 
-    /// Opens a nested list.
+    /// Opens a nested list that may be entered several times.
     pub fn open(&mut self) {
         self.frames.push(Frame::default());
+    }
+
+    /// Opens a branch or block: a nested list that is entered at most once each time the list around it comes to it.
+    pub fn open_branch(&mut self) {
+        self.frames.push(Frame { continues: true, ..Frame::default() });
+    }
+
+    /// Sets a variable.
+    pub fn set(&mut self, variable: VarId, value: ValueId) {
+        for frame in &mut self.frames {
+            frame.held.remove(&variable);
+        }
+        let top = self.top();
+        top.held.insert(variable, value);
+        top.stmts.push(Stmt::Set(variable, value));
+    }
+
+    /// The content of a variable, read now.
+    pub fn get(&mut self, variable: VarId) -> ValueId {
+        for frame in self.frames.iter().rev() {
+            if let Some(&value) = frame.held.get(&variable) {
+                return value;
+            }
+            if !frame.continues {
+                break;
+            }
+        }
+        let ty = self.kernel.variables[variable].ty;
+        let depth = self.depth();
+        let value = self.value_at(Op::Get(variable), ty, depth);
+        self.top().held.insert(variable, value);
+        value
     }
 
     /// Opens the body of a loop.

@@ -218,10 +218,7 @@ impl Lowerer<'_> {
         match element {
             Element::Fixed { values, .. } => Ok(values.to_vec()),
             Element::Register { variables, .. } => {
-                Ok(variables.iter().map(|&variable| {
-                    let ty = self.b.kernel.variables[variable].ty;
-                    self.b.value(Op::Get(variable), ty)
-                }).collect())
+                Ok(variables.iter().map(|&variable| self.b.get(variable)).collect())
             }
             Element::Memory { buffer, address, displacement, ty } => {
                 let leaves = self.leaves(*ty)?;
@@ -242,8 +239,7 @@ impl Lowerer<'_> {
             Element::Fixed { .. } => self.unsupported("a write to a constant"),
             Element::Register { variables, .. } => {
                 for (&variable, &value) in variables.iter().zip(values) {
-                    self.b.push(Stmt::Set(variable, value));
-                    self.cx.cache.remove(&variable);
+                    self.b.set(variable, value);
                 }
                 Ok(())
             }

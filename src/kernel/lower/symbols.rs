@@ -56,7 +56,7 @@ impl Lowerer<'_> {
         let value = self.b.cast(dtype, value);
         if self.cx.uses.assigned.contains(&name) {
             let variable = self.b.variable(self.program.names.get(name), dtype);
-            self.b.push(crate::kernel::Stmt::Set(variable, value));
+            self.b.set(variable, value);
             self.cx.symbols.insert(name, Symbol::Variable(variable));
         } else {
             self.cx.symbols.insert(name, Symbol::Value(value));
@@ -101,6 +101,9 @@ impl Lowerer<'_> {
     pub fn read_variable(&mut self, variable: VarId) -> ValueId {
         if let Some(&value) = self.cx.cache.get(&variable) {
             return value;
+        }
+        if self.b.depth() == self.cx.level {
+            return self.b.get(variable);
         }
         let ty = self.b.kernel.variables[variable].ty;
         let value = self.b.value_at(Op::Get(variable), ty, self.cx.level);
