@@ -215,6 +215,13 @@ impl Machine<'_> {
                 let operands = operands.iter().map(|&a| self.get(a)).collect::<Result<Vec<_>, _>>()?;
                 arith::call(*func, &operands).map_err(|trap| format!("{func:?}: {trap}"))?
             }
+            Op::Complex(func, imaginary, operands) => {
+                let parts = operands.iter().map(|&a| self.get(a).map(Scalar::as_f64)).collect::<Result<Vec<_>, _>>()?;
+                let numbers: Vec<Scalar> =
+                    parts.chunks(2).map(|part| Scalar::C128(num_complex::Complex64::new(part[0], part[1]))).collect();
+                let z = arith::call(*func, &numbers).map_err(|trap| format!("{func:?}: {trap}"))?.as_complex();
+                Scalar::F64(if *imaginary { z.im } else { z.re })
+            }
             Op::Load { address, displacement, ty, .. } => {
                 let address = self.int(*address)?.wrapping_add(*displacement);
                 let mut bits = [0; 8];

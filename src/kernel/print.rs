@@ -107,6 +107,10 @@ fn op_text(kernel: &Kernel, value: ValueId, op: &Op) -> String {
         Op::Cast(to, a) => format!("cast {to} {a}"),
         Op::Select(condition, a, b) => format!("select {condition}, {a}, {b}"),
         Op::Math(func, operands) => format!("{func:?}({})", values(operands)).to_lowercase(),
+        Op::Complex(func, imaginary, operands) => {
+            let part = if *imaginary { "imag" } else { "real" };
+            format!("{part} {func:?}({})", values(operands)).to_lowercase()
+        }
         Op::Load { buffer, address, displacement, ty } => {
             format!("load {ty} {buffer}[{}]", place(*address, *displacement))
         }

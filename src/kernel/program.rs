@@ -172,6 +172,9 @@ pub enum Op {
     Select(ValueId, ValueId, ValueId),
     /// A real math function.
     Math(Func, Vec<ValueId>),
+    /// The real (false) or imaginary part of a function of complex numbers; operands and result are `float64`,
+    /// two operands per complex number.
+    Complex(Func, bool, Vec<ValueId>),
     /// Reads memory at `address + displacement`.
     Load {
         /// What is reached.
@@ -292,7 +295,7 @@ impl Op {
                 visit(*b);
                 visit(*c);
             }
-            Op::Math(_, operands) => operands.iter().copied().for_each(visit),
+            Op::Math(_, operands) | Op::Complex(_, _, operands) => operands.iter().copied().for_each(visit),
         }
     }
 }

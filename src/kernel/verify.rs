@@ -221,6 +221,12 @@ impl Verifier<'_> {
                     (_, None) => return Err("a math function without operands".to_owned()),
                 }
             }
+            Op::Complex(_, _, operands) => {
+                for &operand in operands {
+                    self.expect(operand, DType::F64, "part of a complex number")?;
+                }
+                DType::F64
+            }
             Op::Load { buffer, address, ty, .. } => {
                 self.reachable(*buffer)?;
                 self.expect(*address, DType::I64, "address")?;

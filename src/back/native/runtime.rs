@@ -3,9 +3,10 @@
 //! Every one is `extern "C"`, takes plain numbers and addresses, and cannot unwind into machine code.
 
 use half::{bf16, f16};
+use num_complex::Complex64;
 
 use crate::kernel::{LibraryCall, Literal};
-use crate::scalar::{BinaryOp, DType, Func, arith, float8};
+use crate::scalar::{BinaryOp, DType, Func, Scalar, arith, float8};
 
 use super::call::Frame;
 
@@ -69,7 +70,6 @@ pub fn narrow_routine(ty: DType) -> *const u8 {
 macro_rules! remainder {
     ($name:ident, $ty:ty, $variant:ident, $op:ident) => {
         extern "C" fn $name(a: $ty, b: $ty) -> $ty {
-            use crate::scalar::Scalar;
             match arith::binary(BinaryOp::$op, Scalar::$variant(a), Scalar::$variant(b)) {
                 Ok(Scalar::$variant(value)) => value,
                 _ => <$ty>::NAN,
@@ -175,6 +175,20 @@ pub extern "C" fn any_function(func: i64, t0: i64, a0: u64, t1: i64, a1: u64, t2
         [number(t0, a0), number(t1, a1), number(t2, a2)].into_iter().flatten().collect();
     let result = arith::call(func, &operands).ok().and_then(Literal::from_scalar);
     result.map_or(0, |literal| literal.bits)
+}
+
+/// A part of a function of one or two complex numbers: twice the function's number, plus one for the imaginary part.
+pub extern "C" fn complex_function(code: i64, re: f64, im: f64, re_2: f64, im_2: f64) -> f64 {
+    let func = usize::try_from(code / 2).ok().and_then(|index| FUNCTIONS.get(index).copied());
+    let Some(func) = func else { return f64::NAN };
+    let a = Scalar::C128(Complex64::new(re, im));
+    let b = Scalar::C128(Complex64::new(re_2, im_2));
+    let result = if func == Func::Pow { arith::call(func, &[a, b]) } else { arith::call(func, &[a]) };
+    match result {
+        Ok(number) if code % 2 == 0 => number.as_complex().re,
+        Ok(number) => number.as_complex().im,
+        Err(_) => f64::NAN,
+    }
 }
 
 /// Clears memory.

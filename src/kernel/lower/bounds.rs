@@ -25,13 +25,21 @@ impl Lowerer<'_> {
     /// Stops the program unless `0 <= index < extent`, as early as possible.
     pub fn check_index(&mut self, index: ValueId, extent: ValueId, trap: TrapId) -> Lowering<()> {
         let index = self.b.linear(index);
-        self.check_between(index.clone(), index, extent, trap)
+        let never = self.b.bool(false);
+        self.check_between_unless(index.clone(), index, extent, trap, never)
     }
 
-    /// Stops the program unless `0 <= low` and `high < extent`.
-    pub fn check_between(&mut self, mut low: Linear, mut high: Linear, extent: ValueId, trap: TrapId) -> Lowering<()> {
+    /// Stops the program unless `0 <= low` and `high < extent`, or the excuse holds.
+    pub fn check_between_unless(
+        &mut self,
+        mut low: Linear,
+        mut high: Linear,
+        extent: ValueId,
+        trap: TrapId,
+        excuse: ValueId,
+    ) -> Lowering<()> {
         let extent_depth = self.b.depth_of(extent);
-        let mut excuses: Vec<ValueId> = Vec::new();
+        let mut excuses: Vec<ValueId> = vec![excuse];
         let mut depth = self.b.depth();
         while let Some(facts) = self.b.loop_at(depth) {
             // Everything else must be known outside the loop.

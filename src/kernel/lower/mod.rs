@@ -143,9 +143,8 @@ struct Lowerer<'p> {
     in_memory: HashSet<(GraphId, Name)>,
     traps: HashMap<(TrapKind, String, Vec<String>), TrapId>,
     persistent: u32,
+    late_buffers: HashMap<(GraphId, Name), BufferId>,
     constants: HashMap<Name, Container>,
-    /// A buffer for memory that is reached through computed addresses.
-    anywhere: Option<BufferId>,
 }
 
 /// What names mean in the graph being lowered.
@@ -156,6 +155,8 @@ struct GraphContext<'p> {
     data: HashMap<Name, Container>,
     /// Values of variables read since control flow last moved.
     cache: HashMap<VarId, ValueId>,
+    /// Values that go from code to code in the state being lowered, by producer and connector.
+    between: HashMap<(crate::ir::NodeId, Name), Container>,
     /// Depth of the list that control flow is in; variables are read there.
     level: usize,
     return_label: Option<LabelId>,
@@ -175,6 +176,7 @@ impl<'p> Lowerer<'p> {
             symbols: HashMap::new(),
             data: HashMap::new(),
             cache: HashMap::new(),
+            between: HashMap::new(),
             level: 0,
             return_label: None,
             break_label: None,
@@ -190,8 +192,8 @@ impl<'p> Lowerer<'p> {
             in_memory: container::elements_in_memory(program)?,
             traps: HashMap::new(),
             persistent: 0,
+            late_buffers: HashMap::new(),
             constants: HashMap::new(),
-            anywhere: None,
         })
     }
 

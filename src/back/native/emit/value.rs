@@ -52,6 +52,17 @@ impl Emitter<'_, '_> {
                 }
                 self.math(*func, &types, &arguments)
             }
+            Op::Complex(func, imaginary, operands) => {
+                let code = runtime::function_code(*func) * 2 + i64::from(*imaginary);
+                let mut arguments = vec![self.b.ins().iconst(types::I64, code)];
+                for position in 0..4 {
+                    arguments.push(match operands.get(position) {
+                        Some(&operand) => self.get(operand)?,
+                        None => self.b.ins().f64const(0.0),
+                    });
+                }
+                self.routine(runtime::complex_function as *const u8, &arguments, types::F64)
+            }
             Op::Load { address, displacement, ty, .. } => {
                 let address = self.get(*address)?;
                 self.load_element(*ty, address, *displacement)

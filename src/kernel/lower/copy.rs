@@ -1,0 +1,241 @@
+//! Copies between containers: nested loops over both sides.
+//!
+//! A side that the memlet leaves out is the whole other container if it has as many elements as the given side,
+//! else the same subset. Elements meet in row-major order of each side's subset, so that dimensions of one
+//! element fall away and ranks may differ; then the elements are counted.
+
+use crate::entity::Name;
+use crate::ir::{EdgeId, Subset};
+use crate::kernel::build::LoopFacts;
+use crate::kernel::{Stmt, ValueId};
+use crate::scalar::{BinaryOp, DType};
+
+use super::container::Container;
+use super::dataflow::StateContext;
+use super::memlet::Access;
+use super::{Lowerer, Lowering};
+
+/// One side of a copy: its access, and how many indices each dimension has.
+struct Points {
+    access: Access,
+    counts: Vec<ValueId>,
+}
+
+impl<'p> Lowerer<'p> {
+    /// A copy along an edge whose ends (through scopes) are `src` and `dst`.
+    pub fn copy(&mut self, cx: &StateContext<'p>, edge_id: EdgeId, src: Name, dst: Name) -> Lowering<()> {
+        let memlet = &cx.edge(edge_id).memlet;
+        let data = memlet.data.unwrap_or(src);
+        let data_is_src = if src == dst { memlet.is_data_src != Some(false) } else { data != dst };
+        let src = if data != src && data != dst { data } else { src };
+        let (mut src_subset, mut dst_subset) = (memlet.subset.as_ref(), memlet.other_subset.as_ref());
+        if !data_is_src {
+            std::mem::swap(&mut src_subset, &mut dst_subset);
+        }
+        let (from, to) = self.sides(src, src_subset, dst, dst_subset)?;
+        let (from_points, to_points) = (self.points(from)?, self.points(to)?);
+        self.move_elements(&from_points, &to_points, data_is_src, memlet.wcr.as_ref())
+    }
+
+    fn sides(
+        &mut self,
+        src: Name,
+        src_subset: Option<&'p Subset>,
+        dst: Name,
+        dst_subset: Option<&'p Subset>,
+    ) -> Lowering<(Access, Access)> {
+        Ok(match (src_subset, dst_subset) {
+            (Some(given), None) => {
+                let from = self.access(src, Some(given))?;
+                let to = self.other_side(&from, given, dst)?;
+                (from, to)
+            }
+            (None, Some(given)) => {
+                let to = self.access(dst, Some(given))?;
+                (self.other_side(&to, given, src)?, to)
+            }
+            _ => (self.access(src, src_subset)?, self.access(dst, dst_subset)?),
+        })
+    }
+
+    /// The side a memlet leaves out.
+    fn other_side(&mut self, given: &Access, subset: &'p Subset, other: Name) -> Lowering<Access> {
+        let whole = self.access(other, None)?;
+        if whole.ranges.len() != given.ranges.len() || given.all {
+            return Ok(whole);
+        }
+        let (mut a, mut b) = (self.b.int(1), self.b.int(1));
+        for (ours, theirs) in given.ranges.clone().iter().zip(&whole.ranges.clone()) {
+            let (x, y) = (self.count(ours)?, self.count(theirs)?);
+            a = self.b.mul(a, x);
+            b = self.b.mul(b, y);
+        }
+        if a == b {
+            return Ok(whole);
+        }
+        if let (Some(a), Some(b)) = (self.b.as_int(a), self.b.as_int(b)) {
+            return if a == b { Ok(whole) } else { self.access(other, Some(subset)) };
+        }
+        // The same subset fits whenever the whole has as many elements and starts where the subset does. If the
+        // subset starts at zero in every dimension, both readings agree in that case.
+        let from_zero = given.ranges.iter().all(|range| self.b.as_int(range.start) == Some(0));
+        let unit = given.ranges.iter().all(|range| self.b.as_int(range.step) == Some(1));
+        if from_zero && unit {
+            return self.access(other, Some(subset));
+        }
+        self.unsupported("a copy whose other side depends on run-time sizes")
+    }
+
+    fn points(&mut self, access: Access) -> Lowering<Points> {
+        let mut counts = Vec::with_capacity(access.ranges.len());
+        for range in access.ranges.clone() {
+            counts.push(self.count(&range)?);
+        }
+        self.check_access(&access, &counts)?;
+        Ok(Points { access, counts })
+    }
+
+    fn move_elements(
+        &mut self,
+        from: &Points,
+        to: &Points,
+        shape_is_src: bool,
+        wcr: Option<&crate::ir::Wcr>,
+    ) -> Lowering<()> {
+        let one = |lowerer: &Self, &count: &ValueId| lowerer.b.as_int(count) == Some(1);
+        let kept = |lowerer: &Self, points: &Points| -> Vec<usize> {
+            (0..points.counts.len()).filter(|&dim| !one(lowerer, &points.counts[dim])).collect()
+        };
+        let (from_kept, to_kept) = (kept(self, from), kept(self, to));
+        if from_kept.len() == to_kept.len() {
+            let (own, own_kept) = if shape_is_src { (from, &from_kept) } else { (to, &to_kept) };
+            let counts: Vec<ValueId> = own_kept.iter().map(|&dim| own.counts[dim]).collect();
+            let other: Vec<ValueId> = if shape_is_src {
+                to_kept.iter().map(|&dim| to.counts[dim]).collect()
+            } else {
+                from_kept.iter().map(|&dim| from.counts[dim]).collect()
+            };
+            // Where extents differ although their product may not, elements are counted.
+            let agree = counts.iter().zip(&other).all(|(a, b)| a == b);
+            let known_to_differ = counts.iter().zip(&other).any(|(&a, &b)| {
+                let difference = self.b.linear(a).plus(&self.b.linear(b), -1).and_then(|d| d.as_constant());
+                difference.is_some_and(|difference| difference != 0)
+            });
+            if agree || counts.len() <= 1 {
+                return self.nest(from, &from_kept, to, &to_kept, &counts, wcr);
+            }
+            if known_to_differ {
+                return self.reshape(from, to, wcr);
+            }
+            self.check_same(&counts, &other)?;
+            return self.nest(from, &from_kept, to, &to_kept, &counts, wcr);
+        }
+        if from_kept.is_empty() || to_kept.is_empty() {
+            // One element meets many, or many meet one: the first of each.
+            return self.nest(from, &[], to, &[], &[], wcr);
+        }
+        self.reshape(from, to, wcr)
+    }
+
+    fn check_same(&mut self, a: &[ValueId], b: &[ValueId]) -> Lowering<()> {
+        let trap = self.trap(crate::kernel::TrapKind::BadShape, "the sides of a copy have different shapes");
+        for (&a, &b) in a.iter().zip(b) {
+            let same = self.b.binary(BinaryOp::Eq, a, b);
+            if self.b.note_check(same, self.b.depth()) {
+                self.b.check(same, trap);
+            }
+        }
+        Ok(())
+    }
+
+    /// Loops over dimensions that correspond one to one.
+    fn nest(
+        &mut self,
+        from: &Points,
+        from_kept: &[usize],
+        to: &Points,
+        to_kept: &[usize],
+        counts: &[ValueId],
+        wcr: Option<&crate::ir::Wcr>,
+    ) -> Lowering<()> {
+        // Overlapping memory is copied in order; other copies may run in any order.
+        let parallel = match (&from.access.container, &to.access.container) {
+            (Container::Memory(a), Container::Memory(b)) => a.buffer != b.buffer,
+            _ => true,
+        };
+        let zero = self.b.int(0);
+        let mut opened: Vec<ValueId> = Vec::new();
+        for &count in counts {
+            let facts = self.loop_facts(zero, count, 1);
+            let depth = self.b.depth() + 1;
+            let number = self.b.new_value(DType::I64, depth);
+            self.b.open_loop(LoopFacts { variable: number, ..facts });
+            opened.push(number);
+        }
+        let at = |lowerer: &mut Self, points: &Points, kept: &[usize]| -> Vec<ValueId> {
+            let mut indices: Vec<ValueId> = points.access.ranges.iter().map(|range| range.start).collect();
+            for (&dim, &number) in kept.iter().zip(&opened) {
+                let range = points.access.ranges[dim];
+                let distance = lowerer.b.mul(number, range.step);
+                indices[dim] = lowerer.b.add(range.start, distance);
+            }
+            indices
+        };
+        let (read, write) = (at(self, from, from_kept), at(self, to, to_kept));
+        self.move_one(from, &read, to, &write, wcr)?;
+        for (&count, &number) in counts.iter().zip(&opened).rev() {
+            let body = self.b.close();
+            self.b.push(Stmt::For { variable: number, start: zero, stop: count, step: 1, parallel, body });
+        }
+        Ok(())
+    }
+
+    fn move_one(
+        &mut self,
+        from: &Points,
+        read: &[ValueId],
+        to: &Points,
+        write: &[ValueId],
+        wcr: Option<&crate::ir::Wcr>,
+    ) -> Lowering<()> {
+        let source = self.element(&from.access.container, read, &from.access.text)?;
+        let target = self.element(&to.access.container, write, &to.access.text)?;
+        let values = self.load(&source)?;
+        self.store_as(&target, &values, source.ty(), wcr)
+    }
+
+    /// One loop over all elements, counted in row-major order on both sides.
+    fn reshape(&mut self, from: &Points, to: &Points, wcr: Option<&crate::ir::Wcr>) -> Lowering<()> {
+        let total = |lowerer: &mut Self, points: &Points| {
+            points.counts.iter().fold(lowerer.b.int(1), |product, &count| lowerer.b.mul(product, count))
+        };
+        let (count, other) = (total(self, from), total(self, to));
+        let smaller = if count == other { count } else { self.b.binary(BinaryOp::Min, count, other) };
+        let zero = self.b.int(0);
+        let depth = self.b.depth() + 1;
+        let number = self.b.new_value(DType::I64, depth);
+        self.b.open();
+        let at = |lowerer: &mut Self, points: &Points| -> Lowering<Vec<ValueId>> {
+            let mut indices = vec![zero; points.counts.len()];
+            let mut rest = number;
+            for dim in (0..points.counts.len()).rev() {
+                let range = points.access.ranges[dim];
+                let position = if dim == 0 {
+                    rest
+                } else {
+                    let position = lowerer.b.binary(BinaryOp::Rem, rest, points.counts[dim]);
+                    rest = lowerer.b.binary(BinaryOp::Div, rest, points.counts[dim]);
+                    position
+                };
+                let distance = lowerer.b.mul(position, range.step);
+                indices[dim] = lowerer.b.add(range.start, distance);
+            }
+            Ok(indices)
+        };
+        let (read, write) = (at(self, from)?, at(self, to)?);
+        self.move_one(from, &read, to, &write, wcr)?;
+        let body = self.b.close();
+        self.b.push(Stmt::For { variable: number, start: zero, stop: smaller, step: 1, parallel: false, body });
+        Ok(())
+    }
+}

@@ -1,0 +1,74 @@
+//! Tasklets: inputs, body, outputs.
+
+use hashbrown::HashMap;
+
+use crate::entity::Name;
+use crate::ir::{EdgeId, Language, NodeId, Tasklet};
+use crate::scalar::PortKind;
+
+use super::code::Bound;
+use super::dataflow::StateContext;
+use super::{Lowerer, Lowering};
+
+impl<'p> Lowerer<'p> {
+    pub fn tasklet(&mut self, cx: &StateContext<'p>, id: NodeId, tasklet: &'p Tasklet) -> Lowering<()> {
+        let Some(code) = &tasklet.code else {
+            if tasklet.text.text.trim().is_empty() {
+                return Ok(());
+            }
+            return self.unsupported("a tasklet whose code was not lowered");
+        };
+        let raw = tasklet.text.language == Language::Cpp;
+        let find = |edges: &[EdgeId], input: bool, name: Name| {
+            edges.iter().copied().find(|&edge| {
+                let edge = cx.edge(edge);
+                (if input { edge.dst_conn } else { edge.src_conn }) == Some(name)
+            })
+        };
+        let mut ports: HashMap<_, Bound> = HashMap::new();
+        for (port_id, port) in code.ports.iter() {
+            let input = find(cx.adjacency.incoming(id), true, port.name);
+            let output = find(cx.adjacency.outgoing(id), false, port.name);
+            let bound = match port.kind {
+                PortKind::Value if port.reads => {
+                    let Some(edge) = input else { continue };
+                    let access = self.code_access(cx, edge, false)?;
+                    let element = self.first_as(&access, port.ty)?;
+                    Bound::Value(self.load_as(&element, port.ty)?)
+                }
+                PortKind::Value => Bound::Output,
+                _ => {
+                    let edge = if port.reads { input.or(output) } else { output.or(input) };
+                    let Some(edge) = edge else { continue };
+                    let writes = Some(edge) != input;
+                    let access = self.code_access(cx, edge, writes)?;
+                    let wcr = output.and_then(|edge| cx.edge(edge).memlet.wcr.as_ref()).filter(|_| port.writes);
+                    self.bind_port(code, port_id, access, wcr, raw)?
+                }
+            };
+            ports.insert(port_id, bound);
+        }
+        let given = self.code(code, &ports)?;
+        for &edge_id in cx.adjacency.outgoing(id) {
+            let edge = cx.edge(edge_id);
+            let Some(connector) = edge.src_conn else { continue };
+            let port = code.ports.iter().find(|(port_id, port)| {
+                port.name == connector && matches!(ports.get(port_id), Some(Bound::Output))
+            });
+            let Some((port_id, port)) = port else { continue };
+            let values = match given.outputs.get(&port_id) {
+                Some(values) => values.clone(),
+                // Never assigned: whatever is written is as good as anything.
+                None => {
+                    let leaves = self.leaves(port.ty)?;
+                    leaves.into_iter().map(|(ty, _)| self.zero(ty)).collect()
+                }
+            };
+            let access = self.code_access(cx, edge_id, true)?;
+            let element = self.first_as(&access, port.ty)?;
+            self.store_as(&element, &values, port.ty, edge.memlet.wcr.as_ref())?;
+        }
+        Ok(())
+    }
+}
+
