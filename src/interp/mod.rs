@@ -63,6 +63,7 @@ use routine_state::RegisterFile;
 
 pub use fault::{Fault, FaultKind};
 pub use required::{Required, RequiredKind, infer_symbols, required_arguments};
+pub(crate) use required::{convert_scalar, scalar_argument};
 
 /// How to run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -144,7 +144,7 @@ fn solve(exprs: &ExprPool, expr: ExprId, extent: usize) -> Option<(Name, i64)> {
 }
 
 /// A scalar given under a name: as such, or as an array of one element.
-pub(super) fn scalar_argument(args: &Arguments<'_>, name: &str) -> Option<Scalar> {
+pub(crate) fn scalar_argument(args: &Arguments<'_>, name: &str) -> Option<Scalar> {
     match args.get(name)? {
         Binding::Scalar(value) => Some(*value),
         Binding::Array { buffer, offset, ty: Type::Scalar(dtype), shape, .. }
@@ -158,7 +158,7 @@ pub(super) fn scalar_argument(args: &Arguments<'_>, name: &str) -> Option<Scalar
 }
 
 /// The value in another type, if nothing is lost (floats may round).
-pub(super) fn convert_scalar(value: Scalar, to: DType, name: &str) -> Result<Scalar, Diagnostic> {
+pub(crate) fn convert_scalar(value: Scalar, to: DType, name: &str) -> Result<Scalar, Diagnostic> {
     let converted = crate::scalar::arith::cast(to, value);
     let back = crate::scalar::arith::cast(value.dtype(), converted);
     let rounds = to.is_float() || to.is_complex();

@@ -110,7 +110,7 @@ pub struct TrapInfo {
 }
 
 /// Kinds of faults.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum TrapKind {
     /// An index outside its container.
     OutOfRange,

@@ -68,6 +68,16 @@ impl Block {
         self.len == 0
     }
 
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[self.skip..self.skip + self.len]
+    }
+
+    /// The bytes for writing.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.skip..self.skip + self.len]
+    }
+
     /// The first byte.
     pub fn address(&mut self) -> *mut u8 {
         self.bytes.as_mut_ptr().wrapping_add(self.skip)

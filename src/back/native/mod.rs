@@ -7,8 +7,27 @@
 //! nothing is contracted or reordered within an element, and math functions are
 //! [`scalar::math`](crate::scalar::math)'s.
 
+mod bind;
 pub mod call;
 pub mod emit;
 pub mod isa;
 pub mod memory;
+mod program;
 pub mod runtime;
+
+pub use program::{Compiled, Dump, Mode, Options, Outcome};
+
+/// Machine code as text.
+fn disassemble(code: &[u8]) -> String {
+    use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter};
+    let mut decoder = Decoder::with_ip(64, code, 0, DecoderOptions::NONE);
+    let mut formatter = IntelFormatter::new();
+    let mut text = String::new();
+    while decoder.can_decode() {
+        let instruction = decoder.decode();
+        text.push_str(&format!("{:6x}  ", instruction.ip()));
+        formatter.format(&instruction, &mut text);
+        text.push('\n');
+    }
+    text
+}

@@ -456,23 +456,6 @@ impl Lowerer<'_> {
         Ok(arguments)
     }
 
-    /// Writes scalar arguments that live in variables back to their memory.
-    pub fn write_back(&mut self, arguments: &[ArrayArgument]) -> Lowering<()> {
-        for (index, argument) in arguments.iter().enumerate() {
-            let Some(Container::Register { variables, ty, .. }) = self.cx.data.get(&argument.name).cloned() else {
-                continue;
-            };
-            let found = self.b.kernel.buffers.iter().find(|(_, b)| b.kind == BufferKind::Argument(index as u32));
-            let Some((buffer, _)) = found else { continue };
-            let address = self.b.value(crate::kernel::Op::Base(buffer), DType::I64);
-            for ((_, displacement), &variable) in self.leaves(ty)?.into_iter().zip(variables.iter()) {
-                let value = self.b.get(variable);
-                self.b.push(crate::kernel::Stmt::Store { buffer, address, displacement, value });
-            }
-        }
-        Ok(())
-    }
-
     /// Binds the compile-time constants of a graph.
     pub fn constants(&mut self, graph: &crate::ir::Graph) -> Lowering<()> {
         for (&name, constant) in &graph.constants {

@@ -90,6 +90,8 @@ pub struct Lowered {
     pub arrays: Vec<ArrayArgument>,
     /// Symbols, in the order of the kernel's parameters.
     pub symbols: Vec<(Name, DType)>,
+    /// Symbols that the program sets itself: they need no value.
+    pub assigned: HashSet<Name>,
 }
 
 /// An argument that is memory.
@@ -126,7 +128,7 @@ pub fn lower(program: &Program) -> Lowering<Lowered> {
     let Some(root) = program.root else {
         return Err(Diagnostic::error("P0100", "the program has no graph").into());
     };
-    let mut lowerer = Lowerer::new(program, root)?;
+    let lowerer = Lowerer::new(program, root)?;
     lowerer.run(root)
 }
 
@@ -203,8 +205,8 @@ impl<'p> Lowerer<'p> {
         self.constants(graph)?;
         let arrays = self.arguments()?;
         self.graph_body(root)?;
-        self.write_back(&arrays)?;
-        Ok(Lowered { kernel: self.b.finish(), arrays, symbols })
+        let assigned = self.cx.uses.assigned.iter().copied().collect();
+        Ok(Lowered { kernel: self.b.finish(), arrays, symbols, assigned })
     }
 
     fn text(&self, name: Name) -> &'p str {

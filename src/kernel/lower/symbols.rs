@@ -154,7 +154,7 @@ impl Lowerer<'_> {
                     continue;
                 }
             }
-            let value = self.node(node, &known)?;
+            let value = self.expr_node(node, &known)?;
             known.insert(id, value);
         }
         match known.get(&expr) {
@@ -167,7 +167,7 @@ impl Lowerer<'_> {
         self.cx.data.get(&name).or_else(|| self.constants.get(&name)).is_some_and(|c| c.rank() > 0)
     }
 
-    fn node(&mut self, node: &Node, known: &HashMap<ExprId, ValueId>) -> Lowering<ValueId> {
+    fn expr_node(&mut self, node: &Node, known: &HashMap<ExprId, ValueId>) -> Lowering<ValueId> {
         let get = |id: &ExprId| known.get(id).copied();
         Ok(match node {
             Node::Int(value) => self.b.int(*value),
