@@ -6,9 +6,7 @@ use hashbrown::HashMap;
 
 use crate::scalar::{Scalar, Trap, arith};
 
-use super::{
-    BufferId, BufferKind, CfgBlock, Jump, Kernel, LabelId, Literal, Op, Stmt, TrapId, ValueId,
-};
+use super::{BufferId, BufferKind, CfgBlock, Jump, Kernel, LabelId, Literal, Op, Stmt, TrapId, ValueId};
 
 /// How a run ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,7 +21,12 @@ pub enum Ended {
 ///
 /// # Errors
 /// A sentence, when the kernel does what no kernel may: a stray access, a library call, too many steps.
-pub fn run(kernel: &Kernel, arguments: &mut [Vec<u8>], parameters: &[u64], fuel: u64) -> Result<Ended, String> {
+pub fn run(
+    kernel: &Kernel,
+    arguments: &mut [Vec<u8>],
+    parameters: &[u64],
+    fuel: u64,
+) -> Result<Ended, String> {
     let mut machine = Machine {
         kernel,
         values: vec![None; kernel.values.len()],
@@ -176,7 +179,11 @@ impl Machine<'_> {
                 Jump::End => break,
                 Jump::To(target) => target as usize,
                 Jump::Branch(condition, yes, no) => {
-                    if self.truth(condition)? { yes as usize } else { no as usize }
+                    if self.truth(condition)? {
+                        yes as usize
+                    } else {
+                        no as usize
+                    }
                 }
             };
         }
@@ -216,10 +223,16 @@ impl Machine<'_> {
                 arith::call(*func, &operands).map_err(|trap| format!("{func:?}: {trap}"))?
             }
             Op::Complex(func, imaginary, operands) => {
-                let parts = operands.iter().map(|&a| self.get(a).map(Scalar::as_f64)).collect::<Result<Vec<_>, _>>()?;
-                let numbers: Vec<Scalar> =
-                    parts.chunks(2).map(|part| Scalar::C128(num_complex::Complex64::new(part[0], part[1]))).collect();
-                let z = arith::call(*func, &numbers).map_err(|trap| format!("{func:?}: {trap}"))?.as_complex();
+                let parts = operands
+                    .iter()
+                    .map(|&a| self.get(a).map(Scalar::as_f64))
+                    .collect::<Result<Vec<_>, _>>()?;
+                let numbers: Vec<Scalar> = parts
+                    .chunks(2)
+                    .map(|part| Scalar::C128(num_complex::Complex64::new(part[0], part[1])))
+                    .collect();
+                let z =
+                    arith::call(*func, &numbers).map_err(|trap| format!("{func:?}: {trap}"))?.as_complex();
                 Scalar::F64(if *imaginary { z.im } else { z.re })
             }
             Op::Load { address, displacement, ty, .. } => {

@@ -23,7 +23,11 @@ impl fmt::Display for Kernel {
             writeln!(f, "  {id}: {} ; {}", variable.ty, variable.name)?;
         }
         for parameter in &self.parameters {
-            writeln!(f, "  {} = parameter {}: {}", parameter.value, parameter.name, self.values[parameter.value])?;
+            writeln!(
+                f,
+                "  {} = parameter {}: {}",
+                parameter.value, parameter.name, self.values[parameter.value]
+            )?;
         }
         list(f, self, &self.body, 1)
     }
@@ -39,7 +43,12 @@ fn statement(f: &mut fmt::Formatter<'_>, kernel: &Kernel, stmt: &Stmt, depth: us
         Stmt::Let(value, op) => writeln!(f, "{pad}{value} = {}", op_text(kernel, *value, op)),
         Stmt::Set(variable, value) => writeln!(f, "{pad}set {variable} = {value}"),
         Stmt::Store { buffer, address, displacement, value } => {
-            writeln!(f, "{pad}store {} {buffer}[{}] = {value}", kernel.values[*value], place(*address, *displacement))
+            writeln!(
+                f,
+                "{pad}store {} {buffer}[{}] = {value}",
+                kernel.values[*value],
+                place(*address, *displacement)
+            )
         }
         Stmt::For { variable, start, stop, step, parallel, body } => {
             let word = if *parallel { "parallel for" } else { "for" };
@@ -75,7 +84,9 @@ fn statement(f: &mut fmt::Formatter<'_>, kernel: &Kernel, stmt: &Stmt, depth: us
                 match block.jump {
                     Jump::End => writeln!(f, "{pad}  end")?,
                     Jump::To(target) => writeln!(f, "{pad}  goto {target}")?,
-                    Jump::Branch(condition, yes, no) => writeln!(f, "{pad}  if {condition} goto {yes} else {no}")?,
+                    Jump::Branch(condition, yes, no) => {
+                        writeln!(f, "{pad}  if {condition} goto {yes} else {no}")?
+                    }
                 }
             }
             writeln!(f, "{pad}}}")
@@ -101,9 +112,7 @@ fn op_text(kernel: &Kernel, value: ValueId, op: &Op) -> String {
         Op::Get(variable) => format!("get {variable}"),
         Op::Base(buffer) => format!("base {buffer}"),
         Op::Unary(unary, a) => format!("{unary:?} {ty} {a}").to_lowercase(),
-        Op::Binary(binary, a, b) => {
-            format!("{binary:?} {} {a}, {b}", kernel.values[*a]).to_lowercase()
-        }
+        Op::Binary(binary, a, b) => format!("{binary:?} {} {a}, {b}", kernel.values[*a]).to_lowercase(),
         Op::Cast(to, a) => format!("cast {to} {a}"),
         Op::Select(condition, a, b) => format!("select {condition}, {a}, {b}"),
         Op::Math(func, operands) => format!("{func:?}({})", values(operands)).to_lowercase(),

@@ -20,8 +20,6 @@ pub(super) enum Bound {
     Own(Block),
     /// A copy of the caller's array in the declared layout.
     Copied { block: Block, caller: Walk, own: Walk, buffer: BufferId, written: bool },
-    /// Absent: no access may happen.
-    Absent,
 }
 
 /// Element offsets of an array in row-major order.
@@ -40,7 +38,6 @@ impl Bound {
                 None => std::ptr::null_mut(),
             },
             Bound::Own(block) | Bound::Copied { block, .. } => block.address(),
-            Bound::Absent => std::ptr::null_mut(),
         }
     }
 
@@ -69,7 +66,10 @@ pub(super) fn bind(
             .iter()
             .map(|expr| {
                 expr.eval(slots, &mut |name, _| Err(EvalError::Unknown(name))).map_err(|error| {
-                    Diagnostic::error("P0406", format!("the shape of argument `{name}` is not known: {error}"))
+                    Diagnostic::error(
+                        "P0406",
+                        format!("the shape of argument `{name}` is not known: {error}"),
+                    )
                 })
             })
             .collect()
@@ -81,7 +81,14 @@ pub(super) fn bind(
             .with_note(format!("shape {shape:?}, strides {strides:?}"))
     })?;
     let (buffer, offset, ty, given, given_strides) = match args.get(name) {
-        None | Some(Binding::Absent) => return Ok(Bound::Absent),
+        // Who reads an argument that is absent sees zeros.
+        None | Some(Binding::Absent) => {
+            let bytes = usize::try_from(reach).ok().and_then(|reach| reach.checked_mul(item));
+            return match bytes.and_then(Block::new) {
+                Some(block) => Ok(Bound::Own(block)),
+                None => Err(Diagnostic::error("P0407", format!("no memory in place of argument `{name}`"))),
+            };
+        }
         Some(Binding::Scalar(value)) => {
             let Type::Scalar(dtype) = array.ty else { return Err(mismatch(name)) };
             if shape.iter().any(|&extent| extent != 1) {
@@ -89,7 +96,9 @@ pub(super) fn bind(
             }
             return number(*value, dtype, name, item);
         }
-        Some(Binding::Array { buffer, offset, ty, shape, strides }) => (*buffer, *offset, *ty, shape, strides),
+        Some(Binding::Array { buffer, offset, ty, shape, strides }) => {
+            (*buffer, *offset, *ty, shape, strides)
+        }
     };
     let spread = matches!((array.ty, ty), (Type::Vector(a, _), Type::Scalar(b)) if a == b);
     let given_item = ty.bytes(structs);
@@ -97,7 +106,8 @@ pub(super) fn bind(
         return Err(mismatch(name).with_note(format!("expected {:?}, found {ty:?}", array.ty)));
     }
     let ones = shape.iter().all(|&extent| extent == 1) && given.iter().all(|&extent| extent == 1);
-    let same = shape.len() == given.len() && shape.iter().zip(given).all(|(&a, &b)| i64::try_from(b) == Ok(a));
+    let same =
+        shape.len() == given.len() && shape.iter().zip(given).all(|(&a, &b)| i64::try_from(b) == Ok(a));
     let given_bytes = given.iter().try_fold(given_item, |bytes, &extent| bytes.checked_mul(extent));
     let own_bytes = shape.iter().try_fold(item as i64, |bytes, &extent| bytes.checked_mul(extent));
     let spread_fits = spread
@@ -110,7 +120,9 @@ pub(super) fn bind(
     let length = args.buffers.get(buffer).map_or(0, |buffer| buffer.bytes().len());
     if !fits_buffer(offset, given, given_strides, given_item, length) {
         return Err(Diagnostic::error("P0405", format!("argument `{name}` reaches outside its buffer"))
-            .with_note(format!("{length} bytes, offset {offset}, shape {given:?}, strides {given_strides:?}")));
+            .with_note(format!(
+                "{length} bytes, offset {offset}, shape {given:?}, strides {given_strides:?}"
+            )));
     }
     let in_place = ones
         || spread_fits
@@ -126,7 +138,11 @@ pub(super) fn bind(
     };
     let caller = Walk {
         base: offset as i64,
-        dims: given.iter().zip(given_strides).map(|(&extent, &stride)| (extent as i64, stride as i64)).collect(),
+        dims: given
+            .iter()
+            .zip(given_strides)
+            .map(|(&extent, &stride)| (extent as i64, stride as i64))
+            .collect(),
         item,
     };
     let own = Walk {

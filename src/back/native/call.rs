@@ -109,7 +109,8 @@ impl Arena {
     /// A further chunk with room for `bytes`.
     fn grow(&mut self, bytes: usize) -> Option<(*mut u8, *mut u8)> {
         let last = self.chunks.last().map_or(1 << 15, Block::len);
-        let len = bytes.checked_add(ALIGNMENT)?.max(last.saturating_mul(2).min(bytes.saturating_add(1 << 26)));
+        let len =
+            bytes.checked_add(ALIGNMENT)?.max(last.saturating_mul(2).min(bytes.saturating_add(1 << 26)));
         let mut chunk = Block::new(len)?;
         let start = chunk.address();
         self.chunks.push(chunk);

@@ -144,10 +144,10 @@ pub fn math_routine(func: Func) -> Option<*const u8> {
 const FUNCTIONS: [Func; 52] = {
     use Func::*;
     [
-        Abs, Sqrt, Rsqrt, Cbrt, Exp, Exp2, Expm1, Log, Log2, Log10, Log1p, Sin, Cos, Tan, Asin, Acos, Atan, Sinh,
-        Cosh, Tanh, Asinh, Acosh, Atanh, Erf, Erfc, Gamma, LogGamma, Floor, Ceil, Trunc, Round, RoundEven, Sign,
-        IsNan, IsInf, IsFinite, SignBit, Pow, PowI, Atan2, Hypot, CopySign, NextAfter, Fmod, Fmin, Fmax, Ldexp,
-        Fma, Real, Imag, Conj, Arg,
+        Abs, Sqrt, Rsqrt, Cbrt, Exp, Exp2, Expm1, Log, Log2, Log10, Log1p, Sin, Cos, Tan, Asin, Acos, Atan,
+        Sinh, Cosh, Tanh, Asinh, Acosh, Atanh, Erf, Erfc, Gamma, LogGamma, Floor, Ceil, Trunc, Round,
+        RoundEven, Sign, IsNan, IsInf, IsFinite, SignBit, Pow, PowI, Atan2, Hypot, CopySign, NextAfter, Fmod,
+        Fmin, Fmax, Ldexp, Fma, Real, Imag, Conj, Arg,
     ]
 };
 

@@ -13,7 +13,9 @@ use indexmap::{IndexMap, IndexSet};
 use crate::analysis::ScopeTree;
 use crate::diag::Diagnostic;
 use crate::entity::Name;
-use crate::ir::{Array, BlockId, BlockKind, CodeExpr, Data, DataKind, Graph, Lifetime, NodeId, NodeKind, Program};
+use crate::ir::{
+    Array, BlockId, BlockKind, CodeExpr, Data, DataKind, Graph, Lifetime, NodeId, NodeKind, Program,
+};
 use crate::scalar::{BinaryOp, DType, Type};
 use crate::symbolic::ExprId;
 
@@ -55,7 +57,8 @@ impl Uses {
                 }
             }
             for (_, edge) in state.edges.iter().filter(|(_, edge)| !edge.removed && !edge.memlet.is_empty()) {
-                if let Some(NodeKind::Access { data, .. }) = state.nodes.get(edge.dst).map(|node| &node.kind) {
+                if let Some(NodeKind::Access { data, .. }) = state.nodes.get(edge.dst).map(|node| &node.kind)
+                {
                     uses.written.insert(root_container(program, graph, *data));
                 }
             }
@@ -69,9 +72,9 @@ impl Uses {
                 }
                 continue;
             };
-            let late = layout_exprs(data)
-                .iter()
-                .any(|&expr| program.exprs.free_symbols(expr).iter().any(|name| uses.assigned.contains(name)));
+            let late = layout_exprs(data).iter().any(|&expr| {
+                program.exprs.free_symbols(expr).iter().any(|name| uses.assigned.contains(name))
+            });
             let mut states: Vec<BlockId> = places.iter().map(|&(state, _)| state).collect();
             states.sort_unstable();
             states.dedup();
@@ -135,7 +138,9 @@ fn common_scope(tree: &ScopeTree, places: &[(BlockId, Option<NodeId>)]) -> Optio
         around.reverse();
         common = Some(match common {
             None => around,
-            Some(known) => known.into_iter().zip(around).take_while(|(a, b)| a == b).map(|(a, _)| a).collect(),
+            Some(known) => {
+                known.into_iter().zip(around).take_while(|(a, b)| a == b).map(|(a, _)| a).collect()
+            }
         });
     }
     common.and_then(|scopes| scopes.last().copied())
@@ -212,7 +217,8 @@ impl Lowerer<'_> {
             None => None,
         };
         if strides.len() != shape.len() {
-            return self.invalid("P0102", format!("`{text}` has {} strides for {}", strides.len(), shape.len()));
+            return self
+                .invalid("P0102", format!("`{text}` has {} strides for {}", strides.len(), shape.len()));
         }
         let one = self.b.int(1);
         let mut reach = one;
@@ -222,17 +228,31 @@ impl Lowerer<'_> {
             reach = self.b.add(reach, span);
         }
         self.check_layout(&shape, &strides, start, text)?;
-        Ok(Layout { shape: shape.into(), strides: strides.into(), offset: offset.into(), start, reach, total })
+        Ok(Layout {
+            shape: shape.into(),
+            strides: strides.into(),
+            offset: offset.into(),
+            start,
+            reach,
+            total,
+        })
     }
 
-    fn check_layout(&mut self, shape: &[ValueId], strides: &[ValueId], start: ValueId, text: &str) -> Lowering<()> {
+    fn check_layout(
+        &mut self,
+        shape: &[ValueId],
+        strides: &[ValueId],
+        start: ValueId,
+        text: &str,
+    ) -> Lowering<()> {
         let mut fine = self.b.bool(true);
         let zero = self.b.int(0);
         for &number in shape.iter().chain(strides).chain([&start]) {
             let positive = self.b.binary(BinaryOp::Ge, number, zero);
             fine = self.b.and(fine, positive);
         }
-        let literals: Vec<Option<i64>> = shape.iter().chain(strides).chain([&start]).map(|&v| self.b.as_int(v)).collect();
+        let literals: Vec<Option<i64>> =
+            shape.iter().chain(strides).chain([&start]).map(|&v| self.b.as_int(v)).collect();
         let all_small = literals.iter().all(|v| v.is_some_and(|v| v < MOST_ELEMENTS));
         let product = shape.iter().zip(strides).try_fold(0f64, |sum, (&extent, &stride)| {
             Some(sum + self.b.as_int(extent)? as f64 * self.b.as_int(stride)? as f64)
@@ -267,7 +287,14 @@ impl Lowerer<'_> {
     }
 
     /// Memory of that layout in a buffer, `start` elements behind `address`, of which `bytes` are available.
-    pub fn memory(&mut self, buffer: BufferId, address: ValueId, ty: Type, layout: &Layout, bytes: ValueId) -> Memory {
+    pub fn memory(
+        &mut self,
+        buffer: BufferId,
+        address: ValueId,
+        ty: Type,
+        layout: &Layout,
+        bytes: ValueId,
+    ) -> Memory {
         let skipped = self.in_bytes(layout.start, ty);
         let base = self.b.add(address, skipped);
         let left = self.b.sub(bytes, skipped);
@@ -288,7 +315,11 @@ impl Lowerer<'_> {
         let Some(data) = graph.data.get(&name) else { return Ok(()) };
         let text = self.text(name);
         let persists = matches!(data.lifetime, Lifetime::Persistent | Lifetime::External);
-        if is_one_element(self.program, data) && !self.in_memory.contains(&(self.cx.id, name)) && !persists && !late {
+        if is_one_element(self.program, data)
+            && !self.in_memory.contains(&(self.cx.id, name))
+            && !persists
+            && !late
+        {
             return self.register(name, data);
         }
         let array = match &data.kind {
@@ -437,7 +468,9 @@ impl Lowerer<'_> {
             };
             let container = match container {
                 // Somebody needs its address: a copy in memory that is written back.
-                Container::Register { .. } | Container::Fixed { .. } if self.in_memory.contains(&(self.cx.id, name)) => {
+                Container::Register { .. } | Container::Fixed { .. }
+                    if self.in_memory.contains(&(self.cx.id, name)) =>
+                {
                     let bytes = self.b.int(data.ty.bytes(&self.program.structs) as i64);
                     Container::Memory(Memory {
                         buffer,
@@ -459,7 +492,9 @@ impl Lowerer<'_> {
     /// Binds the compile-time constants of a graph.
     pub fn constants(&mut self, graph: &crate::ir::Graph) -> Lowering<()> {
         for (&name, constant) in &graph.constants {
-            let Ok(leaves) = super::container::leaves(constant.data.ty, &self.program.structs) else { continue };
+            let Ok(leaves) = super::container::leaves(constant.data.ty, &self.program.structs) else {
+                continue;
+            };
             let container = match (&constant.data.kind, constant.values.as_slice()) {
                 (DataKind::Scalar(_), [value]) => {
                     let values = self.number(*value);
@@ -484,9 +519,11 @@ impl Lowerer<'_> {
                     }
                     let size = shape.iter().try_fold(1i64, |size, &v| size.checked_mul(self.b.as_int(v)?));
                     if size != Some(elements as i64) {
-                        return self.unsupported(format!("the constant `{}` with an odd shape", self.text(name)));
+                        return self
+                            .unsupported(format!("the constant `{}` with an odd shape", self.text(name)));
                     }
-                    let available = self.b.int((elements * constant.data.ty.bytes(&self.program.structs)) as i64);
+                    let available =
+                        self.b.int((elements * constant.data.ty.bytes(&self.program.structs)) as i64);
                     Container::Memory(Memory {
                         buffer,
                         base: address,

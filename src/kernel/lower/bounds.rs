@@ -52,7 +52,8 @@ impl Lowerer<'_> {
             }
             let uses = low.factor(facts.variable) != 0 || high.factor(facts.variable) != 0;
             if uses {
-                let (Some(lower), Some(upper)) = (self.extreme(&low, facts, true), self.extreme(&high, facts, false))
+                let (Some(lower), Some(upper)) =
+                    (self.extreme(&low, facts, true), self.extreme(&high, facts, false))
                 else {
                     break;
                 };

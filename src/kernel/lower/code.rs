@@ -7,8 +7,8 @@ use hashbrown::HashMap;
 
 use crate::kernel::build::integer_literal;
 use crate::kernel::{Literal, Op as KernelOp, Stmt, ValueId, VarId};
-use crate::scalar::{BinaryOp, Block, Code, DType, Func, Inst, Op, PortId, Scalar, Type, UnaryOp};
 use crate::scalar::ValueId as CodeValue;
+use crate::scalar::{BinaryOp, Block, Code, DType, Func, Inst, Op, PortId, Scalar, Type, UnaryOp};
 
 use super::memlet::Pointer;
 use super::{Lowerer, Lowering};
@@ -75,7 +75,11 @@ impl Lowerer<'_> {
     }
 
     /// The value of an expression as one number.
-    pub fn code_number(&mut self, code: &Code, ports: &HashMap<PortId, Bound>) -> Lowering<(Vec<ValueId>, Type)> {
+    pub fn code_number(
+        &mut self,
+        code: &Code,
+        ports: &HashMap<PortId, Bound>,
+    ) -> Lowering<(Vec<ValueId>, Type)> {
         match self.code(code, ports)?.results.pop() {
             Some(result) => Ok(result),
             None => self.invalid("P0302", "an expression without a value"),
@@ -134,7 +138,9 @@ impl Lowerer<'_> {
 
     fn inst(&mut self, state: &mut CodeState<'_>, inst: &Inst) -> Lowering<()> {
         match &inst.op {
-            Op::If { condition, then, otherwise } => return self.code_if(state, inst, *condition, then, otherwise),
+            Op::If { condition, then, otherwise } => {
+                return self.code_if(state, inst, *condition, then, otherwise);
+            }
             Op::Loop { carried, params, condition, body } => {
                 return self.code_loop(state, inst, carried, params, condition, body);
             }
@@ -286,7 +292,9 @@ impl Lowerer<'_> {
             }
             Op::Lane(vector, index) => {
                 let (all, lanes) = (self.numbers(state, *vector)?.to_vec(), lanes(code.types[*vector]));
-                let [index] = self.numbers(state, *index)?[..] else { return self.unsupported("a lane index") };
+                let [index] = self.numbers(state, *index)?[..] else {
+                    return self.unsupported("a lane index");
+                };
                 let index = self.b.cast(DType::I64, index);
                 let width = all.len() / lanes.max(1);
                 let mut result = all[..width].to_vec();
@@ -301,7 +309,9 @@ impl Lowerer<'_> {
             }
             Op::WithLane(vector, index, value) => {
                 let (mut all, lanes) = (self.numbers(state, *vector)?.to_vec(), lanes(code.types[*vector]));
-                let [index] = self.numbers(state, *index)?[..] else { return self.unsupported("a lane index") };
+                let [index] = self.numbers(state, *index)?[..] else {
+                    return self.unsupported("a lane index");
+                };
                 let index = self.b.cast(DType::I64, index);
                 let new = self.numbers(state, *value)?.to_vec();
                 let width = all.len() / lanes.max(1);
@@ -312,7 +322,12 @@ impl Lowerer<'_> {
                 }
                 all
             }
-            Op::Store { .. } | Op::Output { .. } | Op::Push { .. } | Op::Pop(_) | Op::If { .. } | Op::Loop { .. } => {
+            Op::Store { .. }
+            | Op::Output { .. }
+            | Op::Push { .. }
+            | Op::Pop(_)
+            | Op::If { .. }
+            | Op::Loop { .. } => {
                 return self.invalid("P0302", "malformed scalar code");
             }
         })
@@ -365,7 +380,9 @@ impl Lowerer<'_> {
         then: &Block,
         otherwise: &Block,
     ) -> Lowering<()> {
-        let [condition] = self.numbers(state, condition)?[..] else { return self.unsupported("a vector condition") };
+        let [condition] = self.numbers(state, condition)?[..] else {
+            return self.unsupported("a vector condition");
+        };
         let condition = self.b.cast(DType::Bool, condition);
         let cheap = |block: &Block| cost(state.code, block, 0).is_some_and(|cost| cost <= SELECT_LIMIT);
         if cheap(then) && cheap(otherwise) {
@@ -472,7 +489,9 @@ impl Lowerer<'_> {
         match scalar {
             Scalar::C64(z) => vec![self.b.constant(single(z.re)), self.b.constant(single(z.im))],
             Scalar::C128(z) => vec![self.b.constant(double(z.re)), self.b.constant(double(z.im))],
-            other => Literal::from_scalar(other).map(|literal| self.b.constant(literal)).into_iter().collect(),
+            other => {
+                Literal::from_scalar(other).map(|literal| self.b.constant(literal)).into_iter().collect()
+            }
         }
     }
 
@@ -523,7 +542,9 @@ impl Lowerer<'_> {
         let mut result = Vec::new();
         for lane in 0..lanes {
             let at = |list: &[ValueId]| -> Vec<ValueId> {
-                (0..width).map(|part| pick(list, if list.len() == width { part } else { lane * width + part })).collect()
+                (0..width)
+                    .map(|part| pick(list, if list.len() == width { part } else { lane * width + part }))
+                    .collect()
             };
             let (a, b) = (at(left.0), at(right.0));
             if a_type.is_complex() {
@@ -534,7 +555,8 @@ impl Lowerer<'_> {
             if a_type != b_type {
                 b = self.b.cast(a_type, b);
             }
-            if a_type.is_integral() && matches!(op, BinaryOp::Div | BinaryOp::FloorDiv | BinaryOp::Rem | BinaryOp::Mod)
+            if a_type.is_integral()
+                && matches!(op, BinaryOp::Div | BinaryOp::FloorDiv | BinaryOp::Rem | BinaryOp::Mod)
             {
                 self.check_divisor(b);
             }
@@ -661,7 +683,12 @@ impl Lowerer<'_> {
         Ok(result)
     }
 
-    fn call_numbers(&mut self, func: Func, operands: &[Vec<ValueId>], types: &[DType]) -> Lowering<Vec<ValueId>> {
+    fn call_numbers(
+        &mut self,
+        func: Func,
+        operands: &[Vec<ValueId>],
+        types: &[DType],
+    ) -> Lowering<Vec<ValueId>> {
         let Some(&first) = types.first() else { return self.invalid("P0302", "a function without operands") };
         if func == Func::Complex {
             let target = if first == DType::F64 { DType::F64 } else { DType::F32 };
@@ -722,7 +749,12 @@ impl Lowerer<'_> {
         if exponent < 0 { self.binary_values(BinaryOp::Div, (&one, ty), (&result, ty)) } else { Ok(result) }
     }
 
-    fn complex_call(&mut self, func: Func, operands: &[Vec<ValueId>], dtype: DType) -> Lowering<Vec<ValueId>> {
+    fn complex_call(
+        &mut self,
+        func: Func,
+        operands: &[Vec<ValueId>],
+        dtype: DType,
+    ) -> Lowering<Vec<ValueId>> {
         let part = if dtype == DType::C64 { DType::F32 } else { DType::F64 };
         let z = operands[0].clone();
         match func {
@@ -737,9 +769,15 @@ impl Lowerer<'_> {
                 let parts: Vec<ValueId> =
                     z.iter().map(|&x| self.b.value(KernelOp::Math(func, vec![x]), DType::Bool)).collect();
                 let both = func == Func::IsFinite;
-                return Ok(vec![if both { self.b.and(parts[0], parts[1]) } else { self.b.or(parts[0], parts[1]) }]);
+                return Ok(vec![if both {
+                    self.b.and(parts[0], parts[1])
+                } else {
+                    self.b.or(parts[0], parts[1])
+                }]);
             }
-            Func::PowI => return self.unsupported("a complex number to an integer power that is not constant"),
+            Func::PowI => {
+                return self.unsupported("a complex number to an integer power that is not constant");
+            }
             _ => {}
         }
         let wide: Vec<ValueId> = operands.iter().flatten().map(|&x| self.b.cast(DType::F64, x)).collect();

@@ -18,9 +18,17 @@ use super::{Lowerer, Lowering};
 pub(super) enum Container {
     Memory(Memory),
     /// One element in variables, one per leaf.
-    Register { ty: Type, variables: Rc<[VarId]>, rank: usize },
+    Register {
+        ty: Type,
+        variables: Rc<[VarId]>,
+        rank: usize,
+    },
     /// One element that nobody writes, one value per leaf.
-    Fixed { ty: Type, values: Rc<[ValueId]>, rank: usize },
+    Fixed {
+        ty: Type,
+        values: Rc<[ValueId]>,
+        rank: usize,
+    },
 }
 
 /// Elements in memory.
@@ -107,7 +115,9 @@ fn add_leaves(
                 add_leaves(field.ty, at + field.offset as i64, structs, found, depth + 1)?;
             }
         }
-        Type::Opaque(_) => return Err(Diagnostic::error("P0710", "an element that Pelton cannot compute with")),
+        Type::Opaque(_) => {
+            return Err(Diagnostic::error("P0710", "an element that Pelton cannot compute with"));
+        }
     }
     Ok(())
 }
@@ -147,7 +157,11 @@ impl Lowerer<'_> {
     /// The element of a container at the indices, which are checked. `text` names the access.
     pub fn element(&mut self, container: &Container, indices: &[ValueId], text: &str) -> Lowering<Element> {
         if container.rank() != indices.len() {
-            return self.unsupported(format!("`{text}` with {} indices for {}", indices.len(), container.rank()));
+            return self.unsupported(format!(
+                "`{text}` with {} indices for {}",
+                indices.len(),
+                container.rank()
+            ));
         }
         let trap = self.trap(TrapKind::OutOfRange, format!("`{text}` is out of range"));
         match container {
@@ -208,7 +222,12 @@ impl Lowerer<'_> {
     }
 
     /// The numbers of the element at the indices.
-    pub fn read_element(&mut self, container: &Container, indices: &[ValueId], text: &str) -> Lowering<Vec<ValueId>> {
+    pub fn read_element(
+        &mut self,
+        container: &Container,
+        indices: &[ValueId],
+        text: &str,
+    ) -> Lowering<Vec<ValueId>> {
         let element = self.element(container, indices, text)?;
         self.load(&element)
     }
@@ -349,8 +368,10 @@ pub(super) fn elements_in_memory(program: &Program) -> Result<HashSet<(GraphId, 
                                 let inner = nested.graph.and_then(|id| Some((id, program.graphs.get(id)?)));
                                 match (inner, connector) {
                                     (Some((id, inner)), Some(connector)) => {
-                                        let one =
-                                            inner.data.get(&connector).is_some_and(|d| is_one_element(program, d));
+                                        let one = inner
+                                            .data
+                                            .get(&connector)
+                                            .is_some_and(|d| is_one_element(program, d));
                                         !one || found.contains(&(id, connector))
                                     }
                                     _ => false,
@@ -362,7 +383,9 @@ pub(super) fn elements_in_memory(program: &Program) -> Result<HashSet<(GraphId, 
                             found.insert((id, name));
                             // The other end of the path is the container, whatever the memlet names.
                             for end in [edge.src, edge.dst] {
-                                if let Some(NodeKind::Access { data, .. }) = state.nodes.get(end).map(|n| &n.kind) {
+                                if let Some(NodeKind::Access { data, .. }) =
+                                    state.nodes.get(end).map(|n| &n.kind)
+                                {
                                     found.insert((id, *data));
                                 }
                             }

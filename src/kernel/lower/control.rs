@@ -74,7 +74,11 @@ impl<'p> Lowerer<'p> {
         Ok(())
     }
 
-    fn links(&mut self, links: &[(BlockId, Option<&'p InterstateEdge>)], leave: Option<LabelId>) -> Lowering<()> {
+    fn links(
+        &mut self,
+        links: &[(BlockId, Option<&'p InterstateEdge>)],
+        leave: Option<LabelId>,
+    ) -> Lowering<()> {
         for &(block, edge) in links {
             self.block(block)?;
             let Some(edge) = edge else { continue };
@@ -399,7 +403,9 @@ pub(super) fn all_blocks(graph: &Graph, region: RegionId) -> Vec<BlockId> {
             }
             found.push(id);
             match graph.blocks.get(id).map(|block| &block.kind) {
-                Some(BlockKind::Conditional(branches)) => stack.extend(branches.iter().map(|branch| branch.body)),
+                Some(BlockKind::Conditional(branches)) => {
+                    stack.extend(branches.iter().map(|branch| branch.body))
+                }
                 Some(BlockKind::Region(_, body)) => stack.push(*body),
                 Some(BlockKind::Loop(inner)) => stack.push(inner.body),
                 _ => {}

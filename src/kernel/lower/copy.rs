@@ -235,7 +235,14 @@ impl<'p> Lowerer<'p> {
         let (read, write) = (at(self, from)?, at(self, to)?);
         self.move_one(from, &read, to, &write, wcr)?;
         let body = self.b.close();
-        self.b.push(Stmt::For { variable: number, start: zero, stop: smaller, step: 1, parallel: false, body });
+        self.b.push(Stmt::For {
+            variable: number,
+            start: zero,
+            stop: smaller,
+            step: 1,
+            parallel: false,
+            body,
+        });
         Ok(())
     }
 }

@@ -41,7 +41,8 @@ impl<'p> Lowerer<'p> {
         let Some(Symbol::Variable(variable)) = self.cx.symbols.get(&name).copied() else { return Ok(None) };
         let dtype = self.b.kernel.variables[variable].ty;
         let wide_enough = matches!(dtype, DType::I32 | DType::I64);
-        let (Some(init_code), Some(update_code), Some(condition)) = (&init.code, &update.code, &inner.condition.code)
+        let (Some(init_code), Some(update_code), Some(condition)) =
+            (&init.code, &update.code, &inner.condition.code)
         else {
             return Ok(None);
         };
@@ -96,7 +97,9 @@ impl<'p> Lowerer<'p> {
         for block in blocks {
             if let Some(BlockKind::Loop(nested)) = graph.blocks.get(block).map(|block| &block.kind) {
                 assigned.extend(nested.variable);
-                assigned.extend(nested.init.iter().chain(&nested.update).filter_map(|statement| statement.target));
+                assigned.extend(
+                    nested.init.iter().chain(&nested.update).filter_map(|statement| statement.target),
+                );
             }
         }
         assigned
@@ -105,9 +108,9 @@ impl<'p> Lowerer<'p> {
     pub fn counted_loop(&mut self, inner: &'p Loop, counted: Counted) -> Lowering<()> {
         let Counted { name, variable, dtype, step, start, stop } = counted;
         let graph = self.cx.graph;
-        let returns = all_blocks(graph, inner.body)
-            .iter()
-            .any(|&block| matches!(graph.blocks.get(block).map(|block| &block.kind), Some(BlockKind::Return)));
+        let returns = all_blocks(graph, inner.body).iter().any(|&block| {
+            matches!(graph.blocks.get(block).map(|block| &block.kind), Some(BlockKind::Return))
+        });
         let breaks = returns || contains(graph, inner.body, &|kind| matches!(kind, BlockKind::Break));
         let facts = self.loop_facts(start, stop, step);
         let outer = (self.cx.break_label, self.cx.continue_label);
@@ -186,7 +189,9 @@ fn definition(code: &Code, value: CodeValue) -> Option<&Op> {
     for _ in 0..8 {
         let inst = code.body.insts.iter().find(|inst| inst.results.contains(&value))?;
         match &inst.op {
-            Op::Cast(dtype, inner) if dtype.is_integral() && matches!(dtype, DType::I32 | DType::I64) => value = *inner,
+            Op::Cast(dtype, inner) if dtype.is_integral() && matches!(dtype, DType::I32 | DType::I64) => {
+                value = *inner
+            }
             op => return Some(op),
         }
     }
@@ -200,7 +205,9 @@ fn is_symbol(code: &Code, value: CodeValue, name: Name) -> bool {
 
 fn literal(code: &Code, value: CodeValue) -> Option<i64> {
     match definition(code, value)? {
-        Op::Const(scalar) if scalar.dtype().is_integral() && *scalar != Scalar::U64(u64::MAX) => Some(scalar.as_i64()),
+        Op::Const(scalar) if scalar.dtype().is_integral() && *scalar != Scalar::U64(u64::MAX) => {
+            Some(scalar.as_i64())
+        }
         Op::Unary(crate::scalar::UnaryOp::Neg, inner) => literal(code, *inner)?.checked_neg(),
         _ => None,
     }

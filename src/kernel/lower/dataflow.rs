@@ -187,7 +187,13 @@ impl<'p> Lowerer<'p> {
     }
 
     /// An edge between two access nodes: a copy, a reference set, or a view edge (nothing to do).
-    fn data_edge(&mut self, cx: &StateContext<'p>, edge_id: EdgeId, source: Name, sink: Name) -> Lowering<()> {
+    fn data_edge(
+        &mut self,
+        cx: &StateContext<'p>,
+        edge_id: EdgeId,
+        source: Name,
+        sink: Name,
+    ) -> Lowering<()> {
         let edge = cx.edge(edge_id);
         if [edge.src, edge.dst].into_iter().any(|end| self.view_edge(cx, end) == Some(edge_id)) {
             return Ok(());
@@ -234,7 +240,10 @@ impl<'p> Lowerer<'p> {
             return self.invalid("P0102", format!("there is no container `{}`", self.text(alias)));
         };
         if data.is_reference() && self.aims_many(alias) {
-            return self.unsupported(format!("the reference `{}`, which is aimed at several places", self.text(alias)));
+            return self.unsupported(format!(
+                "the reference `{}`, which is aimed at several places",
+                self.text(alias)
+            ));
         }
         let (DataKind::View(array) | DataKind::Reference(array)) = &data.kind else {
             return self.unsupported(format!("the view of a structure `{}`", self.text(alias)));
@@ -279,7 +288,9 @@ impl<'p> Lowerer<'p> {
                 Container::Register { ty, variables, .. } => {
                     Container::Register { ty, variables, rank: array.shape.len() }
                 }
-                Container::Fixed { ty, values, .. } => Container::Fixed { ty, values, rank: array.shape.len() },
+                Container::Fixed { ty, values, .. } => {
+                    Container::Fixed { ty, values, rank: array.shape.len() }
+                }
                 memory => memory,
             });
         };
@@ -318,17 +329,19 @@ impl<'p> Lowerer<'p> {
         let inside = self.b.binary(BinaryOp::Ge, skipped, zero);
         let before_end = self.b.binary(BinaryOp::Le, skipped, total);
         let reach = self.in_bytes(layout.reach, seen.ty);
-        let room = match self.b.linear(seen.bytes).plus(&self.b.linear(reach), -1).and_then(|d| d.as_constant()) {
-            Some(spare) => self.b.bool(spare >= 0),
-            None => self.b.binary(BinaryOp::Le, reach, seen.bytes),
-        };
+        let room =
+            match self.b.linear(seen.bytes).plus(&self.b.linear(reach), -1).and_then(|d| d.as_constant()) {
+                Some(spare) => self.b.bool(spare >= 0),
+                None => self.b.binary(BinaryOp::Le, reach, seen.bytes),
+            };
         let fits = self.b.and(inside, before_end);
         let mut fine = self.b.and(fits, room);
         for &extent in seen.shape.iter() {
             let none = self.b.binary(BinaryOp::Eq, extent, zero);
             fine = self.b.or(fine, none);
         }
-        let trap = self.trap(crate::kernel::TrapKind::BadShape, format!("`{text}` does not fit the memory it sees"));
+        let trap =
+            self.trap(crate::kernel::TrapKind::BadShape, format!("`{text}` does not fit the memory it sees"));
         let depth = self.b.depth();
         if self.b.as_int(fine) != Some(1) && self.b.note_check(fine, depth) {
             self.b.push(Stmt::Check(fine, trap));
@@ -409,4 +422,3 @@ impl<'p> Lowerer<'p> {
         self.access(data, edge.memlet.subset.as_ref())
     }
 }
-

@@ -92,7 +92,14 @@ impl<'p> Lowerer<'p> {
                 hidden.push((name, self.cx.symbols.insert(name, Symbol::Index(value, DType::I64))));
                 self.loops(cx, id, rest, parallel, hidden)?;
                 let body = self.b.close();
-                self.b.push(Stmt::For { variable: number, start: zero, stop: count, step: 1, parallel, body });
+                self.b.push(Stmt::For {
+                    variable: number,
+                    start: zero,
+                    stop: count,
+                    step: 1,
+                    parallel,
+                    body,
+                });
                 Ok(())
             }
         }
@@ -136,7 +143,9 @@ impl<'p> Lowerer<'p> {
             let inside = |node: NodeId| node == id || cx.tree.enclosing(node).any(|entry| entry == id);
             if inside(edge.src) && edge.src != id || Some(edge.src) == exit {
                 written.extend(edge.memlet.data);
-                if let Some(NodeKind::Access { data, .. }) = cx.state.nodes.get(edge.dst).map(|node| &node.kind) {
+                if let Some(NodeKind::Access { data, .. }) =
+                    cx.state.nodes.get(edge.dst).map(|node| &node.kind)
+                {
                     written.insert(*data);
                 }
             }
@@ -144,7 +153,9 @@ impl<'p> Lowerer<'p> {
         let mut replaced = Vec::new();
         for &edge_id in cx.adjacency.outgoing(id) {
             let Some(name) = cx.edge(edge_id).memlet.data else { continue };
-            let Some(Container::Register { ty, variables, rank }) = self.cx.data.get(&name).cloned() else { continue };
+            let Some(Container::Register { ty, variables, rank }) = self.cx.data.get(&name).cloned() else {
+                continue;
+            };
             if written.contains(&name) {
                 continue;
             }

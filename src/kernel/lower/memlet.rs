@@ -67,7 +67,12 @@ impl Lowerer<'_> {
     }
 
     /// The elements that a subset of a place names.
-    pub fn access_of(&mut self, container: Container, name: Name, subset: Option<&Subset>) -> Lowering<Access> {
+    pub fn access_of(
+        &mut self,
+        container: Container,
+        name: Name,
+        subset: Option<&Subset>,
+    ) -> Lowering<Access> {
         let rank = container.rank();
         let declared = self.cx.graph.data.get(&name).map_or(rank, |data| data.shape().len());
         let Some(subset) = subset.filter(|_| declared > 0) else {
@@ -85,7 +90,13 @@ impl Lowerer<'_> {
         let dims: Vec<String> = subset
             .ranges
             .iter()
-            .map(|r| if r.start == r.end { print(r.start) } else { format!("{}:{} + 1", print(r.start), print(r.end)) })
+            .map(|r| {
+                if r.start == r.end {
+                    print(r.start)
+                } else {
+                    format!("{}:{} + 1", print(r.start), print(r.end))
+                }
+            })
             .collect();
         let text: Rc<str> = format!("{}[{}]", self.text(name), dims.join(", ")).into();
         let mut ranges = Vec::with_capacity(rank);
@@ -175,8 +186,11 @@ impl Lowerer<'_> {
                 self.b.add(span, one)
             }
             Some(step) if step != 0 => {
-                let span =
-                    if step > 0 { self.b.sub(range.end, range.start) } else { self.b.sub(range.start, range.end) };
+                let span = if step > 0 {
+                    self.b.sub(range.end, range.start)
+                } else {
+                    self.b.sub(range.start, range.end)
+                };
                 let step = self.b.int(step.saturating_abs());
                 let steps = self.divided(BinaryOp::FloorDiv, span, step)?;
                 self.b.add(steps, one)
@@ -216,7 +230,13 @@ impl Lowerer<'_> {
     }
 
     /// Writes the numbers of a port of type `ty` to an element.
-    pub fn store_as(&mut self, element: &Element, values: &[ValueId], ty: Type, wcr: Option<&Wcr>) -> Lowering<()> {
+    pub fn store_as(
+        &mut self,
+        element: &Element,
+        values: &[ValueId],
+        ty: Type,
+        wcr: Option<&Wcr>,
+    ) -> Lowering<()> {
         let own = element.ty();
         if let (Type::Vector(dtype, lanes), Type::Scalar(number), None) = (ty, own, wcr) {
             let wide = self.neighbours(element, Type::Vector(number, lanes))?;
@@ -246,7 +266,8 @@ impl Lowerer<'_> {
         ty: Type,
     ) -> Lowering<Vec<ValueId>> {
         let Some(code) = &wcr.code else {
-            return self.unsupported(format!("the write-conflict function `{}`, which was not lowered", wcr.text));
+            return self
+                .unsupported(format!("the write-conflict function `{}`, which was not lowered", wcr.text));
         };
         self.resolve_code(code, old, own, new, ty)
     }
@@ -281,7 +302,9 @@ impl Lowerer<'_> {
                 }
                 self.element_as(&access.container, &full, &access.text, pointer.ty)
             }
-            Indexing::Flat if matches!((pointer.ty, access.container.ty()), (Type::Vector(..), Type::Scalar(_))) => {
+            Indexing::Flat
+                if matches!((pointer.ty, access.container.ty()), (Type::Vector(..), Type::Scalar(_))) =>
+            {
                 self.unsupported("a pointer to vectors over plain numbers")
             }
             Indexing::Flat if indices.len() == 1 => {
@@ -323,7 +346,12 @@ impl Lowerer<'_> {
     }
 
     /// Reads through a pointer.
-    pub fn load_through(&mut self, pointer: &Pointer, indices: &[ValueId], ty: Type) -> Lowering<Vec<ValueId>> {
+    pub fn load_through(
+        &mut self,
+        pointer: &Pointer,
+        indices: &[ValueId],
+        ty: Type,
+    ) -> Lowering<Vec<ValueId>> {
         let element = self.pointed(pointer, indices)?;
         let values = self.load_as(&element, pointer.ty)?;
         self.convert(&values, pointer.ty, ty)

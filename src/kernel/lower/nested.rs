@@ -29,7 +29,9 @@ impl<'p> Lowerer<'p> {
         // Everything outside is evaluated before the names change.
         let mut symbols: Vec<(Name, Symbol)> = Vec::new();
         for (&name, &expr) in &nested.symbol_mapping {
-            if !graph.symbols.contains_key(&name) && !super::container::free_symbols(self.program, graph).contains(&name) {
+            if !graph.symbols.contains_key(&name)
+                && !super::container::free_symbols(self.program, graph).contains(&name)
+            {
                 // Nobody inside looks at it, or only code does.
             }
             let declared = graph.symbol_type(name);
@@ -73,7 +75,8 @@ impl<'p> Lowerer<'p> {
             continue_label: None,
             uses: std::rc::Rc::new(uses),
         };
-        let inherited: Vec<(Name, Symbol)> = self.cx.symbols.iter().map(|(&name, &symbol)| (name, symbol)).collect();
+        let inherited: Vec<(Name, Symbol)> =
+            self.cx.symbols.iter().map(|(&name, &symbol)| (name, symbol)).collect();
         // Symbols that nobody mapped mean the symbol of that name outside. Variables are read now.
         for (name, symbol) in inherited {
             if nested.symbol_mapping.contains_key(&name) || graph.data.contains_key(&name) {
@@ -124,7 +127,8 @@ impl<'p> Lowerer<'p> {
     fn connect(&mut self, connector: Name, outer: &Access) -> Lowering<()> {
         let graph = self.cx.graph;
         let Some(data) = graph.data.get(&connector) else {
-            return self.invalid("P0112", format!("connector `{}` has no container inside", self.text(connector)));
+            return self
+                .invalid("P0112", format!("connector `{}` has no container inside", self.text(connector)));
         };
         let container = match &data.kind {
             DataKind::Scalar(_) => {
@@ -139,7 +143,9 @@ impl<'p> Lowerer<'p> {
                     Container::Register { ty, variables, .. } => {
                         Container::Register { ty: *ty, variables: variables.clone(), rank: 0 }
                     }
-                    Container::Fixed { ty, values, .. } => Container::Fixed { ty: *ty, values: values.clone(), rank: 0 },
+                    Container::Fixed { ty, values, .. } => {
+                        Container::Fixed { ty: *ty, values: values.clone(), rank: 0 }
+                    }
                 }
             }
             DataKind::Array(array) | DataKind::View(array) | DataKind::Reference(array) => {
@@ -194,7 +200,8 @@ impl<'p> Lowerer<'p> {
                 if inner == outer || (position == 1 && single) {
                     continue;
                 }
-                let difference = self.b.linear(inner).plus(&self.b.linear(outer), -1).and_then(|d| d.as_constant());
+                let difference =
+                    self.b.linear(inner).plus(&self.b.linear(outer), -1).and_then(|d| d.as_constant());
                 match difference {
                     Some(0) => {}
                     Some(_) => return Ok(false),
@@ -216,4 +223,3 @@ impl<'p> Lowerer<'p> {
         Ok(true)
     }
 }
-

@@ -92,7 +92,8 @@ impl Lowerer<'_> {
         }
         let value = self.symbol(name)?;
         if !self.b.ty(value).is_integral() {
-            return self.unsupported(format!("`{}`, which is no integer, in a size or index", self.text(name)));
+            return self
+                .unsupported(format!("`{}`, which is no integer, in a size or index", self.text(name)));
         }
         Ok(self.b.cast(DType::I64, value))
     }
@@ -119,7 +120,8 @@ impl Lowerer<'_> {
         let values = self.read_element(&container, indices, self.program.names.get(name))?;
         match values[..] {
             [value] => Ok(value),
-            _ => self.unsupported(format!("`{}`, which is no real number, in a size or index", self.text(name))),
+            _ => self
+                .unsupported(format!("`{}`, which is no real number, in a size or index", self.text(name))),
         }
     }
 
@@ -178,7 +180,9 @@ impl Lowerer<'_> {
             Node::Product(factors) => {
                 let mut product = self.b.int(1);
                 for factor in factors {
-                    let Some(base) = get(&factor.base) else { return self.unsupported("a product of rationals") };
+                    let Some(base) = get(&factor.base) else {
+                        return self.unsupported("a product of rationals");
+                    };
                     for _ in 0..factor.power.min(64) {
                         product = self.b.mul(product, base);
                     }
@@ -204,10 +208,14 @@ impl Lowerer<'_> {
                 }
             }
             Node::Binary(op, a, b) => {
-                let (Some(a), Some(b)) = (get(a), get(b)) else { return self.unsupported("a rational operand") };
+                let (Some(a), Some(b)) = (get(a), get(b)) else {
+                    return self.unsupported("a rational operand");
+                };
                 match op {
                     node::BinaryOp::FloorDiv => self.divided(BinaryOp::FloorDiv, a, b)?,
-                    node::BinaryOp::TruncDiv | node::BinaryOp::Quotient => self.divided(BinaryOp::Div, a, b)?,
+                    node::BinaryOp::TruncDiv | node::BinaryOp::Quotient => {
+                        self.divided(BinaryOp::Div, a, b)?
+                    }
                     node::BinaryOp::CeilDiv => {
                         let zero = self.b.int(0);
                         let minus = self.b.sub(zero, a);
@@ -232,7 +240,9 @@ impl Lowerer<'_> {
                         let all = *op == NaryOp::And;
                         let mut result = self.b.bool(all);
                         for operand in operands {
-                            let Some(value) = get(operand) else { return self.unsupported("a rational operand") };
+                            let Some(value) = get(operand) else {
+                                return self.unsupported("a rational operand");
+                            };
                             let truth = self.truth(value);
                             result = if all { self.b.and(result, truth) } else { self.b.or(result, truth) };
                         }
@@ -242,7 +252,9 @@ impl Lowerer<'_> {
                 self.folded(op, operands, known)?
             }
             Node::Compare(op, a, b) => {
-                let (Some(a), Some(b)) = (get(a), get(b)) else { return self.unsupported("a rational operand") };
+                let (Some(a), Some(b)) = (get(a), get(b)) else {
+                    return self.unsupported("a rational operand");
+                };
                 let op = match op {
                     CompareOp::Less => BinaryOp::Lt,
                     CompareOp::AtMost => BinaryOp::Le,
@@ -253,7 +265,8 @@ impl Lowerer<'_> {
                 self.b.cast(DType::I64, truth)
             }
             Node::Select(condition, then, otherwise) => {
-                let (Some(condition), Some(then), Some(otherwise)) = (get(condition), get(then), get(otherwise))
+                let (Some(condition), Some(then), Some(otherwise)) =
+                    (get(condition), get(then), get(otherwise))
                 else {
                     return self.unsupported("a rational operand");
                 };
@@ -297,7 +310,9 @@ impl Lowerer<'_> {
             if let Some(&monomial) = known.get(&term.monomial) {
                 let factor = self.b.int(term.coefficient);
                 whole.push(self.b.mul(monomial, factor));
-            } else if let Node::Binary(node::BinaryOp::Quotient, a, b) = *self.program.exprs.node(term.monomial) {
+            } else if let Node::Binary(node::BinaryOp::Quotient, a, b) =
+                *self.program.exprs.node(term.monomial)
+            {
                 let (Some(&a), Some(&b), None) = (known.get(&a), known.get(&b), rational) else {
                     return self.unsupported("a sum of several rationals");
                 };

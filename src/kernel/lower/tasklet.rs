@@ -42,7 +42,8 @@ impl<'p> Lowerer<'p> {
                     let Some(edge) = edge else { continue };
                     let writes = Some(edge) != input;
                     let access = self.code_access(cx, edge, writes)?;
-                    let wcr = output.and_then(|edge| cx.edge(edge).memlet.wcr.as_ref()).filter(|_| port.writes);
+                    let wcr =
+                        output.and_then(|edge| cx.edge(edge).memlet.wcr.as_ref()).filter(|_| port.writes);
                     self.bind_port(code, port_id, access, wcr, raw)?
                 }
             };
@@ -71,4 +72,3 @@ impl<'p> Lowerer<'p> {
         Ok(())
     }
 }
-

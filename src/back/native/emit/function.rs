@@ -1,8 +1,8 @@
 //! The function around a kernel's body.
 
 use cranelift_codegen::ir::{
-    self, AbiParam, Function, InstBuilder, MemFlagsData, Signature, StackSlotData, StackSlotKind, UserFuncName,
-    types,
+    self, AbiParam, Function, InstBuilder, MemFlagsData, Signature, StackSlotData, StackSlotKind,
+    UserFuncName, types,
 };
 use cranelift_codegen::isa::{CallConv, OwnedTargetIsa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
@@ -72,7 +72,8 @@ pub fn build(kernel: &Kernel, isa: &OwnedTargetIsa) -> Result<Function, Diagnost
     let stop = b.create_block();
     b.append_block_param(stop, types::I64);
     b.set_cold_block(stop);
-    let variables = kernel.variables.values().map(|variable| b.declare_var(register_type(variable.ty))).collect();
+    let variables =
+        kernel.variables.values().map(|variable| b.declare_var(register_type(variable.ty))).collect();
     let arguments = b.ins().load(types::I64, plain().with_readonly(), frame, offsets::ARGUMENTS);
     let has_fma = isa.isa_flags().iter().any(|flag| flag.name == "has_fma" && flag.as_bool() == Some(true));
     let mut emitter = Emitter {
@@ -143,7 +144,9 @@ impl Emitter<'_, '_> {
     /// The CLIF value of a kernel value.
     pub fn get(&self, value: ValueId) -> Result<ir::Value, Diagnostic> {
         let found = self.values.get(value.0 as usize).copied().flatten();
-        found.ok_or_else(|| Diagnostic::error("P0704", format!("kernel value {value} is used before it is defined")))
+        found.ok_or_else(|| {
+            Diagnostic::error("P0704", format!("kernel value {value} is used before it is defined"))
+        })
     }
 
     /// The address of a buffer.
@@ -180,7 +183,8 @@ impl Emitter<'_, '_> {
         arguments: &[ir::Value],
         result: Option<ir::Type>,
     ) -> Option<ir::Value> {
-        let params: Vec<ir::Type> = arguments.iter().map(|&value| self.b.func.dfg.value_type(value)).collect();
+        let params: Vec<ir::Type> =
+            arguments.iter().map(|&value| self.b.func.dfg.value_type(value)).collect();
         let conv = self.conv;
         let shape = (params, result);
         let signature = match self.signatures.get(&shape) {

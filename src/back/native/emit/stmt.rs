@@ -106,7 +106,12 @@ impl Emitter<'_, '_> {
                 let slot = self.stack(8 * u32::try_from(arguments.len()).unwrap_or(0));
                 for (index, &argument) in arguments.iter().enumerate() {
                     let argument = self.get(argument)?;
-                    self.b.ins().stack_store(types::I64, argument, slot, i32::try_from(8 * index).unwrap_or(0));
+                    self.b.ins().stack_store(
+                        types::I64,
+                        argument,
+                        slot,
+                        i32::try_from(8 * index).unwrap_or(0),
+                    );
                 }
                 let call = &self.kernel.libraries[*library];
                 let address = self.b.ins().stack_addr(types::I64, slot, 0);
@@ -208,7 +213,13 @@ impl Emitter<'_, '_> {
         Ok(())
     }
 
-    fn alloc(&mut self, buffer: BufferId, bytes: ValueId, zero: bool, trap: TrapId) -> Result<(), Diagnostic> {
+    fn alloc(
+        &mut self,
+        buffer: BufferId,
+        bytes: ValueId,
+        zero: bool,
+        trap: TrapId,
+    ) -> Result<(), Diagnostic> {
         let kernel = self.kernel;
         let literal = self.constant_bytes(bytes)?;
         let bytes = self.get(bytes)?;

@@ -253,10 +253,14 @@ impl Emitter<'_, '_> {
             BinaryOp::Le => {
                 self.b.ins().icmp(pick(IntCC::SignedLessThanOrEqual, IntCC::UnsignedLessThanOrEqual), a, b)
             }
-            BinaryOp::Gt => self.b.ins().icmp(pick(IntCC::SignedGreaterThan, IntCC::UnsignedGreaterThan), a, b),
-            BinaryOp::Ge => {
-                self.b.ins().icmp(pick(IntCC::SignedGreaterThanOrEqual, IntCC::UnsignedGreaterThanOrEqual), a, b)
+            BinaryOp::Gt => {
+                self.b.ins().icmp(pick(IntCC::SignedGreaterThan, IntCC::UnsignedGreaterThan), a, b)
             }
+            BinaryOp::Ge => self.b.ins().icmp(
+                pick(IntCC::SignedGreaterThanOrEqual, IntCC::UnsignedGreaterThanOrEqual),
+                a,
+                b,
+            ),
         }
     }
 
@@ -442,9 +446,13 @@ impl Emitter<'_, '_> {
         let x = *a.first()?;
         if ty.is_integral() {
             return match func {
-                Func::Floor | Func::Ceil | Func::Trunc | Func::Round | Func::RoundEven | Func::Conj | Func::Real => {
-                    Some(x)
-                }
+                Func::Floor
+                | Func::Ceil
+                | Func::Trunc
+                | Func::Round
+                | Func::RoundEven
+                | Func::Conj
+                | Func::Real => Some(x),
                 Func::Identity => Some(x),
                 Func::Abs if ty.is_unsigned() => Some(x),
                 Func::Abs => Some(self.b.ins().iabs(x)),
