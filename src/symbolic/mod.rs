@@ -50,6 +50,7 @@ mod compiled;
 mod divide;
 mod eval;
 mod info;
+mod interval;
 mod lex;
 mod logic;
 pub mod node;
@@ -58,14 +59,17 @@ mod parse;
 mod polynomial;
 pub mod pool;
 mod print;
+mod prove;
 mod substitute;
 mod value;
 
 pub use compiled::CompiledExpr;
 pub use info::SymbolInfo;
+pub use interval::Interval;
 pub use node::Node;
-pub use order::{Assumptions, Interval};
+pub use order::Assumptions;
 pub use pool::{ExprId, ExprPool};
+pub use prove::Prover;
 
 use crate::entity::Name;
 use crate::scalar::Scalar;

@@ -89,9 +89,15 @@ impl Printer<'_> {
             Node::Sum(constant, terms) => sum(*constant, terms, below),
             Node::Product(factors) => product(factors, below),
             Node::Unmerged(merge, operands) => {
-                let operator = if *merge == Merge::Sum { " + " } else { "*" };
-                let operands: Vec<String> =
-                    operands.iter().map(|id| within(below, *id, Binding::Atom)).collect();
+                let mut operands: Vec<String> = operands.iter().map(|id| within(below, *id, Binding::Atom)).collect();
+                let operator = match merge {
+                    // What was split off comes last, so that it is split off again.
+                    Merge::Sum => " + ",
+                    Merge::Product => {
+                        operands.sort();
+                        "*"
+                    }
+                };
                 Text { text: operands.join(operator), binding: Binding::Sum }
             }
             Node::Unary(op, a) => match op {
