@@ -127,11 +127,10 @@ impl<'t> Lexer<'t> {
                 self.at += 1;
                 return Ok(TokenKind::Undefined);
             }
-            let name = self.word();
-            if name.is_empty() {
+            if !self.rest().starts_with(is_word_start) {
                 return Err(self.error("a name or `?` after `$`"));
             }
-            return Ok(TokenKind::Symbol(name));
+            return Ok(TokenKind::Symbol(self.word()));
         }
         if is_word_start(first) {
             return Ok(TokenKind::Name(self.word()));

@@ -89,7 +89,8 @@ impl Printer<'_> {
             Node::Sum(constant, terms) => sum(*constant, terms, below),
             Node::Product(factors) => product(factors, below),
             Node::Unmerged(merge, operands) => {
-                let mut operands: Vec<String> = operands.iter().map(|id| within(below, *id, Binding::Atom)).collect();
+                let mut operands: Vec<String> =
+                    operands.iter().map(|id| within(below, *id, Binding::Atom)).collect();
                 let operator = match merge {
                     // What was split off comes last, so that it is split off again.
                     Merge::Sum => " + ",
@@ -130,7 +131,13 @@ impl Printer<'_> {
     fn symbol(&self, name: crate::entity::Name) -> Text {
         let text = self.names.get(name);
         if self.grammar == Grammar::Plain {
-            return Text::atom(if is_reserved(text) { format!("symbol({text})") } else { text.to_owned() });
+            let (first, members) = text.split_at(text.find('.').unwrap_or(text.len()));
+            let module = matches!(first, "dace" | "math" | "numpy" | "np") && !members.is_empty();
+            return Text::atom(if module || is_reserved(first) {
+                format!("symbol({first}){members}")
+            } else {
+                text.to_owned()
+            });
         }
         if let Some((base, member)) = text.rsplit_once('.') {
             return Text::atom(format!("Attr({}, ${member})", dotted(base)));
