@@ -6,6 +6,14 @@
 //! rare ties. Where this module delegates, it is to the `libm` crate, a pure-Rust library whose functions are
 //! equally free of machine dependence.
 
+pub mod exp;
+pub mod hyperbolic;
+pub mod lane;
+pub mod log;
+pub mod power;
+pub mod recipe;
+pub mod trig;
+
 use super::code::Func;
 
 /// The function of one `float64` behind a [`Func`] of one real operand and a result of the same type.
@@ -205,25 +213,19 @@ delegated! {
     /// Cube root.
     cbrt => libm::cbrt;
     /// `e^x`.
-    exp => libm::exp;
+    exp => exp::exp;
     /// `2^x`.
-    exp2 => libm::exp2;
+    exp2 => exp::exp2;
     /// `e^x - 1`.
-    expm1 => libm::expm1;
+    expm1 => exp::expm1;
     /// Natural logarithm.
-    log => libm::log;
+    log => log::log;
     /// Logarithm to base 2.
-    log2 => libm::log2;
+    log2 => log::log2;
     /// Logarithm to base 10.
-    log10 => libm::log10;
+    log10 => log::log10;
     /// `log(1 + x)`.
-    log1p => libm::log1p;
-    /// Sine.
-    sin => libm::sin;
-    /// Cosine.
-    cos => libm::cos;
-    /// Tangent.
-    tan => libm::tan;
+    log1p => log::log1p;
     /// Inverse sine.
     asin => libm::asin;
     /// Inverse cosine.
@@ -231,17 +233,17 @@ delegated! {
     /// Inverse tangent.
     atan => libm::atan;
     /// Hyperbolic sine.
-    sinh => libm::sinh;
+    sinh => hyperbolic::sinh;
     /// Hyperbolic cosine.
-    cosh => libm::cosh;
+    cosh => hyperbolic::cosh;
     /// Hyperbolic tangent.
-    tanh => libm::tanh;
+    tanh => hyperbolic::tanh;
     /// Inverse hyperbolic sine.
-    asinh => libm::asinh;
+    asinh => hyperbolic::asinh;
     /// Inverse hyperbolic cosine.
-    acosh => libm::acosh;
+    acosh => hyperbolic::acosh;
     /// Inverse hyperbolic tangent.
-    atanh => libm::atanh;
+    atanh => hyperbolic::atanh;
     /// Error function.
     erf => libm::erf;
     /// Complementary error function.
@@ -252,9 +254,24 @@ delegated! {
     lgamma => libm::lgamma;
 }
 
+/// Sine.
+pub fn sin(x: f64) -> f64 {
+    if x.abs() <= trig::LIMIT { trig::sin(x) } else { libm::sin(x) }
+}
+
+/// Cosine.
+pub fn cos(x: f64) -> f64 {
+    if x.abs() <= trig::LIMIT { trig::cos(x) } else { libm::cos(x) }
+}
+
+/// Tangent.
+pub fn tan(x: f64) -> f64 {
+    if x.abs() <= trig::LIMIT { trig::tan(x) } else { libm::tan(x) }
+}
+
 /// `x^y`.
 pub fn pow(x: f64, y: f64) -> f64 {
-    libm::pow(x, y)
+    power::pow(x, y)
 }
 
 /// Phase of `(x, y)`, operands in C's order: `atan2(y, x)`.
