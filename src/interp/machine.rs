@@ -118,7 +118,11 @@ impl<'p> Machine<'p, '_> {
 
     fn general_size(&self, general: &GeneralSize) -> Fallible<i64> {
         let env = SizeEnv { machine: self, general };
-        self.plan.exprs.eval(general.expr, &env).map_err(|error| match error {
+        self.plan.exprs.eval(general.expr, &env).map_err(|error| self.no_value(error))
+    }
+
+    fn no_value(&self, error: EvalError) -> Box<Fault> {
+        match error {
             EvalError::Unknown(name) => Fault::new(
                 FaultKind::Undefined,
                 format!("an index or size needs `{}`, which has no value", self.plan.names.get(name)),
@@ -131,7 +135,13 @@ impl<'p> Machine<'p, '_> {
             EvalError::NotAnInteger => {
                 Fault::new(FaultKind::IndexOverflow, "an index or size that is not an integer")
             }
-        })
+        }
+    }
+
+    /// The value of an expression in its own type.
+    pub fn general_value(&self, general: &GeneralSize) -> Fallible<Scalar> {
+        let env = SizeEnv { machine: self, general };
+        self.plan.exprs.eval_value(general.expr, &env).map_err(|error| self.no_value(error))
     }
 
     /// Block and byte offset of the first element an access names.

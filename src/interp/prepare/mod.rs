@@ -17,9 +17,10 @@ mod tasklet;
 use hashbrown::{HashMap, HashSet};
 
 use crate::diag::Diagnostic;
-use crate::entity::Name;
+use crate::entity::{Name, Names};
 use crate::ir::{GraphId, Program};
 use crate::scalar::Scalar;
+use crate::symbolic::ExprPool;
 
 use super::plan::{Container, ContainerSlot, GraphPlan, Plan, Symbol, SymbolSlot};
 use names::{GraphNames, assigned_symbols};
@@ -32,6 +33,8 @@ pub(super) fn prepare(program: &Program) -> Result<Plan, Diagnostic> {
     let root = program.root.ok_or_else(|| Diagnostic::error("P0100", "the program has no graph"))?;
     let mut builder = Builder {
         program,
+        names: program.names.clone(),
+        exprs: program.exprs.clone(),
         containers: Vec::new(),
         symbols: Vec::new(),
         registers: 0,
@@ -51,8 +54,8 @@ pub(super) fn prepare(program: &Program) -> Result<Plan, Diagnostic> {
     let mut free_symbols: Vec<SymbolSlot> = names.symbols.values().copied().collect();
     free_symbols.sort_unstable();
     Ok(Plan {
-        names: program.names.clone(),
-        exprs: program.exprs.clone(),
+        names: builder.names,
+        exprs: builder.exprs,
         structs: program.structs.clone(),
         containers: builder.containers,
         symbols: builder.symbols,
@@ -66,6 +69,9 @@ pub(super) fn prepare(program: &Program) -> Result<Plan, Diagnostic> {
 
 struct Builder<'p> {
     pub program: &'p Program,
+    /// The program's names and expressions, and what library nodes add to them.
+    pub names: Names,
+    pub exprs: ExprPool,
     pub containers: Vec<Container>,
     pub symbols: Vec<Symbol>,
     pub registers: usize,

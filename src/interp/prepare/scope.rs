@@ -130,6 +130,11 @@ impl<'p> Builder<'p> {
             NodeKind::Access { data, .. } => return self.access_node(names, ctx, id, *data, steps),
             NodeKind::Tasklet(tasklet) => match self.tasklet(names, ctx, id, tasklet)? {
                 Some(plan) => Action::Tasklet(Box::new(plan)),
+                None if tasklet.code.is_none()
+                    && let Some(call) = crate::scalar::parse::c::lapack_call(&tasklet.text.text) =>
+                {
+                    Action::Library(Box::new(self.lapack_tasklet(names, ctx, id, call)?))
+                }
                 None => return Ok(()),
             },
             NodeKind::MapEntry(map) => Action::Map(Box::new(self.map(names, ctx, id, map)?)),

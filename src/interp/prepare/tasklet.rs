@@ -14,7 +14,7 @@ use super::element::element;
 use super::names::GraphNames;
 
 impl<'p> Builder<'p> {
-    /// A tasklet; `None` if it does nothing (no code).
+    /// A tasklet; `None` if it has no code: it does nothing, or is a LAPACK call.
     pub fn tasklet(
         &mut self,
         names: &mut GraphNames<'p>,
@@ -23,7 +23,8 @@ impl<'p> Builder<'p> {
         tasklet: &'p Tasklet,
     ) -> Result<Option<TaskletPlan>, Diagnostic> {
         let Some(code) = &tasklet.code else {
-            if tasklet.text.text.trim().is_empty() {
+            let text = &tasklet.text.text;
+            if text.trim().is_empty() || crate::scalar::parse::c::lapack_call(text).is_some() {
                 return Ok(None);
             }
             return Err(super::control::not_lowered(&tasklet.text.text));
