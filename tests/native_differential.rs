@@ -122,7 +122,7 @@ fn run(path: &Path) -> Result<String, String> {
     let folder = path.parent().expect("a case folder");
     let inputs = npz::read(&folder.join("inputs.npz")).map_err(|error| skipped("inputs", &error))?;
     let mut native_args = bind::bind(&program, inputs.clone()).map_err(|error| skipped("bind", &error))?;
-    let native = compiled.run(&mut native_args).map_err(|error| format!("error run: {error}"))?;
+    let native = compiled.run(&mut native_args);
     let mut interp_args = bind::bind(&program, inputs).map_err(|error| skipped("bind", &error))?;
     let options =
         interp::Options { fuel: Some(30_000_000), track_written: true, ..interp::Options::default() };
@@ -132,6 +132,7 @@ fn run(path: &Path) -> Result<String, String> {
         Ok(outcome) => outcome,
         Err(error) => return Err(skipped("interp", &error)),
     };
+    let native = native.map_err(|error| format!("error run: {error}"))?;
     let stats = match (&native, oracle) {
         (Outcome::Done, interp::Outcome::Done(stats)) => stats,
         (Outcome::Trap(_), interp::Outcome::Trap(_)) => return Ok("same both stop".to_owned()),

@@ -3,9 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::back::native;
 use crate::diag::{Diagnostic, Result};
-use crate::interp;
+use crate::interp::{self, FaultKind};
 use crate::ir::Program;
+use crate::kernel::lower::Refused;
+use crate::kernel::{TrapInfo, TrapKind};
 use crate::memory::Arguments;
 
 pub use crate::interp::{Fault, Options, Outcome, Stats};
@@ -67,6 +70,7 @@ pub struct Prepared {
 #[derive(Debug)]
 enum Runner {
     Interp(Box<interp::Prepared>),
+    Native(Box<native::Compiled>),
 }
 
 impl Prepared {
@@ -78,11 +82,29 @@ impl Prepared {
     pub fn new(program: &Program, engine: Engine, checked: bool) -> Result<Prepared> {
         match engine {
             Engine::Interp => Self::interp(program, "asked for".into()),
-            Engine::Native if checked => Self::interp(program, "checked runs are interpreted".into()),
-            Engine::Native => Err(Diagnostic::error("P0701", "this build has no native engine")
-                .with_help("use --engine interp or --engine auto")),
+            Engine::Native | Engine::Auto if checked => {
+                Self::interp(program, "checked runs are interpreted".into())
+            }
+            Engine::Native | Engine::Auto => {
+                match native::Compiled::new(program, &native::Options::default()) {
+                    Ok(compiled) => {
+                        let why = format!("{} CLIF instructions", compiled.instructions());
+                        Ok(Prepared {
+                            engine: Engine::Native,
+                            why,
+                            runner: Runner::Native(Box::new(compiled)),
+                        })
+                    }
+                    Err(refused @ Refused::Unsupported { .. }) => {
+                        let diagnostic = Diagnostic::from(refused);
+                        let place = diagnostic.place.join(" / ");
+                        Self::interp(program, format!("{} at {place}", diagnostic.message))
+                    }
+                    Err(Refused::Invalid(diagnostic)) if engine == Engine::Native => Err(diagnostic),
+                    Err(Refused::Invalid(diagnostic)) => Self::interp(program, diagnostic.message),
+                }
+            }
             Engine::GtirOracle => Err(Diagnostic::error("P0702", "the GTIR oracle runs GTIR programs only")),
-            Engine::Auto => Self::interp(program, "this build has no native engine".into()),
         }
     }
 
@@ -108,6 +130,27 @@ impl Prepared {
     pub fn run(&mut self, args: &mut Arguments<'_>, options: &Options) -> Result<Outcome> {
         match &mut self.runner {
             Runner::Interp(prepared) => prepared.run(args, options),
+            Runner::Native(compiled) => Ok(match compiled.run(args)? {
+                native::Outcome::Done => {
+                    let fuel = options.fuel.map(|_| "machine code does not count fuel".to_owned());
+                    Outcome::Done(Stats { notes: fuel.into_iter().collect(), ..Stats::default() })
+                }
+                native::Outcome::Trap(info) => Outcome::Trap(fault_of(info)),
+            }),
         }
     }
+}
+
+/// A trap of machine code as the fault it stands for.
+fn fault_of(info: TrapInfo) -> Fault {
+    let kind = match info.kind {
+        TrapKind::OutOfRange => FaultKind::OutOfBounds,
+        TrapKind::DivisionByZero => FaultKind::DivisionByZero,
+        TrapKind::Allocation => FaultKind::OutOfMemory,
+        TrapKind::BadShape => FaultKind::NegativeSize,
+        TrapKind::BadStep => FaultKind::BadStep,
+        TrapKind::Library => FaultKind::Library,
+        TrapKind::EmptyStream => FaultKind::EmptyStream,
+    };
+    Fault { kind, message: info.message, place: info.place, index: Vec::new() }
 }

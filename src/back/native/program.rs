@@ -77,8 +77,8 @@ pub struct Compiled {
     names: Vec<String>,
     /// Slot of each symbol that layouts need, by name; kernel parameters first.
     symbols: Vec<(Name, String)>,
-    /// Whether the program sets the symbol itself.
-    assigned: Vec<bool>,
+    /// Whether the symbol needs no value.
+    optional: Vec<bool>,
     program: SymbolSource,
     dump: Dump,
     instructions: usize,
@@ -137,7 +137,7 @@ impl Compiled {
         }
         let names = lowered.arrays.iter().map(|array| program.names.get(array.name).to_owned()).collect();
         let assembly = if options.keep_text { super::disassemble(code.bytes()) } else { String::new() };
-        let assigned = symbols.iter().map(|(name, _)| lowered.assigned.contains(name)).collect();
+        let optional = symbols.iter().map(|(name, _)| lowered.optional.contains(name)).collect();
         Ok(Compiled {
             code,
             instance: Instance::default(),
@@ -145,7 +145,7 @@ impl Compiled {
             structs: program.structs.clone(),
             names,
             symbols,
-            assigned,
+            optional,
             program: Box::new(program.clone()),
             dump: Dump { kernel: kernel_text, clif: emitted.clif, assembly },
             instructions: emitted.instructions,
@@ -179,7 +179,7 @@ impl Compiled {
         for (position, (name, text)) in self.symbols.iter().enumerate() {
             let value = match known.get(name) {
                 Some(&value) => value,
-                None if self.assigned[position] || position >= self.lowered.symbols.len() => Scalar::I64(0),
+                None if self.optional[position] || position >= self.lowered.symbols.len() => Scalar::I64(0),
                 None => {
                     return Err(Diagnostic::error("P0401", format!("symbol `{text}` has no value"))
                         .with_help(format!("pass `{text}`; no shape of an array given tells it")));

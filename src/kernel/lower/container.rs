@@ -129,12 +129,17 @@ impl Lowerer<'_> {
     }
 
     /// The container behind a name, or the reason why there is none.
-    pub fn needed_container(&self, name: Name) -> Lowering<Container> {
+    pub fn needed_container(&mut self, name: Name) -> Lowering<Container> {
         match self.container(name) {
             Some(container) => Ok(container),
             None => {
                 let text = self.text(name);
-                match self.cx.graph.data.get(&name).map(|data| &data.kind) {
+                let graph = self.cx.graph;
+                match graph.data.get(&name).map(|data| &data.kind) {
+                    Some(DataKind::Reference(array)) => {
+                        let ty = graph.data[&name].ty;
+                        self.dereference(name, ty, array)
+                    }
                     Some(DataKind::Stream(_)) => self.unsupported(format!("the stream `{text}`")),
                     Some(DataKind::Array(_) | DataKind::Scalar(_)) => {
                         self.unsupported(format!("`{text}`, whose memory is not known here"))

@@ -5,8 +5,8 @@ use hashbrown::{HashMap, HashSet};
 use crate::analysis::{MemletPaths, ScopeTree};
 use crate::entity::Name;
 use crate::ir::{Adjacency, BlockId, DataKind, Edge, EdgeId, NodeId, NodeKind, State};
-use crate::kernel::Stmt;
-use crate::scalar::Type;
+use crate::kernel::{BufferKind, Stmt, ValueId, VarId};
+use crate::scalar::{DType, Type};
 
 use super::container::{Container, Memory};
 use super::memlet::Access;
@@ -239,34 +239,71 @@ impl<'p> Lowerer<'p> {
         let Some(data) = graph.data.get(&alias) else {
             return self.invalid("P0102", format!("there is no container `{}`", self.text(alias)));
         };
-        if data.is_reference() && self.aims_many(alias) {
-            return self.unsupported(format!(
-                "the reference `{}`, which is aimed at several places",
-                self.text(alias)
-            ));
-        }
         let (DataKind::View(array) | DataKind::Reference(array)) = &data.kind else {
             return self.unsupported(format!("the view of a structure `{}`", self.text(alias)));
         };
         let array = array.clone();
+        if data.is_reference() {
+            return self.aim_reference(&access, alias);
+        }
         let container = self.seen_through(&access, data.ty, &array, alias)?;
         self.cx.data.insert(alias, container);
         Ok(())
     }
 
-    /// Whether control flow decides where a reference points.
-    fn aims_many(&self, reference: Name) -> bool {
-        let mut count = 0;
-        for (_, state) in self.cx.graph.states() {
-            for (_, edge) in state.edges.iter().filter(|(_, edge)| !edge.removed) {
-                let sets = edge.dst_conn.is_some_and(|name| self.text(name) == "set");
-                let here = state.nodes.get(edge.dst).is_some_and(
-                    |node| matches!(node.kind, NodeKind::Access { data, .. } if data == reference),
-                );
-                count += usize::from(sets && here);
-            }
+    /// Remembers where a reference points now.
+    fn aim_reference(&mut self, access: &Access, name: Name) -> Lowering<()> {
+        let Container::Memory(memory) = &access.container else {
+            return self.unsupported(format!("the reference `{}` to a value", self.text(name)));
+        };
+        let (address, left) = self.start_of(memory, access);
+        let (base, bytes) = self.reference(name);
+        self.b.set(base, address);
+        self.b.set(bytes, left);
+        Ok(())
+    }
+
+    /// The variables of a reference: address and available bytes; none before it is aimed.
+    fn reference(&mut self, name: Name) -> (VarId, VarId) {
+        if let Some(&known) = self.cx.references.get(&name) {
+            return known;
         }
-        count > 1
+        let text = self.text(name);
+        let known = (self.b.variable(text, DType::I64), self.b.variable(text, DType::I64));
+        self.cx.references.insert(name, known);
+        known
+    }
+
+    /// A reference as memory, where it points now.
+    pub fn dereference(&mut self, name: Name, ty: Type, array: &crate::ir::Array) -> Lowering<Container> {
+        let (base, bytes) = self.reference(name);
+        let (base, bytes) = (self.b.get(base), self.b.get(bytes));
+        let text = self.text(name);
+        let layout = self.layout(array, text)?;
+        let buffer = match self.anywhere {
+            Some(buffer) => buffer,
+            None => self.b.buffer("reference", BufferKind::Anywhere),
+        };
+        self.anywhere = Some(buffer);
+        let seen = self.memory(buffer, base, ty, &layout, bytes);
+        let zero = self.b.int(0);
+        self.check_fits(&seen, &layout, bytes, zero, text)?;
+        Ok(Container::Memory(seen))
+    }
+
+    /// Address of the first element of an access, and the bytes from there to the end of the memory.
+    fn start_of(&mut self, memory: &Memory, access: &Access) -> (ValueId, ValueId) {
+        let mut elements = self.b.int(0);
+        for (position, (range, &stride)) in access.ranges.iter().zip(memory.strides.iter()).enumerate() {
+            let index = match memory.offset.get(position) {
+                Some(&offset) => self.b.add(range.start, offset),
+                None => range.start,
+            };
+            let distance = self.b.mul(index, stride);
+            elements = self.b.add(elements, distance);
+        }
+        let skipped = self.in_bytes(elements, memory.ty);
+        (self.b.add(memory.base, skipped), self.b.sub(memory.bytes, skipped))
     }
 
     /// What an access names, seen through another layout and type. The layout must fit the memory.
@@ -296,20 +333,9 @@ impl<'p> Lowerer<'p> {
         };
         let layout = self.layout(array, text)?;
         // The first element of the subset, which need not exist if the view is empty.
-        let indices: Vec<_> = access.ranges.iter().map(|range| range.start).collect();
-        let mut elements = self.b.int(0);
-        for (position, (&index, &stride)) in indices.iter().zip(memory.strides.iter()).enumerate() {
-            let index = match memory.offset.get(position) {
-                Some(&offset) => self.b.add(index, offset),
-                None => index,
-            };
-            let distance = self.b.mul(index, stride);
-            elements = self.b.add(elements, distance);
-        }
-        let skipped = self.in_bytes(elements, memory.ty);
-        let address = self.b.add(memory.base, skipped);
-        let left = self.b.sub(memory.bytes, skipped);
         let memory = memory.clone();
+        let (address, left) = self.start_of(&memory, access);
+        let skipped = self.b.sub(memory.bytes, left);
         let seen = self.memory(memory.buffer, address, ty, &layout, left);
         self.check_fits(&seen, &layout, memory.bytes, skipped, text)?;
         Ok(Container::Memory(seen))

@@ -41,7 +41,7 @@ use crate::scalar::{DType, Type};
 use crate::symbolic::ExprId;
 
 use super::build::Builder;
-use super::{BufferId, Kernel, LabelId, TrapId, TrapInfo, TrapKind, ValueId, VarId};
+use super::{BufferId, Kernel, LabelId, Stmt, TrapId, TrapInfo, TrapKind, ValueId, VarId};
 use container::Container;
 use symbols::Symbol;
 
@@ -90,8 +90,8 @@ pub struct Lowered {
     pub arrays: Vec<ArrayArgument>,
     /// Symbols, in the order of the kernel's parameters.
     pub symbols: Vec<(Name, DType)>,
-    /// Symbols that the program sets itself: they need no value.
-    pub assigned: HashSet<Name>,
+    /// Symbols that need no value: the program sets them itself, or does not look at them.
+    pub optional: HashSet<Name>,
 }
 
 /// An argument that is memory.
@@ -147,6 +147,8 @@ struct Lowerer<'p> {
     persistent: u32,
     late_buffers: HashMap<(GraphId, Name), BufferId>,
     constants: HashMap<Name, Container>,
+    /// The buffer that references reach.
+    anywhere: Option<BufferId>,
 }
 
 /// What names mean in the graph being lowered.
@@ -159,6 +161,8 @@ struct GraphContext<'p> {
     cache: HashMap<VarId, ValueId>,
     /// Values that go from code to code in the state being lowered, by producer and connector.
     between: HashMap<(crate::ir::NodeId, Name), Container>,
+    /// Address and available bytes of each reference.
+    references: HashMap<Name, (VarId, VarId)>,
     /// Depth of the list that control flow is in; variables are read there.
     level: usize,
     return_label: Option<LabelId>,
@@ -179,6 +183,7 @@ impl<'p> Lowerer<'p> {
             data: HashMap::new(),
             cache: HashMap::new(),
             between: HashMap::new(),
+            references: HashMap::new(),
             level: 0,
             return_label: None,
             break_label: None,
@@ -196,6 +201,7 @@ impl<'p> Lowerer<'p> {
             persistent: 0,
             late_buffers: HashMap::new(),
             constants: HashMap::new(),
+            anywhere: None,
         })
     }
 
@@ -205,8 +211,16 @@ impl<'p> Lowerer<'p> {
         self.constants(graph)?;
         let arrays = self.arguments()?;
         self.graph_body(root)?;
-        let assigned = self.cx.uses.assigned.iter().copied().collect();
-        Ok(Lowered { kernel: self.b.finish(), arrays, symbols, assigned })
+        // Symbols that the program sets itself, or that it does not look at, need no value.
+        let mut optional: HashSet<Name> = self.cx.uses.assigned.iter().copied().collect();
+        let kernel = self.b.finish();
+        let used = used_values(&kernel);
+        for ((name, _), parameter) in symbols.iter().zip(&kernel.parameters) {
+            if !used.contains(&parameter.value) {
+                optional.insert(*name);
+            }
+        }
+        Ok(Lowered { kernel, arrays, symbols, optional })
     }
 
     fn text(&self, name: Name) -> &'p str {
@@ -246,4 +260,46 @@ impl<'p> Lowerer<'p> {
         self.depth -= 1;
         result
     }
+}
+
+/// Values that some statement looks at.
+fn used_values(kernel: &Kernel) -> HashSet<ValueId> {
+    let mut used = HashSet::new();
+    let mut stack: Vec<&[Stmt]> = vec![&kernel.body];
+    while let Some(list) = stack.pop() {
+        for stmt in list {
+            match stmt {
+                Stmt::Let(_, op) => op.each_operand(|value| {
+                    used.insert(value);
+                }),
+                Stmt::Set(_, value) | Stmt::Check(value, _) => {
+                    used.insert(*value);
+                }
+                Stmt::Store { address, value, .. } => used.extend([*address, *value]),
+                Stmt::For { start, stop, body, .. } => {
+                    used.extend([*start, *stop]);
+                    stack.push(body);
+                }
+                Stmt::Loop(body) | Stmt::Block(_, body) => stack.push(body),
+                Stmt::If { condition, then, otherwise } => {
+                    used.insert(*condition);
+                    stack.extend([then.as_slice(), otherwise]);
+                }
+                Stmt::Exit(_) => {}
+                Stmt::Cfg(blocks) => {
+                    for block in blocks {
+                        if let super::Jump::Branch(condition, ..) = block.jump {
+                            used.insert(condition);
+                        }
+                        stack.push(&block.body);
+                    }
+                }
+                Stmt::Alloc { bytes, .. } => {
+                    used.insert(*bytes);
+                }
+                Stmt::Call(_, arguments) => used.extend(arguments),
+            }
+        }
+    }
+    used
 }

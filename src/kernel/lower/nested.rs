@@ -69,6 +69,7 @@ impl<'p> Lowerer<'p> {
             data: HashMap::new(),
             cache: HashMap::new(),
             between: HashMap::new(),
+            references: HashMap::new(),
             level: self.b.depth(),
             return_label: None,
             break_label: None,
