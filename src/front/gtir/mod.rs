@@ -4,6 +4,7 @@
 //! [`ast`] is the tree as a hash-consed DAG; [`json`] reads `gtir-json/1`.
 //! Nothing here recurses on the depth of the input: real programs nest lets thousands deep.
 
+pub mod args;
 pub mod ast;
 pub mod builtins;
 pub mod json;
@@ -11,6 +12,7 @@ mod json_convert;
 mod json_tree;
 pub mod lower;
 
+pub use args::{GtirArg, GtirArgs, table_name};
 pub use ast::{
     Connectivity, DimKind, Dimension, Function, OffsetLabel, Param, Program, Stmt, Term, TermId, Type, TypeId,
 };
