@@ -3,6 +3,7 @@
 mod array;
 pub mod bind;
 pub mod engine;
+pub mod gtir;
 pub mod load;
 pub mod npz;
 mod program;

@@ -243,6 +243,10 @@ impl Lowering<'_> {
     ) -> Result<Option<Lowered>, Diagnostic> {
         let language = tasklet.text.language;
         let text = &tasklet.text.text;
+        if text.is_empty() && tasklet.code.is_some() {
+            // Born lowered: a frontend built the code itself.
+            return Ok(None);
+        }
         let statements = match language {
             Language::Python => python::statements(text),
             Language::Cpp if c::lapack_call(text).is_some() => return Ok(None),

@@ -204,7 +204,7 @@ impl<'l, 'p> CodeBuilder<'l, 'p> {
             self.places[1].insts.push(Inst { op: Op::Cast(write.dtype, value), results: vec![converted] });
             converted
         };
-        let rank = u8::try_from(write.at.len()).unwrap_or(u8::MAX);
+        let rank = u8::try_from(write.starts.len()).unwrap_or(u8::MAX);
         let port = self.body.code.ports.push(Port {
             name: write.port,
             ty: Type::Scalar(write.dtype),
@@ -444,11 +444,14 @@ impl<'l, 'p> CodeBuilder<'l, 'p> {
         {
             return Ok(self.input(&storage.container, Access::Element(element), dtype));
         }
-        let rank = u8::try_from(at.len()).unwrap_or(u8::MAX);
+        let rank = u8::try_from(storage.starts.len()).unwrap_or(u8::MAX);
         let kind = PortKind::Pointer { rank };
         let port = self.port(&storage.container, Access::Whole, dtype, kind);
         let guarded = !self.is_certain(id);
         let mut indices = Vec::with_capacity(at.len());
+        if at.is_empty() {
+            indices.push(self.constant(place, Scalar::I64(0)));
+        }
         for ((&at, &start), &extent) in at.iter().zip(&storage.starts).zip(&storage.shape) {
             let at = self.value(at);
             let index = self.relative(place, at, start);
@@ -459,6 +462,9 @@ impl<'l, 'p> CodeBuilder<'l, 'p> {
 
     /// The element's indices as expressions, if they are.
     fn affine_element(&mut self, storage: &Storage, at: &[PointId]) -> Option<Vec<ExprId>> {
+        if at.is_empty() {
+            return Some(vec![self.lowering.out.exprs.int(0)]);
+        }
         at.iter()
             .zip(&storage.starts)
             .map(|(&at, &start)| {

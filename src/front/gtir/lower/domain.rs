@@ -165,8 +165,16 @@ impl Lowering<'_> {
             }
             let mut init = Vec::new();
             if let Some(scan) = &self.fields[field].scan {
-                let (axis, depth) = (scan.axis, scan.depth);
+                let (axis, depth, given) = (scan.axis, scan.depth, scan.domain.clone());
                 init = scan.init.clone();
+                // A scan starts where its own domain says, whatever part of it is read.
+                if let Some(domain) = given
+                    && let Ok(given) = self.box_of(&domain)
+                    && let Some(interval) = given.get(Axis::Dim(axis))
+                {
+                    index_box.set(Axis::Dim(axis), interval);
+                    boxes.insert(field, index_box.clone());
+                }
                 if let Some(interval) = index_box.get(Axis::Dim(axis)) {
                     index_box.set(Axis::Level(depth), interval);
                 }

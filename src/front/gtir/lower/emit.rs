@@ -53,6 +53,13 @@ impl Lowering<'_> {
             let Source { dims, dtype, .. } = self.sources[source].clone();
             let mut storage = Storage { container: name.clone(), starts: Vec::new(), shape: Vec::new() };
             let mut strides = Vec::new();
+            if dims.is_empty() {
+                // A field without dimensions is an array of one element.
+                let one = self.out.exprs.int(1);
+                storage.starts.push(self.out.exprs.int(0));
+                storage.shape.push(one);
+                strides.push(one);
+            }
             for &dim in &dims {
                 let stride = format!("__{name}_{}_stride", self.dims[dim].name);
                 strides.push(self.declared_symbol(&stride, DType::I64));
@@ -260,6 +267,10 @@ impl Lowering<'_> {
 
     fn storage_over(&mut self, container: &str, dims: &[DimId], index_box: &IndexBox) -> Storage {
         let mut storage = Storage { container: container.to_owned(), starts: Vec::new(), shape: Vec::new() };
+        if dims.is_empty() {
+            storage.starts.push(self.out.exprs.int(0));
+            storage.shape.push(self.out.exprs.int(1));
+        }
         for &dim in dims {
             let interval = index_box.get(Axis::Dim(dim)).unwrap_or_else(|| {
                 let zero = self.out.exprs.int(0);
@@ -277,7 +288,7 @@ impl Lowering<'_> {
     /// Strides of a packed array whose fastest dimension is the one that maps run along fastest.
     fn packed_strides(&mut self, dims: &[DimId], shape: &[ExprId]) -> Vec<ExprId> {
         let order = self.loop_ranks(dims);
-        let mut strides = vec![self.out.exprs.int(1); dims.len()];
+        let mut strides = vec![self.out.exprs.int(1); shape.len()];
         let mut stride = self.out.exprs.int(1);
         for &position in order.iter().rev() {
             strides[position] = stride;
@@ -500,6 +511,9 @@ impl Lowering<'_> {
 
     /// Indices of the point's own element.
     fn own_element(&mut self, storage: &Storage, dims: &[DimId], local: Option<usize>) -> Vec<ExprId> {
+        if dims.is_empty() {
+            return vec![self.out.exprs.int(0)];
+        }
         dims.iter()
             .zip(&storage.starts)
             .map(|(&dim, &start)| {

@@ -49,7 +49,7 @@ impl Lowering<'_> {
             Term::Offset(OffsetLabel::Name(name)) => self.offset(*name),
             Term::Offset(OffsetLabel::Index(value)) => Ok(Value::Point(self.points.index(*value))),
             Term::CartesianOffset { from, to } => Ok(Value::Cartesian(self.dim(*from), self.dim(*to))),
-            Term::Infinity(positive) => Ok(Value::Infinity(*positive)),
+            Term::Infinity(_) => Ok(Value::Infinity),
             Term::None => Ok(Value::None),
         }
     }
@@ -369,7 +369,7 @@ impl Lowering<'_> {
     fn bound(&mut self, value: &Value) -> Result<Option<PointId>> {
         match value {
             Value::Point(point) => Ok(Some(self.points.cast(DType::I64, *point))),
-            Value::Infinity(_) => Ok(None),
+            Value::Infinity => Ok(None),
             _ => Err(ill_typed("the bound of a range is an integer or infinite")),
         }
     }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use hashbrown::HashMap;
 
 use crate::diag::Result;
-use crate::scalar::{DType, Scalar};
+use crate::scalar::DType;
 
 use super::point::{DimId, Node, PointId, SourceId};
 use super::value::{Field, FieldId, Iterator, List, Position, Scan, Value};
@@ -387,11 +387,6 @@ impl Lowering<'_> {
             Value::Tuple(elements) => Ok(elements),
             _ => Err(ill_typed("a field of numbers is taken apart as if its elements were tuples")),
         }
-    }
-
-    /// The value after one bool, for ranges that are known to be empty or full.
-    pub(super) fn is_true(&self, point: PointId) -> bool {
-        self.points.as_constant(point) == Some(Scalar::Bool(true))
     }
 }
 

@@ -223,13 +223,11 @@ impl<'p> Lowering<'p> {
         for param in &self.program.params {
             let name = self.program.text(param.name).to_owned();
             let given = self.environment.param_types.iter().find(|(known, _)| *known == name);
-            let ty = match (param.ty, given) {
-                (_, Some((_, ty))) => ty.clone(),
-                (Some(ty), None) => self.param_type(ty)?,
-                (None, None) => {
-                    return Err(Diagnostic::error("P0657", format!("parameter `{name}` has no type"))
-                        .with_help("give its type in the program or with the arguments"));
-                }
+            // The program's own type is the one to convert to; only untyped parameters take the value's.
+            let own = param.ty.and_then(|ty| self.param_type(ty).ok());
+            let Some(ty) = own.or_else(|| given.map(|(_, ty)| ty.clone())) else {
+                return Err(Diagnostic::error("P0657", format!("parameter `{name}` has no type"))
+                    .with_help("give its type in the program or with the arguments"));
             };
             let value = self.declare_param(&name, &ty);
             self.globals.insert(param.name, value);

@@ -51,8 +51,8 @@ pub enum Value {
     Offset(TableId),
     /// A Cartesian offset: from a dimension to a dimension.
     Cartesian(DimId, DimId),
-    /// `-inf` (false) or `+inf` (true), only in ranges.
-    Infinity(bool),
+    /// An open end of a range.
+    Infinity,
     /// No value.
     None,
 }
