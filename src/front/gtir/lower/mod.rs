@@ -49,7 +49,7 @@ const MAX_DEPTH: usize = 200_000;
 const STACK_BYTES: usize = 1 << 30;
 
 /// What is known beside the program text when it is lowered.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Environment {
     /// Types of parameters that the program does not give itself.
     pub param_types: Vec<(String, ParamType)>,

@@ -1,0 +1,37 @@
+//! The compiled part of the Python package: programs on NumPy arrays.
+//!
+//! Arrays are used where they lie. Overlapping arrays become one buffer, so that what aliases in Python aliases
+//! in the engine, and the GIL is released while a program runs.
+
+mod arrays;
+mod gtir;
+mod program;
+
+use pelton::diag::Diagnostic;
+use pyo3::prelude::*;
+
+pyo3::create_exception!(
+    _pelton,
+    PeltonError,
+    pyo3::exceptions::PyRuntimeError,
+    "A refused program or argument, or a fault of the program."
+);
+
+/// A diagnostic as a Python exception, with its code, place and help in the text.
+pub(crate) fn raise(error: &Diagnostic) -> PyErr {
+    PeltonError::new_err(error.to_string())
+}
+
+/// The version of the package.
+#[pyfunction]
+fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
+#[pymodule]
+fn _pelton(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("PeltonError", module.py().get_type::<PeltonError>())?;
+    module.add_class::<gtir::GtirProgram>()?;
+    module.add_class::<program::Program>()?;
+    module.add_function(wrap_pyfunction!(version, module)?)
+}
