@@ -30,7 +30,9 @@ impl Raw {
         })?;
         let text: String = array.dtype().getattr("name")?.extract()?;
         let dtype = DType::from_name(&text).ok_or_else(|| {
-            PeltonError::new_err(format!("argument `{name}` has element type {text}, which Pelton does not know"))
+            PeltonError::new_err(format!(
+                "argument `{name}` has element type {text}, which Pelton does not know"
+            ))
         })?;
         // SAFETY: `as_array_ptr` points to a live array object: `array` holds a reference.
         let address = unsafe { (*array.as_array_ptr()).data } as usize;

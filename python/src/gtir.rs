@@ -9,7 +9,9 @@ use pelton::check::gtir_oracle;
 use pelton::exec::gtir::{GtirProgram as Lowered, environment};
 use pelton::exec::{Engine, Options, Outcome, Prepared};
 use pelton::front::gtir::lower::Environment;
-use pelton::front::gtir::{Connectivity, DimKind, GtirArg, GtirArgs, Program, Type, TypeId, json, table_name};
+use pelton::front::gtir::{
+    Connectivity, DimKind, GtirArg, GtirArgs, Program, Type, TypeId, json, table_name,
+};
 use pelton::memory::Arguments;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
@@ -62,7 +64,12 @@ impl GtirProgram {
     }
 
     /// Runs the program in place; returns the seconds spent in the engine.
-    fn __call__(&self, py: Python<'_>, args: &Bound<'_, PyTuple>, tables: &Bound<'_, PyDict>) -> PyResult<f64> {
+    fn __call__(
+        &self,
+        py: Python<'_>,
+        args: &Bound<'_, PyTuple>,
+        tables: &Bound<'_, PyDict>,
+    ) -> PyResult<f64> {
         if args.len() != self.program.params.len() {
             return Err(PeltonError::new_err(format!(
                 "program `{}` takes {} arguments, {} were given",
@@ -150,7 +157,13 @@ impl GtirProgram {
                 .iter()
                 .enumerate()
                 .map(|(number, element)| {
-                    self.argument(&format!("{name}_{number}"), types.get(number).copied(), &element, raw, call)
+                    self.argument(
+                        &format!("{name}_{number}"),
+                        types.get(number).copied(),
+                        &element,
+                        raw,
+                        call,
+                    )
                 })
                 .collect();
             return Ok(GtirArg::Tuple(elements?));

@@ -95,7 +95,7 @@ pub fn run_case(case: &Case, program: &CaseProgram, engine: Engine, options: &Op
     };
     let result = match case.kind {
         CaseKind::Sdfg => run_sdfg(case, &program.path, engine, options, &mut report),
-        CaseKind::Gtir => Err(Diagnostic::error("P0703", "GTIR cases are not run by this build")),
+        CaseKind::Gtir => super::gtir_case::run(case, &program.path, engine, options, &mut report),
     };
     match result {
         Ok(()) => judge(&mut report),

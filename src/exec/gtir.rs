@@ -122,10 +122,19 @@ impl GtirProgram {
                 };
                 let given: Vec<&str> = dims.iter().map(|(dim, _)| dim.as_str()).collect();
                 if *ty != Type::Scalar(param.dtype) || given != param.dims || shape.len() != dims.len() {
-                    return Err(Diagnostic::error("P0671", format!("field `{name}` does not have its parameter's type"))
-                        .with_note(format!("expected {} over [{}]", param.dtype, param.dims.join(", ")))
-                        .with_note(format!("found {ty:?} over [{}], {} dimensions", given.join(", "), shape.len()))
-                        .with_help("pass a field with the dimensions and element type of the program's signature"));
+                    return Err(Diagnostic::error(
+                        "P0671",
+                        format!("field `{name}` does not have its parameter's type"),
+                    )
+                    .with_note(format!("expected {} over [{}]", param.dtype, param.dims.join(", ")))
+                    .with_note(format!(
+                        "found {ty:?} over [{}], {} dimensions",
+                        given.join(", "),
+                        shape.len()
+                    ))
+                    .with_help(
+                        "pass a field with the dimensions and element type of the program's signature",
+                    ));
                 }
                 let item = param.dtype.bytes().cast_signed();
                 for (position, (dim, _)) in dims.iter().enumerate() {
@@ -135,9 +144,12 @@ impl GtirProgram {
                         bindings.insert(name, Binding::Scalar(value));
                     };
                     if strides[position] % item != 0 {
-                        return Err(Diagnostic::error("P0672", format!("field `{name}` has a stride that is no multiple of its element size"))
-                            .with_note(format!("dimension `{dim}` has a stride of {} bytes", strides[position]))
-                            .with_help("copy the field to an array of its own"));
+                        return Err(Diagnostic::error(
+                            "P0672",
+                            format!("field `{name}` has a stride that is no multiple of its element size"),
+                        )
+                        .with_note(format!("dimension `{dim}` has a stride of {} bytes", strides[position]))
+                        .with_help("copy the field to an array of its own"));
                     }
                     symbol(format!("__{name}_{dim}_range_0"), index32(name, start)?);
                     symbol(format!("__{name}_{dim}_range_1"), index32(name, start.saturating_add(extent))?);
@@ -228,13 +240,16 @@ impl<'t> Table<'t> {
             }
             if entry < 0 {
                 let at = self.view.index_of(position);
-                return Err(Diagnostic::error("P0674", format!("connectivity `{name}` has the entry {entry}"))
-                    .at(format!("row {}, neighbour {}", at[0], at[1]))
-                    .with_note(match skip_value {
-                        Some(skip) => format!("expected an index from 0 up, or {skip} for a missing neighbour"),
-                        None => "expected an index from 0 up: the connectivity declares no skip value".to_owned(),
-                    })
-                    .with_help("declare the skip value, or repair the table"));
+                return Err(Diagnostic::error(
+                    "P0674",
+                    format!("connectivity `{name}` has the entry {entry}"),
+                )
+                .at(format!("row {}, neighbour {}", at[0], at[1]))
+                .with_note(match skip_value {
+                    Some(skip) => format!("expected an index from 0 up, or {skip} for a missing neighbour"),
+                    None => "expected an index from 0 up: the connectivity declares no skip value".to_owned(),
+                })
+                .with_help("declare the skip value, or repair the table"));
             }
             least = least.min(entry);
             greatest = greatest.max(entry);
@@ -244,7 +259,8 @@ impl<'t> Table<'t> {
 }
 
 fn missing(name: &str) -> Diagnostic {
-    Diagnostic::error("P0670", format!("argument `{name}` is missing")).with_help("pass a value for the parameter")
+    Diagnostic::error("P0670", format!("argument `{name}` is missing"))
+        .with_help("pass a value for the parameter")
 }
 
 fn index32(name: &str, value: i64) -> Result<Scalar> {
@@ -288,6 +304,11 @@ pub fn environment(program: &gtir::Program, args: &GtirArgs<'_>) -> Result<Envir
     }
     environment.loop_order = loop_order(&leaves);
     environment.aliases = aliases(&leaves);
+    environment.empty = leaves
+        .iter()
+        .filter(|leaf| matches!(leaf.binding, Binding::Array { shape, .. } if shape.contains(&0)))
+        .map(|leaf| leaf.name.clone())
+        .collect();
     Ok(environment)
 }
 

@@ -59,6 +59,8 @@ pub struct Environment {
     pub column_axis: Option<String>,
     /// Parameters that are the same memory as another one: (name, the other's name), flattened names.
     pub aliases: Vec<(String, String)>,
+    /// Field parameters without elements, flattened names: a guarded read of one has no value.
+    pub empty: Vec<String>,
     /// Names of dimensions, the one that should vary fastest last. Dimensions not named keep their order.
     pub loop_order: Vec<String>,
 }
