@@ -2,20 +2,62 @@
 //!
 //! Tuples are flattened in the files: part 1 of `a` is `a_1` (or `a__1`), part 0 of that `a_1_0`.
 
+use std::path::Path;
+use std::time::Instant;
+
 use indexmap::IndexMap;
 use serde_json::Value;
 
 use crate::diag::{Diagnostic, Result};
-use crate::exec::npz::{FileArray, FileArrays, Item};
-use crate::front::gtir::{Connectivity, DimKind};
+use crate::exec::engine::{Engine, Options, Outcome, Prepared};
+use crate::exec::gtir::GtirProgram;
+use crate::exec::load::read_bytes;
+use crate::exec::npz::{self, FileArray, FileArrays, Item};
+use crate::front::gtir::{Connectivity, DimKind, json};
 use crate::memory::{Arguments, Binding, Buffer, View};
 use crate::scalar::Type;
 
+use super::case::Case;
 use super::gtir_oracle::{GtirArg, GtirArgs, table_name};
-use super::{FieldReport, Tolerance, compare};
+use super::run::CaseReport;
+use super::{FieldReport, Tolerance, compare, gtir_oracle};
 
 /// Tuples nest a few levels in real cases.
 const MAX_NESTING: usize = 64;
+
+/// Runs a GTIR case on an engine and fills the report's engine, time and fields.
+pub(super) fn run(
+    case: &Case,
+    path: &Path,
+    engine: Engine,
+    options: &Options,
+    report: &mut CaseReport,
+) -> Result<()> {
+    let program = json::read(&read_bytes(path)?).map_err(|error| error.inside(path.display().to_string()))?;
+    let inputs = npz::read(&case.folder.join("inputs.npz"))?;
+    let expected = npz::read(&case.folder.join("expected.npz"))?;
+    let mut args = arguments(&case.description, &inputs)?;
+    if engine == Engine::GtirOracle {
+        report.engine = Some(engine);
+        let start = Instant::now();
+        gtir_oracle::run(&program, &mut args)?;
+        report.run_seconds = start.elapsed().as_secs_f64();
+    } else {
+        let lowered = GtirProgram::new(&program, &args)?;
+        let mut prepared = Prepared::new(&lowered.program, engine, options.checked)?;
+        report.engine = Some(prepared.engine());
+        let mut bound = lowered.bind(&mut args)?;
+        let start = Instant::now();
+        let outcome = prepared.run(&mut bound, options);
+        report.run_seconds = start.elapsed().as_secs_f64();
+        lowered.unbind(bound, &mut args);
+        if let Outcome::Trap(fault) = outcome? {
+            return Err(fault.into());
+        }
+    }
+    report.fields = compare_outputs(&case.description, &args.memory, &expected, case.tolerance);
+    Ok(())
+}
 
 /// The arguments a case describes, with the arrays of its `inputs.npz`.
 ///

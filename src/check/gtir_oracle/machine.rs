@@ -11,9 +11,9 @@ use crate::front::gtir::{Builtin, Connectivity, DimKind, Program, Term, TermId, 
 use crate::memory::{Binding, BufferId};
 use crate::scalar::{DType, Scalar, arith};
 
-use super::args::{GtirArg, GtirArgs, table_name};
 use super::domain::Interval;
 use super::value::{Env, Field, FieldKind, Path, Poison, Position, Value};
+use super::{GtirArg, GtirArgs, table_name};
 
 /// An evaluation.
 pub struct Machine<'p, 'm, 'a> {

@@ -11,7 +11,6 @@
 //!   what the statement reads of each scan, found by tracing the stencils ([`demand`]), unless the program gives a domain.
 //! - **Numbers** follow [`crate::scalar::arith`]; see [`numbers`] for the builtins.
 
-mod args;
 mod demand;
 mod domain;
 mod eval;
@@ -24,7 +23,7 @@ mod statements;
 mod stencils;
 mod value;
 
-pub use args::{GtirArg, GtirArgs, table_name};
+pub use crate::front::gtir::{GtirArg, GtirArgs, table_name};
 
 use crate::diag::{Diagnostic, Result};
 use crate::front::gtir::Program;
