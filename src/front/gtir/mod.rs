@@ -1,7 +1,8 @@
 //! GTIR, the field language that GT4Py's frontend emits, read raw: function definitions, lambdas as lets,
 //! `as_fieldop` without domains, types on parameters and literals only.
 //!
-//! [`ast`] is the tree as a hash-consed DAG; [`json`] reads `gtir-json/1`.
+//! [`ast`] is the tree as a hash-consed DAG; [`json`] reads `gtir-json/1`, [`text`] the printed
+//! form, which [`mod@print`] writes.
 //! Nothing here recurses on the depth of the input: real programs nest lets thousands deep.
 
 pub mod args;
@@ -11,6 +12,9 @@ pub mod json;
 mod json_convert;
 mod json_tree;
 pub mod lower;
+pub mod print;
+pub mod text;
+mod text_lexer;
 
 pub use args::{GtirArg, GtirArgs, table_name};
 pub use ast::{
