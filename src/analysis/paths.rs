@@ -19,7 +19,7 @@ pub struct MemletPaths {
 impl MemletPaths {
     /// The paths of `state`; linear in its size.
     pub fn of(state: &State, names: &Names) -> MemletPaths {
-        let mut inputs: HashMap<(NodeId, Name), EdgeId> = HashMap::new();
+        let mut inputs: HashMap<(NodeId, Name), Vec<EdgeId>> = HashMap::new();
         let mut paths = MemletPaths {
             previous: vec![None; state.edges.len()],
             next: vec![Vec::new(); state.edges.len()],
@@ -27,14 +27,15 @@ impl MemletPaths {
         let live = || state.edges.iter().filter(|(_, edge)| !edge.removed);
         for (id, edge) in live() {
             if let Some(connector) = edge.dst_conn.filter(|_| is_border(state, edge.dst)) {
-                inputs.entry((edge.dst, connector)).or_insert(id);
+                inputs.entry((edge.dst, connector)).or_default().push(id);
             }
         }
         for (id, edge) in live() {
             let Some(connector) = edge.src_conn.filter(|_| is_border(state, edge.src)) else { continue };
             let Some(input) = input_of(names, connector) else { continue };
-            if let Some(&before) = inputs.get(&(edge.src, input)) {
-                paths.previous[id.0 as usize] = Some(before);
+            // Several edges may meet in one connector; they all go on, and the first one is the way back.
+            for &before in inputs.get(&(edge.src, input)).map_or(&[][..], |list| list) {
+                paths.previous[id.0 as usize].get_or_insert(before);
                 paths.next[before.0 as usize].push(id);
             }
         }

@@ -128,7 +128,24 @@ impl Machine<'_, '_> {
         let bytes_given = shape.iter().product::<usize>().saturating_mul(ty.bytes(&plan.structs));
         let bytes_expected = expected.iter().product::<i64>().saturating_mul(item as i64);
         let spread_fits = spread && dense && i64::try_from(bytes_given) == Ok(bytes_expected);
-        if !same && !ones && !spread_fits {
+        // A declared layout with gaps covers the caller's array as memory; a longer array is taken in part.
+        let declared_dense = place.dims.iter().rev().try_fold(item as i64, |stride, dim| {
+            (dim.extent <= 1 || dim.stride == stride).then(|| stride.saturating_mul(dim.extent))
+        });
+        let reach: i64 =
+            place.dims.iter().map(|dim| dim.extent.saturating_sub(1).max(0) * dim.stride.max(0)).sum();
+        let as_memory = declared_dense.is_none()
+            && dense
+            && i64::try_from(bytes_given).is_ok_and(|given| given >= reach.saturating_add(item as i64));
+        let longer = expected.len() == 1
+            && shape.len() == 1
+            && i64::try_from(shape[0]).is_ok_and(|given| given >= expected[0]);
+        if !same && (as_memory || longer) {
+            self.notes.push(format!(
+                "argument `{name}` has shape {shape:?}, declared is {expected:?}: its memory is used as declared"
+            ));
+        }
+        if !same && !ones && !spread_fits && !as_memory && !longer {
             return Err(Diagnostic::error("P0402", format!("argument `{name}` has the wrong shape"))
                 .with_note(format!("expected {expected:?}, found {shape:?}")));
         }
@@ -143,6 +160,7 @@ impl Machine<'_, '_> {
         let undefined = name.starts_with("__return");
         let in_place = ones
             || spread_fits
+            || (as_memory && !same)
             || place
                 .dims
                 .iter()

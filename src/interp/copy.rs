@@ -175,7 +175,6 @@ impl<'p> Machine<'p, '_> {
             return Err(self.unbound(access));
         }
         let mut points = Points { block: place.block, base: place.base, ..Points::default() };
-        let mut tiles: SmallVec<[(i64, i64); 2]> = SmallVec::new();
         for (range, dim) in access.ranges.iter().zip(&place.dims) {
             let start = self.size(&range.start)?;
             let end = self.size(&range.end)?;
@@ -201,10 +200,9 @@ impl<'p> Machine<'p, '_> {
             points.base = points.base.wrapping_add(start.wrapping_mul(dim.stride));
             points.dims.push((count, step.wrapping_mul(dim.stride)));
             if tile != 1 {
-                tiles.push((tile, dim.stride));
+                points.dims.push((tile, dim.stride));
             }
         }
-        points.dims.extend(tiles);
         Ok(points)
     }
 
@@ -337,12 +335,14 @@ impl<'p> Machine<'p, '_> {
                     None => self.all_points(copy.dst.container)?,
                 };
                 let mut walk = Walk::new(&points);
+                self.popped = 0;
                 while let Some(queue) = self.memory.queues.get_mut(source) {
                     if queue.is_empty() {
                         break;
                     }
                     let Some(offset) = walk.next_offset() else { break };
                     let Some(item) = self.memory.queues[source].pop_front() else { break };
+                    self.popped += 1;
                     self.store_item(&item, from, points.block, offset, to, copy, &to_access)?;
                 }
                 Ok(())
@@ -353,7 +353,13 @@ impl<'p> Machine<'p, '_> {
                     Some(access) => self.points(access)?,
                     None => self.all_points(copy.src.container)?,
                 };
+                // An array that a stream just filled holds as many elements as came.
+                let mut left = if copy.counted { self.popped } else { i64::MAX };
                 points.each(|offset| {
+                    left -= 1;
+                    if left < 0 {
+                        return Ok(());
+                    }
                     let mut bytes = SmallVec::from_elem(0, to.bytes);
                     let mut undefined = false;
                     for (&(dtype, at), &(wanted, put)) in from.leaves.iter().zip(&to.leaves) {

@@ -129,6 +129,8 @@ impl<'p> Machine<'p, '_> {
             }
             self.allocate(consume.element, true)?;
             let item = self.plan.containers[consume.element as usize].element.bytes as i64;
+            let available = self.memory.queues[index].len() as i64;
+            self.set_int(consume.taken, chunk.min(available));
             for position in 0..chunk {
                 let Some((bytes, poison)) = self.memory.queues[index].pop_front() else { break };
                 self.write_raw(

@@ -36,6 +36,8 @@ pub(super) struct Machine<'p, 'a> {
     pub tracking: bool,
     pub race: Race,
     pub notes: Vec<String>,
+    /// Elements the last copy from a stream to an array took.
+    pub popped: i64,
 }
 
 /// Which iteration of which parallel map runs.

@@ -176,6 +176,7 @@ impl<'p, 'a> Machine<'p, 'a> {
             tracking: options.checked || options.track_written,
             race: Default::default(),
             notes: Vec::new(),
+            popped: 0,
         }
     }
 

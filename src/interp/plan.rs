@@ -315,6 +315,8 @@ pub(super) struct CopyPlan {
     pub dst: Side,
     /// The memlet's own subset is the source's: it decides the shape if both sides are given and differ.
     pub shape_is_src: bool,
+    /// The source was just filled from a stream: only what came goes on.
+    pub counted: bool,
     pub wcr: Option<WcrPlan>,
 }
 
@@ -352,6 +354,8 @@ pub(super) struct ConsumePlan {
     pub pe_index: Option<SymbolSlot>,
     pub num_pes: Size,
     pub chunk: Size,
+    /// How many elements this iteration took.
+    pub taken: SymbolSlot,
     pub condition: Option<Routine>,
     pub body: ScopePlan,
 }

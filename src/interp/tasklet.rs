@@ -79,7 +79,8 @@ impl<'p> Machine<'p, '_> {
                 &output.access,
             );
         }
-        // A vector over plain numbers writes neighbours.
+        // A vector over plain numbers writes neighbours; resolved into one element, all its lanes meet there.
+        let one = output.access.ranges.iter().all(|range| range.single);
         let mut at = offset;
         for (lane, &dtype) in output.leaves.iter().enumerate() {
             let (value, poison) = (file.get(output.register + lane as u32), file.poison[first + lane]);
@@ -89,7 +90,9 @@ impl<'p> Machine<'p, '_> {
                 }
                 _ => self.store(block, at, value, poison, &output.access)?,
             }
-            at = at.wrapping_add(dtype.bytes() as i64);
+            if !(one && output.wcr.is_some()) {
+                at = at.wrapping_add(dtype.bytes() as i64);
+            }
         }
         Ok(())
     }

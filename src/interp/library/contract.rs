@@ -42,7 +42,8 @@ impl<'p> Machine<'p, '_> {
         let letter = |index: usize| char::from_u32(0xE000 + index as u32).unwrap_or('?');
         let a_term: Vec<char> = (0..a_rank).map(letter).collect();
         let mut b_term: Vec<char> = (a_rank..a_rank + b_rank).map(letter).collect();
-        let axis = |axis: i64, rank: usize| usize::try_from(if axis < 0 { axis + rank as i64 } else { axis }).ok();
+        let axis =
+            |axis: i64, rank: usize| usize::try_from(if axis < 0 { axis + rank as i64 } else { axis }).ok();
         for (&l, &r) in left.iter().zip(right) {
             let (Some(l), Some(r)) = (axis(l, a_rank), axis(r, b_rank)) else {
                 return Err(shapes("a contraction over an axis that does not exist"));
@@ -52,7 +53,8 @@ impl<'p> Machine<'p, '_> {
                 _ => return Err(shapes("a contraction over an axis that does not exist")),
             }
         }
-        let mut result: Vec<char> = a_term.iter().filter(|letter| !b_term.contains(letter)).copied().collect();
+        let mut result: Vec<char> =
+            a_term.iter().filter(|letter| !b_term.contains(letter)).copied().collect();
         result.extend(b_term.iter().filter(|letter| !a_term.contains(letter)));
         if !permutation.is_empty() {
             let permuted: Option<Vec<char>> = permutation
@@ -113,7 +115,11 @@ impl<'p> Machine<'p, '_> {
         let mut strides = vec![vec![0_usize; letters.len()]; operands.len()];
         for ((term, operand), strides) in terms.iter().zip(&operands).zip(&mut strides) {
             let Some(shape) = shape_for(operand, term.len()) else {
-                return Err(shapes(&format!("an operand of shape {:?} with {} indices", operand.shape, term.len())));
+                return Err(shapes(&format!(
+                    "an operand of shape {:?} with {} indices",
+                    operand.shape,
+                    term.len()
+                )));
             };
             let mut stride = 1;
             for (letter, &extent) in term.iter().zip(shape).rev() {

@@ -141,7 +141,12 @@ impl<T: Number> Square<T> {
 }
 
 impl<'p> Machine<'p, '_> {
-    fn square<T: Number>(&mut self, library: &'p LibraryPlan, connector: &str, dtype: DType) -> Fallible<Square<T>> {
+    fn square<T: Number>(
+        &mut self,
+        library: &'p LibraryPlan,
+        connector: &str,
+        dtype: DType,
+    ) -> Fallible<Square<T>> {
         let access = self.input_access(library, connector)?;
         let tensor: Tensor<T> = self.gather(access, dtype)?;
         let n = (tensor.values.len() as f64).sqrt() as usize;

@@ -9,7 +9,12 @@ use crate::scalar::{DType, Func, Scalar, arith};
 use super::{Factor, Tensor};
 
 impl<'p> Machine<'p, '_> {
-    pub(super) fn fourier(&mut self, library: &'p LibraryPlan, inverse: bool, factor: &Factor) -> Fallible<()> {
+    pub(super) fn fourier(
+        &mut self,
+        library: &'p LibraryPlan,
+        inverse: bool,
+        factor: &Factor,
+    ) -> Fallible<()> {
         let input = self.input_access(library, "_inp")?;
         let (output, wcr) = self.output_access(library, "_out")?;
         let signal: Tensor<Complex64> = self.gather(input, DType::C128)?;

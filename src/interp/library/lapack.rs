@@ -65,7 +65,12 @@ impl<'p> Machine<'p, '_> {
         Ok(Square { n, values: tensor.values, poison: tensor.poison })
     }
 
-    fn call_potrf<T: Number>(&mut self, library: &'p LibraryPlan, call: &LapackCall, dtype: DType) -> Fallible<usize> {
+    fn call_potrf<T: Number>(
+        &mut self,
+        library: &'p LibraryPlan,
+        call: &LapackCall,
+        dtype: DType,
+    ) -> Fallible<usize> {
         let lower = call.arguments.get(1).is_none_or(|triangle| triangle.contains(['L', 'l']));
         let (input, output) = self.argument(library, call, 3)?;
         let mut matrix = self.lapack_square::<T>(input, dtype)?;
@@ -74,7 +79,12 @@ impl<'p> Machine<'p, '_> {
         Ok(info)
     }
 
-    fn call_getrf<T: Number>(&mut self, library: &'p LibraryPlan, call: &LapackCall, dtype: DType) -> Fallible<usize> {
+    fn call_getrf<T: Number>(
+        &mut self,
+        library: &'p LibraryPlan,
+        call: &LapackCall,
+        dtype: DType,
+    ) -> Fallible<usize> {
         let (input, output) = self.argument(library, call, 3)?;
         let (_, pivots) = self.argument(library, call, 5)?;
         let mut matrix = self.lapack_square::<T>(input, dtype)?;
@@ -90,7 +100,12 @@ impl<'p> Machine<'p, '_> {
         Ok(table.values.iter().map(|pivot| usize::try_from(pivot.as_i64()).unwrap_or(0)).collect())
     }
 
-    fn call_getrs<T: Number>(&mut self, library: &'p LibraryPlan, call: &LapackCall, dtype: DType) -> Fallible<usize> {
+    fn call_getrs<T: Number>(
+        &mut self,
+        library: &'p LibraryPlan,
+        call: &LapackCall,
+        dtype: DType,
+    ) -> Fallible<usize> {
         let (matrix, _) = self.argument(library, call, 4)?;
         let (pivots, _) = self.argument(library, call, 6)?;
         let (input, output) = self.argument(library, call, 7)?;
@@ -103,7 +118,12 @@ impl<'p> Machine<'p, '_> {
         Ok(0)
     }
 
-    fn call_getri<T: Number>(&mut self, library: &'p LibraryPlan, call: &LapackCall, dtype: DType) -> Fallible<usize> {
+    fn call_getri<T: Number>(
+        &mut self,
+        library: &'p LibraryPlan,
+        call: &LapackCall,
+        dtype: DType,
+    ) -> Fallible<usize> {
         let (input, output) = self.argument(library, call, 2)?;
         let (pivots, _) = self.argument(library, call, 4)?;
         let matrix = self.lapack_square::<T>(input, dtype)?;

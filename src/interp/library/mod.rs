@@ -23,40 +23,81 @@ use super::plan::{Access, Element, GeneralSize, LibraryPlan, WcrPlan};
 #[derive(Debug)]
 pub(super) enum Operation {
     /// Folds axes of the input (all, if there are none named) into the output.
-    Reduce { wcr: WcrPlan, axes: Option<Vec<i64>>, identity: Option<Scalar> },
+    Reduce {
+        wcr: WcrPlan,
+        axes: Option<Vec<i64>>,
+        identity: Option<Scalar>,
+    },
     /// Folds neighbours whose table entry is not the skip value.
-    ReduceWithSkipValues { wcr: WcrPlan, input: Box<str>, mask: Box<str>, identity: Scalar, init: Scalar },
+    ReduceWithSkipValues {
+        wcr: WcrPlan,
+        input: Box<str>,
+        mask: Box<str>,
+        identity: Scalar,
+        init: Scalar,
+    },
     /// `alpha * a @ b + beta * c`, by rank as NumPy's `matmul`.
     MatMul(Product),
     /// `alpha * A @ x + beta * y`.
     Gemv(Product),
     /// The sum of products; `conjugate` takes the conjugate of `x`.
-    Dot { conjugate: bool },
+    Dot {
+        conjugate: bool,
+    },
     /// `alpha * x y^T + A`.
-    Ger { alpha: Factor },
+    Ger {
+        alpha: Factor,
+    },
     /// `a * x + y`.
-    Axpy { a: Factor },
+    Axpy {
+        a: Factor,
+    },
     /// A sum of products over named indices.
-    Einsum { text: Box<str>, alpha: Factor, beta: Factor },
+    Einsum {
+        text: Box<str>,
+        alpha: Factor,
+        beta: Factor,
+    },
     /// A contraction over pairs of axes.
-    TensorDot { left: Vec<i64>, right: Vec<i64>, permutation: Vec<i64> },
+    TensorDot {
+        left: Vec<i64>,
+        right: Vec<i64>,
+        permutation: Vec<i64>,
+    },
     /// Axes permuted; reversed if none are named.
-    Transpose { axes: Option<Vec<i64>>, alpha: Factor, beta: Factor },
+    Transpose {
+        axes: Option<Vec<i64>>,
+        alpha: Factor,
+        beta: Factor,
+    },
     /// Element by element.
     Copy,
     /// One value everywhere, unless it comes through a connector.
-    Fill { value: Scalar },
-    Cholesky { lower: bool },
-    Potrf { lower: bool },
+    Fill {
+        value: Scalar,
+    },
+    Cholesky {
+        lower: bool,
+    },
+    Potrf {
+        lower: bool,
+    },
     Getrf,
     Getrs,
     Getri,
     Inverse,
     Solve,
     /// `factor * sum x[n] exp(-+ 2 pi i k n / N)`.
-    Fourier { inverse: bool, factor: Factor },
+    Fourier {
+        inverse: bool,
+        factor: Factor,
+    },
     /// `alpha * A @ b + beta * c` with `A` in compressed rows.
-    SparseProduct { alpha: Factor, beta: Factor, transposed: bool },
+    SparseProduct {
+        alpha: Factor,
+        beta: Factor,
+        transposed: bool,
+    },
     /// A LAPACKE call in a tasklet.
     Lapack(crate::scalar::parse::c::LapackCall),
 }
@@ -99,7 +140,9 @@ impl<'p> Machine<'p, '_> {
     pub fn library(&mut self, library: &'p LibraryPlan) -> Fallible<()> {
         self.step()?;
         match &library.operation {
-            Operation::Reduce { wcr, axes, identity } => self.reduce(library, wcr, axes.as_deref(), *identity),
+            Operation::Reduce { wcr, axes, identity } => {
+                self.reduce(library, wcr, axes.as_deref(), *identity)
+            }
             Operation::ReduceWithSkipValues { wcr, input, mask, identity, init } => {
                 self.reduce_with_skip_values(library, wcr, input, mask, *identity, *init)
             }
@@ -112,7 +155,9 @@ impl<'p> Machine<'p, '_> {
             Operation::TensorDot { left, right, permutation } => {
                 self.tensor_dot(library, left, right, permutation)
             }
-            Operation::Transpose { axes, alpha, beta } => self.transpose(library, axes.as_deref(), alpha, beta),
+            Operation::Transpose { axes, alpha, beta } => {
+                self.transpose(library, axes.as_deref(), alpha, beta)
+            }
             Operation::Copy => self.copy_node(library),
             Operation::Fill { value } => self.fill(library, *value),
             Operation::Cholesky { lower } => self.cholesky(library, *lower, true),
@@ -184,10 +229,8 @@ impl<'p> Machine<'p, '_> {
                 && access.ranges.get(dim).is_some_and(|range| range.single)
                 && shape.get(dim) == Some(&1)
         };
-        let squeezed = (0..shape.len())
-            .filter(|&dim| !single(dim) && !literal_one(dim))
-            .map(|dim| shape[dim])
-            .collect();
+        let squeezed =
+            (0..shape.len()).filter(|&dim| !single(dim) && !literal_one(dim)).map(|dim| shape[dim]).collect();
         let mut values = Vec::new();
         let count = points.count().and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX);
         if values.try_reserve_exact(count).is_err() {

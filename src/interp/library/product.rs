@@ -38,7 +38,12 @@ impl<'p> Machine<'p, '_> {
             self.points(output)?.dims.iter().map(|&(count, _)| count.max(0) as usize).collect();
         let count: usize = c_shape.iter().product();
         // NumPy's rule on the boxes as declared, then without their declared ones: the first that fits.
-        let views = [(&a.shape, &b.shape), (&a.squeezed, &b.squeezed), (&a.shape, &b.squeezed), (&a.squeezed, &b.shape)];
+        let views = [
+            (&a.shape, &b.shape),
+            (&a.squeezed, &b.squeezed),
+            (&a.shape, &b.squeezed),
+            (&a.squeezed, &b.shape),
+        ];
         let fits = views.into_iter().find_map(|(a_shape, b_shape)| {
             Matrices::of(a_shape, b_shape, product.trans_a, product.trans_b).filter(|m| m.results() == count)
         });
@@ -46,7 +51,16 @@ impl<'p> Machine<'p, '_> {
             return Err(shapes(&format!("{:?} times {:?} into {c_shape:?}", a.shape, b.shape)));
         };
         let values = matrices.multiply(&a.values, &b.values, T::of(Scalar::I64(0), dtype));
-        self.finish(library, "_c", &["_cin", "_c"], values, a.poison || b.poison, &product.alpha, &product.beta, dtype)
+        self.finish(
+            library,
+            "_c",
+            &["_cin", "_c"],
+            values,
+            a.poison || b.poison,
+            &product.alpha,
+            &product.beta,
+            dtype,
+        )
     }
 
     pub(super) fn gemv(&mut self, library: &'p LibraryPlan, product: &Product) -> Fallible<()> {
@@ -71,7 +85,16 @@ impl<'p> Machine<'p, '_> {
             return Err(shapes(&format!("{:?} times {:?}", a.shape, x.shape)));
         };
         let values = matrices.multiply(&a.values, &x.values, T::of(Scalar::I64(0), dtype));
-        self.finish(library, "_y", &["_y"], values, a.poison || x.poison, &product.alpha, &product.beta, dtype)
+        self.finish(
+            library,
+            "_y",
+            &["_y"],
+            values,
+            a.poison || x.poison,
+            &product.alpha,
+            &product.beta,
+            dtype,
+        )
     }
 
     /// `alpha * values + beta * old`, written out. Without an input for the old values, the output's content

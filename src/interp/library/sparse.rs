@@ -18,8 +18,7 @@ impl<'p> Machine<'p, '_> {
         let values = self.input_access(library, "_a_vals")?;
         let dense = self.input_access(library, "_b")?;
         let (output, _) = self.output_access(library, "_c")?;
-        let dtype =
-            meeting_type(&[self.dtype_of(output)?, self.dtype_of(values)?, self.dtype_of(dense)?]);
+        let dtype = meeting_type(&[self.dtype_of(output)?, self.dtype_of(values)?, self.dtype_of(dense)?]);
         let rows = self.indices(library, "_a_rows")?;
         let columns = self.indices(library, "_a_cols")?;
         with_number!(dtype, T => {

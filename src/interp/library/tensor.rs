@@ -25,7 +25,9 @@ impl<'p> Machine<'p, '_> {
             None => (0..rank).rev().collect(),
             Some(axes) => axes
                 .iter()
-                .map(|&axis| usize::try_from(if axis < 0 { axis + rank as i64 } else { axis }).unwrap_or(rank))
+                .map(|&axis| {
+                    usize::try_from(if axis < 0 { axis + rank as i64 } else { axis }).unwrap_or(rank)
+                })
                 .collect(),
         };
         if order.len() != rank {
@@ -36,8 +38,11 @@ impl<'p> Machine<'p, '_> {
         if order.iter().any(|&axis| axis >= rank) || from.count() != to.count() {
             return Err(shapes(&format!("`{}` transposed into `{}`", input.text, output.text)));
         }
-        let permuted =
-            Points { block: from.block, base: from.base, dims: order.iter().map(|&axis| from.dims[axis]).collect() };
+        let permuted = Points {
+            block: from.block,
+            base: from.base,
+            dims: order.iter().map(|&axis| from.dims[axis]).collect(),
+        };
         if permuted.count() != to.count() {
             return Err(shapes(&format!("`{}` transposed into `{}`", input.text, output.text)));
         }

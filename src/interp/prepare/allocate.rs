@@ -83,6 +83,11 @@ impl Uses {
         self.in_scope.get(&(state, scope)).map_or(&[], |list| list)
     }
 
+    /// Whether the container lives in a scope inside a state, whose parameters its size may depend on.
+    pub fn is_scoped(&self, name: Name) -> bool {
+        self.in_scope.iter().any(|((_, scope), names)| scope.is_some() && names.contains(&name))
+    }
+
     pub fn refresh(&self, state: BlockId) -> &[Name] {
         self.refresh.get(&state).map_or(&[], |list| list)
     }

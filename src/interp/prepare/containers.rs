@@ -6,6 +6,9 @@ use crate::interp::plan::{Container, ContainerKind, ContainerSlot, Layout, Size,
 use crate::ir::{Array, Data, DataKind, Lifetime, Storage};
 use crate::scalar::{Scalar, Type};
 
+use crate::symbolic::ExprId;
+
+use super::allocate::Uses;
 use super::element::element;
 use super::names::GraphNames;
 use super::{Builder, MAX_DEPTH};
@@ -13,12 +16,15 @@ use super::{Builder, MAX_DEPTH};
 impl<'p> Builder<'p> {
     /// Gives every container of the graph a slot. Layouts are compiled in the graph's scope; those of
     /// containers that live in a map are compiled again there.
-    pub fn declare_containers(&mut self, names: &mut GraphNames<'p>) -> Result<(), Diagnostic> {
+    pub fn declare_containers(&mut self, names: &mut GraphNames<'p>, uses: &Uses) -> Result<(), Diagnostic> {
         let graph = names.graph;
         for (&name, data) in &graph.data {
             let text = self.program.names.get(name).to_owned();
-            let slot =
-                self.declare(names, &text, data, 0).map_err(|d| d.at(format!("container `{text}`")))?;
+            let alias = data.transient && (data.is_view() || data.is_reference());
+            let known = !alias && !uses.is_scoped(name);
+            let slot = self
+                .declare(names, &text, data, known, 0)
+                .map_err(|d| d.at(format!("container `{text}`")))?;
             names.containers.insert(name, slot);
         }
         Ok(())
@@ -29,6 +35,7 @@ impl<'p> Builder<'p> {
         names: &mut GraphNames<'p>,
         text: &str,
         data: &'p Data,
+        known: bool,
         depth: usize,
     ) -> Result<ContainerSlot, Diagnostic> {
         if depth > MAX_DEPTH {
@@ -54,7 +61,7 @@ impl<'p> Builder<'p> {
         {
             for (member, inner) in &structure.members {
                 let path = format!("{text}.{}", self.program.names.get(*member));
-                let slot = self.declare(names, &path, inner, depth + 1)?;
+                let slot = self.declare(names, &path, inner, known, depth + 1)?;
                 if let Some(name) = self.program.names.lookup(&path) {
                     names.containers.insert(name, slot);
                 }
@@ -66,9 +73,9 @@ impl<'p> Builder<'p> {
         | DataKind::ContainerView { element, .. }
         | DataKind::ContainerReference { element, .. } = &data.kind
         {
-            template = Some(self.declare(names, &format!("{text}[]"), element, depth + 1)?);
+            template = Some(self.declare(names, &format!("{text}[]"), element, known, depth + 1)?);
         }
-        let layout = self.layout(names, data);
+        let layout = if known { self.layout(names, data) } else { self.placeholder(data) };
         let slot = self.push_container(text, data.ty, kind, layout)?;
         let container = &mut self.containers[slot as usize];
         container.members = members.into_boxed_slice();
@@ -118,6 +125,13 @@ impl<'p> Builder<'p> {
             Some(array) => self.array_layout(names, array),
             None => Layout::default(),
         }
+    }
+
+    /// A layout of the right rank for a container whose symbols are not visible yet.
+    fn placeholder(&self, data: &Data) -> Layout {
+        let literal = |expr: &ExprId| Size::Const(self.program.exprs.as_int(*expr).unwrap_or(0));
+        let shape: Box<[Size]> = data.shape().iter().map(literal).collect();
+        Layout { strides: row_major(&shape), shape, ..Layout::default() }
     }
 
     fn array_layout(&mut self, names: &mut GraphNames<'p>, array: &Array) -> Layout {

@@ -9,7 +9,7 @@ use crate::interp::plan::{
     Access, AliasPlan, ContainerKind, ContainerSlot, CopyPlan, Layout, RangePlan, Side, WcrFunction, WcrPlan,
 };
 use crate::ir::{Adjacency, BlockId, Edge, EdgeId, NodeId, NodeKind, State, Subset, Wcr};
-use crate::scalar::{Code, DType, Op, PortId, PortKind};
+use crate::scalar::{Code, DType, Op, PortId};
 use crate::symbolic::Grammar;
 
 use super::Builder;
@@ -184,7 +184,7 @@ impl<'p> Builder<'p> {
     ) -> Result<CopyPlan, Diagnostic> {
         let memlet = &ctx.edge(edge_id).memlet;
         let mut src = self.container(names, src_name)?;
-        let mut dst = self.container(names, dst_name)?;
+        let dst = self.container(names, dst_name)?;
         let data = memlet.data.unwrap_or(src_name);
         let data_is_src =
             if src_name == dst_name { memlet.is_data_src != Some(false) } else { data != dst_name };
@@ -200,9 +200,11 @@ impl<'p> Builder<'p> {
             src = ctx.consumed[&scope];
             src_subset = None;
         }
-        if self.containers[src as usize].kind == ContainerKind::Stream && src == dst {
-            dst = src;
-        }
+        let filled_by_stream = ctx.adjacency.incoming(ctx.edge(edge_id).src).iter().any(|&edge| {
+            let from = ctx.accessed(ctx.edge(edge).src).and_then(|name| names.containers.get(&name));
+            from.is_some_and(|&slot| self.containers[slot as usize].kind == ContainerKind::Stream)
+        });
+        let counted = filled_by_stream && self.containers[dst as usize].kind == ContainerKind::Stream;
         let wcr = match &memlet.wcr {
             Some(wcr) => Some(self.wcr(names, wcr, dst)?),
             None => None,
@@ -210,7 +212,7 @@ impl<'p> Builder<'p> {
         let text = |d: Diagnostic, builder: &Self| d.at(builder.edge_text(ctx, edge_id));
         let src_side = self.side(names, src, src_subset).map_err(|d| text(d, self))?;
         let dst_side = self.side(names, dst, dst_subset).map_err(|d| text(d, self))?;
-        Ok(CopyPlan { src: src_side, dst: dst_side, shape_is_src: data_is_src, wcr })
+        Ok(CopyPlan { src: src_side, dst: dst_side, shape_is_src: data_is_src, counted, wcr })
     }
 
     fn side(
@@ -331,9 +333,4 @@ impl CodeScope for WcrScope<'_, '_> {
     fn memory(&mut self, _port: PortId) -> Result<MemoryPort, Diagnostic> {
         Err(Diagnostic::error("P0302", "conflict resolution cannot reach memory"))
     }
-}
-
-/// Whether a port hands over a value.
-pub(super) fn is_value(kind: PortKind) -> bool {
-    kind == PortKind::Value
 }

@@ -133,8 +133,12 @@ impl<'p> Builder<'p> {
             "Getri" => Operation::Getri,
             "Inv" => Operation::Inverse,
             "Solve" => Operation::Solve,
-            "FFT" => Operation::Fourier { inverse: false, factor: self.number(names, properties, "factor", 1)? },
-            "IFFT" => Operation::Fourier { inverse: true, factor: self.number(names, properties, "factor", 1)? },
+            "FFT" => {
+                Operation::Fourier { inverse: false, factor: self.number(names, properties, "factor", 1)? }
+            }
+            "IFFT" => {
+                Operation::Fourier { inverse: true, factor: self.number(names, properties, "factor", 1)? }
+            }
             "CSRMM" | "CSRMV" => Operation::SparseProduct {
                 alpha: self.number(names, properties, "alpha", 1)?,
                 beta: self.number(names, properties, "beta", 0)?,

@@ -129,7 +129,6 @@ impl<'p> Builder<'p> {
     ) -> Result<(GraphPlan, GraphNames<'p>), Diagnostic> {
         let graph = &self.program.graphs[id];
         let mut names = GraphNames {
-            id,
             graph,
             containers: HashMap::new(),
             symbols: HashMap::new(),
@@ -139,8 +138,8 @@ impl<'p> Builder<'p> {
             params: Vec::new(),
         };
         let constants = self.constants(&mut names)?;
-        self.declare_containers(&mut names)?;
         let uses = allocate::Uses::of(self.program, graph)?;
+        self.declare_containers(&mut names, &uses)?;
         for name in &uses.setzero {
             if let Some(&slot) = names.containers.get(name) {
                 self.containers[slot as usize].setzero = true;

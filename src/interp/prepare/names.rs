@@ -5,7 +5,7 @@ use hashbrown::{HashMap, HashSet};
 use crate::diag::Diagnostic;
 use crate::entity::Name;
 use crate::interp::plan::{ContainerSlot, GeneralSize, Size, Source, SymbolSlot};
-use crate::ir::{CodeExpr, Graph, GraphId, Loop};
+use crate::ir::{CodeExpr, Graph, Loop};
 use crate::scalar::{DType, Scalar};
 use crate::symbolic::{ExprId, Node};
 
@@ -13,7 +13,6 @@ use super::Builder;
 
 /// What names mean in one graph.
 pub(super) struct GraphNames<'p> {
-    pub id: GraphId,
     pub graph: &'p Graph,
     /// Containers, members of structures included (as `name.member`).
     pub containers: HashMap<Name, ContainerSlot>,
@@ -38,7 +37,10 @@ impl<'p> GraphNames<'p> {
 impl<'p> Builder<'p> {
     /// The container behind a name.
     pub fn container(&self, names: &GraphNames<'p>, name: Name) -> Result<ContainerSlot, Diagnostic> {
-        names.containers.get(&name).or_else(|| names.constant_arrays.get(&name)).copied().ok_or_else(|| {
+        // A constant hides a container of its own graph; a container hides constants of the graphs around.
+        let own = names.graph.constants.get(&name).and_then(|_| names.constant_arrays.get(&name));
+        let found = own.or_else(|| names.containers.get(&name)).or_else(|| names.constant_arrays.get(&name));
+        found.copied().ok_or_else(|| {
             Diagnostic::error("P0102", format!("there is no container `{}`", self.program.names.get(name)))
                 .at(format!("graph `{}`", names.graph.name))
         })

@@ -403,6 +403,9 @@ impl<'p> Builder<'p> {
         let layout = Layout { shape, strides, ..Layout::default() };
         let element = self.push_container("consumed element", ty, kind, layout)?;
         ctx.consumed.insert(id, element);
+        let taken_name = self.names.intern("__dace_cons_numelems");
+        let taken = self.fresh_symbol(taken_name, DType::I64);
+        names.params.push((taken_name, taken));
         let pe_index = consume.pe_index.map(|name| {
             let slot = self.fresh_symbol(name, DType::I64);
             names.params.push((name, slot));
@@ -416,6 +419,6 @@ impl<'p> Builder<'p> {
         let body = self.scope(names, ctx, Some(id));
         self.map_depth -= 1;
         names.params.truncate(known);
-        Ok(ConsumePlan { stream, element, pe_index, num_pes, chunk, condition, body: body? })
+        Ok(ConsumePlan { stream, element, pe_index, num_pes, chunk, taken, condition, body: body? })
     }
 }
