@@ -12,6 +12,7 @@ pub mod call;
 pub mod emit;
 pub mod isa;
 pub mod memory;
+mod product;
 mod program;
 pub mod runtime;
 

@@ -198,7 +198,41 @@ pub extern "C" fn clear(address: *mut u8, bytes: i64) {
     unsafe { std::ptr::write_bytes(address, 0, bytes) };
 }
 
+/// Arguments of a library call.
+#[derive(Clone, Copy)]
+pub struct Arguments<'a>(&'a [i64]);
+
+impl Arguments<'_> {
+    /// The n-th argument; zero beyond the end.
+    pub fn get(self, index: usize) -> i64 {
+        self.0.get(index).copied().unwrap_or(0)
+    }
+
+    /// How many there are.
+    pub fn len(self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// Runs a library node: 0, or not 0 when it failed.
-pub extern "C" fn library(_frame: *mut Frame, _call: *const LibraryCall, _arguments: *const i64) -> i64 {
-    1
+pub extern "C" fn library(_frame: *mut Frame, call: *const LibraryCall, arguments: *const i64, count: i64) -> i64 {
+    // SAFETY: machine code passes the description that its kernel holds, which outlives the code, and `count`
+    // arguments on its stack.
+    let (call, arguments) = unsafe {
+        let count = usize::try_from(count).unwrap_or(0);
+        (&*call, Arguments(std::slice::from_raw_parts(arguments, count)))
+    };
+    let dtype = call.operands.first().map(|operand| operand.1);
+    match (call.class.as_str(), dtype) {
+        // SAFETY: lowering passes matrices whose extents it checked against their containers.
+        ("MatMul", Some(DType::F64)) => unsafe { super::product::run::<f64>(arguments) },
+        // SAFETY: as above.
+        ("MatMul", Some(DType::F32)) => unsafe { super::product::run::<f32>(arguments) },
+        _ => 1,
+    }
 }

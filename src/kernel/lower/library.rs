@@ -1,12 +1,967 @@
-//! Library nodes.
+//! Library nodes as loops, in the interpreter's order: sums run over the summed index upwards with one accumulator
+//! that starts at zero, each step a product and then a sum; operands count as read before results are written.
+//!
+//! Matrix products of `float32` and `float64` are calls of a run-time routine with the same order per element.
 
-use crate::ir::{Library, NodeId};
+use serde_json::Value as Json;
 
+use crate::ir::{Extra, Library, NodeId, Wcr};
+use crate::kernel::build::LoopFacts;
+use crate::kernel::{LibraryCall, Literal, Op, Stmt, TrapKind, ValueId, VarId};
+use crate::scalar::{BinaryOp, Code, DType, Scalar, Type, arith};
+use crate::symbolic::{ExprId, Grammar};
+
+use super::container::{Container, Memory};
 use super::dataflow::StateContext;
+use super::memlet::Access;
 use super::{Lowerer, Lowering};
 
+/// An operand or result: its access, and how many indices each dimension has.
+#[derive(Clone)]
+struct Operand {
+    access: Access,
+    counts: Vec<ValueId>,
+    wcr: Option<Wcr>,
+}
+
+/// An operand of a contraction: which index each of its dimensions runs over.
+struct Term<'o> {
+    operand: &'o Operand,
+    /// Per dimension of the operand: a letter, or none for a dimension of one index.
+    letters: Vec<Option<usize>>,
+    conjugate: bool,
+}
+
 impl<'p> Lowerer<'p> {
-    pub fn library(&mut self, _cx: &StateContext<'p>, _id: NodeId, library: &'p Library) -> Lowering<()> {
-        self.unsupported(format!("the library node {}", library.class()))
+    pub fn library(&mut self, cx: &StateContext<'p>, id: NodeId, library: &'p Library) -> Lowering<()> {
+        let properties = &library.properties;
+        match library.class() {
+            "Reduce" => self.reduce(cx, id, library),
+            "Transpose" => self.transpose(cx, id, None, properties),
+            "TensorTranspose" => {
+                let axes = integers(properties, "axes").unwrap_or_default();
+                self.transpose(cx, id, Some(&axes), properties)
+            }
+            "CopyLibraryNode" => {
+                let (input, output) = (self.input(cx, id, "_cpy_in")?, self.output(cx, id, "_cpy_out")?);
+                self.pointwise(&input, &output, &|lowerer, value, from| {
+                    let _ = &lowerer;
+                    Ok((value, from))
+                })
+            }
+            "FillLibraryNode" | "MemsetLibraryNode" => self.fill(cx, id, properties),
+            "Dot" => {
+                let (x, y) = (self.input(cx, id, "_x")?, self.input(cx, id, "_y")?);
+                let output = self.output(cx, id, "_result")?;
+                let conjugate = is_true(properties.get("conjugate"));
+                let (Some(left), Some(right)) = (self.only_letter(&x, 0), self.only_letter(&y, 0)) else {
+                    return self.unsupported("a dot product of matrices");
+                };
+                let count = self.long_count(&x);
+                let other = self.long_count(&y);
+                self.check_equal(count, other)?;
+                let terms = [
+                    Term { operand: &x, letters: left, conjugate },
+                    Term { operand: &y, letters: right, conjugate: false },
+                ];
+                self.contract(&terms, &[count], 0, &output, None, None)
+            }
+            "MatMul" | "Gemm" | "BatchedMatMul" => {
+                let (a, b) = (self.input(cx, id, "_a")?, self.input(cx, id, "_b")?);
+                let output = self.output(cx, id, "_c")?;
+                let addend = self.optional_input(cx, id, "_cin")?;
+                self.product(&a, &b, &output, addend, properties)
+            }
+            "Gemv" => {
+                let (a, x) = (self.input(cx, id, "_A")?, self.input(cx, id, "_x")?);
+                let output = self.output(cx, id, "_y")?;
+                let addend = self.optional_input(cx, id, "_y")?;
+                self.product(&a, &x, &output, addend, properties)
+            }
+            "TensorDot" => self.tensor_dot(cx, id, properties),
+            other => self.unsupported(format!("the library node {other}")),
+        }
     }
+
+    fn operand(&mut self, access: Access, wcr: Option<Wcr>) -> Lowering<Operand> {
+        let mut counts = Vec::with_capacity(access.ranges.len());
+        for range in access.ranges.clone() {
+            counts.push(self.count(&range)?);
+        }
+        self.check_access(&access, &counts)?;
+        Ok(Operand { access, counts, wcr })
+    }
+
+    fn optional_input(&mut self, cx: &StateContext<'p>, id: NodeId, connector: &str) -> Lowering<Option<Operand>> {
+        let found = cx.adjacency.incoming(id).iter().copied().find(|&edge| {
+            cx.edge(edge).dst_conn.is_some_and(|name| self.text(name) == connector)
+        });
+        match found {
+            Some(edge) => {
+                let access = self.code_access(cx, edge, false)?;
+                self.operand(access, None).map(Some)
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// The input at a connector; the only input, if it has no name.
+    fn input(&mut self, cx: &StateContext<'p>, id: NodeId, connector: &str) -> Lowering<Operand> {
+        if let Some(found) = self.optional_input(cx, id, connector)? {
+            return Ok(found);
+        }
+        let data: Vec<_> =
+            cx.adjacency.incoming(id).iter().copied().filter(|&edge| !cx.edge(edge).memlet.is_empty()).collect();
+        match data[..] {
+            [edge] => {
+                let access = self.code_access(cx, edge, false)?;
+                self.operand(access, None)
+            }
+            _ => self.invalid("P0108", format!("connector `{connector}` has no edge")),
+        }
+    }
+
+    /// The output at a connector; the only output, if it has no name.
+    fn output(&mut self, cx: &StateContext<'p>, id: NodeId, connector: &str) -> Lowering<Operand> {
+        let data: Vec<_> =
+            cx.adjacency.outgoing(id).iter().copied().filter(|&edge| !cx.edge(edge).memlet.is_empty()).collect();
+        let named = data.iter().copied().find(|&edge| {
+            cx.edge(edge).src_conn.is_some_and(|name| self.text(name) == connector)
+        });
+        let edge = match (named, &data[..]) {
+            (Some(edge), _) => edge,
+            (None, &[edge]) => edge,
+            _ => return self.invalid("P0108", format!("connector `{connector}` has no edge")),
+        };
+        let access = self.code_access(cx, edge, true)?;
+        self.operand(access, cx.edge(edge).memlet.wcr.clone())
+    }
+
+    fn number_type(&self, operand: &Operand) -> Lowering<DType> {
+        match operand.access.container.ty() {
+            Type::Scalar(dtype) => Ok(dtype),
+            _ => self.unsupported("a library node on elements that are no numbers"),
+        }
+    }
+
+    /// Opens one loop per count and gives the loop variables.
+    fn open_loops(&mut self, counts: &[ValueId]) -> Vec<ValueId> {
+        let zero = self.b.int(0);
+        let mut opened = Vec::with_capacity(counts.len());
+        for &count in counts {
+            let facts = self.loop_facts(zero, count, 1);
+            let depth = self.b.depth() + 1;
+            let number = self.b.new_value(DType::I64, depth);
+            self.b.open_loop(LoopFacts { variable: number, ..facts });
+            opened.push(number);
+        }
+        opened
+    }
+
+    fn close_loops(&mut self, counts: &[ValueId], opened: &[ValueId], parallel: bool) {
+        let zero = self.b.int(0);
+        for (&count, &number) in counts.iter().zip(opened).rev() {
+            let body = self.b.close();
+            self.b.push(Stmt::For { variable: number, start: zero, stop: count, step: 1, parallel, body });
+        }
+    }
+
+    /// The container's indices at positions of the operand's box.
+    fn at(&mut self, operand: &Operand, positions: &[Option<ValueId>]) -> Vec<ValueId> {
+        let ranges = operand.access.ranges.clone();
+        ranges
+            .iter()
+            .zip(positions)
+            .map(|(range, position)| match position {
+                Some(number) => {
+                    let distance = self.b.mul(*number, range.step);
+                    self.b.add(range.start, distance)
+                }
+                None => range.start,
+            })
+            .collect()
+    }
+
+    fn is_one(&self, count: ValueId) -> bool {
+        self.b.as_int(count) == Some(1)
+    }
+
+    /// Dimensions that have more than one index.
+    fn kept(&self, operand: &Operand) -> Vec<usize> {
+        (0..operand.counts.len()).filter(|&dim| !self.is_one(operand.counts[dim])).collect()
+    }
+
+    /// Letters for an operand with at most one long dimension, which gets `letter`.
+    fn only_letter(&self, operand: &Operand, letter: usize) -> Option<Vec<Option<usize>>> {
+        let kept = self.kept(operand);
+        let long = match kept[..] {
+            [] => 0,
+            [dim] => dim,
+            _ => return None,
+        };
+        Some((0..operand.counts.len()).map(|dim| (dim == long).then_some(letter)).collect())
+    }
+
+    fn long_count(&mut self, operand: &Operand) -> ValueId {
+        let one = self.b.int(1);
+        self.kept(operand).first().map_or(one, |&dim| operand.counts[dim])
+    }
+
+    /// Stops the program unless two counts agree.
+    fn check_equal(&mut self, a: ValueId, b: ValueId) -> Lowering<()> {
+        if a == b {
+            return Ok(());
+        }
+        let same = match self.b.linear(a).plus(&self.b.linear(b), -1).and_then(|d| d.as_constant()) {
+            Some(difference) => self.b.bool(difference == 0),
+            None => self.b.binary(BinaryOp::Eq, a, b),
+        };
+        let trap = self.trap(TrapKind::Library, "the shapes of a library node do not fit");
+        let depth = self.b.depth();
+        if self.b.note_check(same, depth) {
+            self.b.check(same, trap);
+        }
+        Ok(())
+    }
+
+    /// Whether two counts are known to differ.
+    fn differ(&self, a: ValueId, b: ValueId) -> bool {
+        let difference = self.b.linear(a).plus(&self.b.linear(b), -1).and_then(|d| d.as_constant());
+        difference.is_some_and(|difference| difference != 0)
+    }
+
+    /// Each element of the input, through `change`, to the element of the output in the same place.
+    fn pointwise(
+        &mut self,
+        input: &Operand,
+        output: &Operand,
+        change: &dyn Fn(&mut Self, Vec<ValueId>, Type) -> Lowering<(Vec<ValueId>, Type)>,
+    ) -> Lowering<()> {
+        let (from, to) = (self.kept(input), self.kept(output));
+        if from.len() != to.len() || self.overlap(input, output) {
+            return self.unsupported("a library copy between shapes that differ, or within one container");
+        }
+        let counts: Vec<ValueId> = to.iter().map(|&dim| output.counts[dim]).collect();
+        for (&dim, &count) in from.iter().zip(&counts) {
+            self.check_equal(input.counts[dim], count)?;
+        }
+        let opened = self.open_loops(&counts);
+        let place = |kept: &[usize], rank: usize| -> Vec<Option<ValueId>> {
+            (0..rank).map(|dim| kept.iter().position(|&other| other == dim).map(|at| opened[at])).collect()
+        };
+        let read = self.at(input, &place(&from, input.counts.len()));
+        let source = self.element(&input.access.container, &read, &input.access.text)?;
+        let values = self.load(&source)?;
+        let (values, ty) = change(self, values, source.ty())?;
+        let write = self.at(output, &place(&to, output.counts.len()));
+        let target = self.element(&output.access.container, &write, &output.access.text)?;
+        self.store_as(&target, &values, ty, output.wcr.as_ref())?;
+        self.close_loops(&counts, &opened, output.wcr.is_none());
+        Ok(())
+    }
+
+    /// Whether two operands may share memory of one container.
+    fn overlap(&self, a: &Operand, b: &Operand) -> bool {
+        match (&a.access.container, &b.access.container) {
+            (Container::Memory(a), Container::Memory(b)) => a.buffer == b.buffer,
+            (Container::Register { variables: a, .. }, Container::Register { variables: b, .. }) => a == b,
+            _ => false,
+        }
+    }
+
+    fn fill(&mut self, cx: &StateContext<'p>, id: NodeId, properties: &Extra) -> Lowering<()> {
+        let output = self.output(cx, id, "_fill_out")?;
+        let (values, ty) = match self.optional_input(cx, id, "_fill_val")? {
+            Some(input) => {
+                let element = self.first(&input.access)?;
+                (self.load(&element)?, element.ty())
+            }
+            None => {
+                let value = properties.get("value").and_then(as_number).unwrap_or(Scalar::I64(0));
+                (self.number(value), Type::Scalar(value.dtype()))
+            }
+        };
+        let opened = self.open_loops(&output.counts);
+        let positions: Vec<Option<ValueId>> = opened.iter().map(|&number| Some(number)).collect();
+        let write = self.at(&output, &positions);
+        let target = self.element(&output.access.container, &write, &output.access.text)?;
+        self.store_as(&target, &values, ty, output.wcr.as_ref())?;
+        self.close_loops(&output.counts, &opened, output.wcr.is_none());
+        Ok(())
+    }
+
+    fn transpose(
+        &mut self,
+        cx: &StateContext<'p>,
+        id: NodeId,
+        axes: Option<&[i64]>,
+        properties: &Extra,
+    ) -> Lowering<()> {
+        let tensor = axes.is_some();
+        let input = self.input(cx, id, if tensor { "_inp_tensor" } else { "_inp" })?;
+        let output = self.output(cx, id, if tensor { "_out_tensor" } else { "_out" })?;
+        let (alpha, beta) = match tensor {
+            true => (self.factor(properties, "alpha", 1)?, self.factor(properties, "beta", 0)?),
+            false => (None, None),
+        };
+        let rank = input.counts.len();
+        let mut order: Vec<usize> = match axes {
+            None => (0..rank).rev().collect(),
+            Some(axes) => axes
+                .iter()
+                .map(|&axis| usize::try_from(if axis < 0 { axis + rank as i64 } else { axis }).unwrap_or(rank))
+                .collect(),
+        };
+        if order.len() != rank {
+            let kept = self.kept(&input);
+            order = order.iter().map(|&axis| kept.get(axis).copied().unwrap_or(rank)).collect();
+        }
+        if order.iter().any(|&axis| axis >= rank) || beta.is_some() {
+            return self.unsupported("a transpose of this form");
+        }
+        let permuted = Operand {
+            access: Access {
+                container: permuted_container(&input.access.container, &order),
+                ranges: order.iter().map(|&axis| input.access.ranges[axis]).collect(),
+                ..input.access.clone()
+            },
+            counts: order.iter().map(|&axis| input.counts[axis]).collect(),
+            wcr: None,
+        };
+        self.pointwise(&permuted, &output, &|lowerer, values, ty| {
+            let (Some(alpha), Type::Scalar(dtype)) = (alpha, ty) else { return Ok((values, ty)) };
+            let factor = lowerer.number(arith::cast(dtype, alpha));
+            Ok((lowerer.binary_values(BinaryOp::Mul, (&factor, ty), (&values, ty))?, ty))
+        })
+    }
+
+    fn reduce(&mut self, cx: &StateContext<'p>, id: NodeId, library: &'p Library) -> Lowering<()> {
+        let input = self.input(cx, id, "_in")?;
+        let output = self.output(cx, id, "_out")?;
+        let Some(code) = &library.wcr else { return self.unsupported("a reduction whose function was not lowered") };
+        let axes = integers(&library.properties, "axes");
+        let identity = library.properties.get("identity").and_then(as_number);
+        let rank = input.counts.len();
+        let goes = |dim: usize| match &axes {
+            None => true,
+            Some(axes) => axes.iter().any(|&axis| axis == dim as i64 || axis + rank as i64 == dim as i64),
+        };
+        let stays: Vec<usize> = (0..rank).filter(|&dim| !goes(dim)).collect();
+        let folded: Vec<usize> = (0..rank).filter(|&dim| goes(dim)).collect();
+        let long: Vec<usize> = stays.iter().copied().filter(|&dim| !self.is_one(input.counts[dim])).collect();
+        let kept = self.kept(&output);
+        if long.len() != kept.len() {
+            return self.unsupported("a reduction between shapes that do not correspond");
+        }
+        for (&dim, &target) in long.iter().zip(&kept) {
+            self.check_equal(input.counts[dim], output.counts[target])?;
+        }
+        let counts: Vec<ValueId> = long.iter().map(|&dim| input.counts[dim]).collect();
+        let ty = output.access.container.ty();
+        let inner: Vec<ValueId> = folded.iter().map(|&dim| input.counts[dim]).collect();
+        // A conflict resolution on the output edge meets the finished value, unless it is the fold itself.
+        let outer_wcr = output.wcr.as_ref().filter(|_| identity.is_some());
+        let plan = ReducePlan { input: &input, output: &output, code, identity, outer_wcr, ty };
+        // Where the last dimension of the input stays, rows are folded into rows: the same order per element, and
+        // neighbours in memory.
+        let rows = folded.last().is_some_and(|&last| long.last().is_some_and(|&stays| stays > last));
+        if rows && !self.overlap(&input, &output) && outer_wcr.is_none() && matches!(ty, Type::Scalar(_)) {
+            return self.reduce_rows(&plan, &long, &folded, &kept, &counts, &inner);
+        }
+        let opened = self.open_loops(&counts);
+        let write = self.at(&output, &positions(output.counts.len(), &[(&kept, &opened)]));
+        let target = self.element(&output.access.container, &write, &output.access.text)?;
+        let start = match identity {
+            Some(identity) => self.identity(identity, ty)?,
+            None => self.load(&target)?,
+        };
+        let variables = self.accumulators(&start);
+        let summed = self.open_loops(&inner);
+        let read = self.at(&input, &positions(rank, &[(&long, &opened), (&folded, &summed)]));
+        let source = self.element(&input.access.container, &read, &input.access.text)?;
+        let new = self.load(&source)?;
+        let old: Vec<ValueId> = variables.iter().map(|&variable| self.b.get(variable)).collect();
+        let folded_value = self.resolve_code(code, &old, ty, &new, source.ty())?;
+        for (&variable, value) in variables.iter().zip(folded_value) {
+            self.b.set(variable, value);
+        }
+        self.close_loops(&inner, &summed, false);
+        let result: Vec<ValueId> = variables.iter().map(|&variable| self.b.get(variable)).collect();
+        self.store_as(&target, &result, ty, outer_wcr)?;
+        self.close_loops(&counts, &opened, true);
+        Ok(())
+    }
+
+    /// Folds rows of the input into rows of the output.
+    fn reduce_rows(
+        &mut self,
+        plan: &ReducePlan<'_>,
+        long: &[usize],
+        folded: &[usize],
+        kept: &[usize],
+        counts: &[ValueId],
+        inner: &[ValueId],
+    ) -> Lowering<()> {
+        let ReducePlan { input, output, code, identity, ty, .. } = *plan;
+        let (last, outer) = (counts.len() - 1, &counts[..counts.len() - 1]);
+        if let Some(identity) = identity {
+            let opened = self.open_loops(counts);
+            let write = self.at(output, &positions(output.counts.len(), &[(kept, &opened)]));
+            let target = self.element(&output.access.container, &write, &output.access.text)?;
+            let start = self.identity(identity, ty)?;
+            self.store(&target, &start)?;
+            self.close_loops(counts, &opened, true);
+        }
+        let opened = self.open_loops(outer);
+        let summed = self.open_loops(inner);
+        let row = self.open_loops(&counts[last..]);
+        let mut all = opened.clone();
+        all.extend(&row);
+        let write = self.at(output, &positions(output.counts.len(), &[(kept, &all)]));
+        let target = self.element(&output.access.container, &write, &output.access.text)?;
+        let read = self.at(input, &positions(input.counts.len(), &[(long, &all), (folded, &summed)]));
+        let source = self.element(&input.access.container, &read, &input.access.text)?;
+        let new = self.load(&source)?;
+        let old = self.load(&target)?;
+        let value = self.resolve_code(code, &old, ty, &new, source.ty())?;
+        self.store(&target, &value)?;
+        self.close_loops(&counts[last..], &row, true);
+        self.close_loops(inner, &summed, false);
+        self.close_loops(outer, &opened, true);
+        Ok(())
+    }
+
+    fn identity(&mut self, identity: Scalar, ty: Type) -> Lowering<Vec<ValueId>> {
+        match ty {
+            Type::Scalar(dtype) => Ok(self.number(arith::cast(dtype, identity))),
+            _ => self.unsupported("a reduction of elements that are no numbers"),
+        }
+    }
+
+    fn accumulators(&mut self, start: &[ValueId]) -> Vec<VarId> {
+        start
+            .iter()
+            .map(|&value| {
+                let ty = self.b.ty(value);
+                let variable = self.b.variable("accumulator", ty);
+                self.b.set(variable, value);
+                variable
+            })
+            .collect()
+    }
+
+    /// A factor of a library node; none if it is one (or zero, for those that default to zero).
+    fn factor(&mut self, properties: &Extra, key: &str, default: i64) -> Lowering<Option<Scalar>> {
+        let Some(value) = properties.get(key).filter(|value| !value.is_null()) else { return Ok(None) };
+        let number = match as_number(value) {
+            Some(number) => Some(number),
+            None => value.as_str().and_then(|text| {
+                let mut exprs = self.program.exprs.clone();
+                let mut names = self.program.names.clone();
+                let expr: ExprId = exprs.parse(&mut names, text, Grammar::Typed).ok()?;
+                exprs.as_int(expr).map(Scalar::I64)
+            }),
+        };
+        match number {
+            Some(number) if number.as_complex() == num_complex::Complex64::from(default as f64) => Ok(None),
+            Some(number) => Ok(Some(number)),
+            None => self.unsupported(format!("the factor `{key}` of a library node")),
+        }
+    }
+
+    fn meeting(&self, operands: &[&Operand]) -> Lowering<DType> {
+        let mut dtypes = Vec::new();
+        for operand in operands {
+            dtypes.push(self.number_type(operand)?);
+        }
+        let has = |wanted: DType| dtypes.contains(&wanted);
+        let complex = dtypes.iter().any(|dtype| dtype.is_complex());
+        let double = has(DType::F64) || has(DType::C128);
+        Ok(match (complex, double) {
+            (true, true) => DType::C128,
+            (true, false) => DType::C64,
+            (false, true) => DType::F64,
+            (false, false) if has(DType::F32) => DType::F32,
+            _ => dtypes.first().copied().unwrap_or(DType::F64),
+        })
+    }
+
+    /// `output[free] = alpha * sum over the other letters of the product of the terms + beta * addend[free]`.
+    fn contract(
+        &mut self,
+        terms: &[Term<'_>],
+        letters: &[ValueId],
+        free: usize,
+        output: &Operand,
+        alpha: Option<Scalar>,
+        beta: Option<(Scalar, Operand)>,
+    ) -> Lowering<()> {
+        let mut all = vec![output];
+        all.extend(terms.iter().map(|term| term.operand));
+        let dtype = self.meeting(&all)?;
+        let ty = Type::Scalar(dtype);
+        if terms.iter().any(|term| self.overlap(term.operand, output)) {
+            return self.unsupported("a product into one of its operands");
+        }
+        let kept = self.kept(output);
+        let long: Vec<usize> = (0..free).filter(|&letter| !self.is_one(letters[letter])).collect();
+        if kept.len() != long.len() {
+            return self.unsupported("a product into a shape that does not correspond");
+        }
+        for (&dim, &letter) in kept.iter().zip(&long) {
+            self.check_equal(output.counts[dim], letters[letter])?;
+        }
+        let opened = self.open_loops(&letters[..free]);
+        let start = self.number(arith::cast(dtype, Scalar::I64(0)));
+        let sums = self.accumulators(&start);
+        let summed = self.open_loops(&letters[free..]);
+        let mut numbers = opened.clone();
+        numbers.extend(&summed);
+        let mut product: Option<Vec<ValueId>> = None;
+        for term in terms {
+            let positions: Vec<Option<ValueId>> =
+                term.letters.iter().map(|letter| letter.map(|letter| numbers[letter])).collect();
+            let read = self.at(term.operand, &positions);
+            let source = self.element(&term.operand.access.container, &read, &term.operand.access.text)?;
+            let values = self.load(&source)?;
+            let mut values = self.convert(&values, source.ty(), ty)?;
+            if term.conjugate && values.len() == 2 {
+                let part = self.b.ty(values[1]);
+                values[1] = self.b.value(Op::Unary(crate::scalar::UnaryOp::Neg, values[1]), part);
+            }
+            product = Some(match product {
+                None => values,
+                Some(so_far) => self.binary_values(BinaryOp::Mul, (&so_far, ty), (&values, ty))?,
+            });
+        }
+        let product = product.unwrap_or(start);
+        let old: Vec<ValueId> = sums.iter().map(|&variable| self.b.get(variable)).collect();
+        let sum = self.binary_values(BinaryOp::Add, (&old, ty), (&product, ty))?;
+        for (&variable, value) in sums.iter().zip(sum) {
+            self.b.set(variable, value);
+        }
+        self.close_loops(&letters[free..], &summed, false);
+        let mut result: Vec<ValueId> = sums.iter().map(|&variable| self.b.get(variable)).collect();
+        if let Some(alpha) = alpha {
+            let alpha = self.number(arith::cast(dtype, alpha));
+            result = self.binary_values(BinaryOp::Mul, (&alpha, ty), (&result, ty))?;
+        }
+        if let Some((beta, addend)) = beta.filter(|_| output.wcr.is_none()) {
+            let beta = self.number(arith::cast(dtype, beta));
+            // A smaller addend is repeated along the leading dimensions.
+            let theirs = self.kept(&addend);
+            let skip = long.len().checked_sub(theirs.len());
+            let Some(skip) = skip else { return self.unsupported("an addend larger than the result") };
+            let mut pairs: Vec<ValueId> = Vec::new();
+            for (&dim, &letter) in theirs.iter().zip(&long[skip..]) {
+                self.check_equal(addend.counts[dim], letters[letter])?;
+                pairs.push(opened[letter]);
+            }
+            let read = self.at(&addend, &positions(addend.counts.len(), &[(&theirs, &pairs)]));
+            let source = self.element(&addend.access.container, &read, &addend.access.text)?;
+            let values = self.load(&source)?;
+            let values = self.convert(&values, source.ty(), ty)?;
+            let scaled = self.binary_values(BinaryOp::Mul, (&beta, ty), (&values, ty))?;
+            result = self.binary_values(BinaryOp::Add, (&result, ty), (&scaled, ty))?;
+        }
+        let places: Vec<ValueId> = long.iter().map(|&letter| opened[letter]).collect();
+        let write = self.at(output, &positions(output.counts.len(), &[(&kept, &places)]));
+        let target = self.element(&output.access.container, &write, &output.access.text)?;
+        self.store_as(&target, &result, ty, output.wcr.as_ref())?;
+        self.close_loops(&letters[..free], &opened, output.wcr.is_none());
+        Ok(())
+    }
+
+    /// A matrix product by NumPy's rule: batches of `m x k` times `k x n`; a vector is a row on the left and a column
+    /// on the right.
+    fn product(
+        &mut self,
+        a: &Operand,
+        b: &Operand,
+        output: &Operand,
+        addend: Option<Operand>,
+        properties: &Extra,
+    ) -> Lowering<()> {
+        let alpha = self.factor(properties, "alpha", 1)?;
+        let beta = self.factor(properties, "beta", 0)?;
+        let beta = beta.map(|beta| (beta, addend.unwrap_or_else(|| output.clone())));
+        let transposed = [is_true(properties.get("transA")), is_true(properties.get("transB"))];
+        let shapes = |lowerer: &Self, operand: &Operand| -> [Vec<usize>; 2] {
+            let all: Vec<usize> = (0..operand.counts.len()).collect();
+            let squeezed = all
+                .iter()
+                .copied()
+                .filter(|&dim| !operand.access.ranges[dim].single)
+                .filter(|&dim| !(operand.access.all && lowerer.is_one(operand.counts[dim])))
+                .collect();
+            [all, squeezed]
+        };
+        let (a_shapes, b_shapes) = (shapes(self, a), shapes(self, b));
+        for (i, j) in [(0, 0), (1, 1), (0, 1), (1, 0)] {
+            let Some(found) = self.matrices((a, &a_shapes[i]), (b, &b_shapes[j]), transposed) else { continue };
+            // Results must be as many as the output has elements.
+            let long: Vec<ValueId> =
+                found.letters[..found.free].iter().copied().filter(|&count| !self.is_one(count)).collect();
+            let kept = self.kept(output);
+            let fits = kept.len() == long.len()
+                && kept.iter().zip(&long).all(|(&dim, &count)| !self.differ(output.counts[dim], count));
+            if !fits {
+                continue;
+            }
+            self.check_equal(found.inner.0, found.inner.1)?;
+            for &(x, y) in &found.equal {
+                self.check_equal(x, y)?;
+            }
+            if self.fast_product(&found, a, b, output, alpha, beta.as_ref())? {
+                return Ok(());
+            }
+            let terms = [
+                Term { operand: a, letters: found.a, conjugate: false },
+                Term { operand: b, letters: found.b, conjugate: false },
+            ];
+            return self.contract(&terms, &found.letters, found.free, output, alpha, beta);
+        }
+        self.unsupported("a matrix product of these shapes")
+    }
+
+    /// The letters of a product for a reading of the operands' shapes, unless they are known not to fit.
+    fn matrices(
+        &mut self,
+        (a, a_dims): (&Operand, &[usize]),
+        (b, b_dims): (&Operand, &[usize]),
+        [trans_a, trans_b]: [bool; 2],
+    ) -> Option<Matrices> {
+        let one = self.b.int(1);
+        let (a_rank, b_rank) = (a_dims.len(), b_dims.len());
+        if a_rank == 0 || b_rank == 0 {
+            return None;
+        }
+        // Dimensions: batch, rows, columns; `None` stands for a dimension of one that is not there.
+        let (a_batch, mut rows, mut inner_a) = match a_dims {
+            [k] => (&[][..], None, Some(*k)),
+            [batch @ .., m, k] => (batch, Some(*m), Some(*k)),
+            [] => return None,
+        };
+        if trans_a && a_rank > 1 {
+            std::mem::swap(&mut rows, &mut inner_a);
+        }
+        let (b_batch, mut inner_b, mut columns) = match b_dims {
+            [k] => (&[][..], Some(*k), None),
+            [batch @ .., k, n] => (batch, Some(*k), Some(*n)),
+            [] => return None,
+        };
+        if trans_b && b_rank > 1 {
+            std::mem::swap(&mut inner_b, &mut columns);
+        }
+        let count = |operand: &Operand, dim: Option<usize>| dim.map_or(one, |dim| operand.counts[dim]);
+        let (k_a, k_b) = (count(a, inner_a), count(b, inner_b));
+        if self.differ(k_a, k_b) {
+            return None;
+        }
+        let mut letters = Vec::new();
+        let mut equal = Vec::new();
+        let mut a_letters: Vec<Option<usize>> = vec![None; a.counts.len()];
+        let mut b_letters: Vec<Option<usize>> = vec![None; b.counts.len()];
+        let batches = a_batch.len().max(b_batch.len());
+        for position in 0..batches {
+            let dim = |batch: &[usize]| (position + batch.len()).checked_sub(batches).map(|at| batch[at]);
+            let (x, y) = (dim(a_batch), dim(b_batch));
+            let (x_count, y_count) = (count(a, x), count(b, y));
+            let shared = match (self.is_one(x_count), self.is_one(y_count)) {
+                (true, _) => y_count,
+                (false, true) => x_count,
+                (false, false) if self.differ(x_count, y_count) => return None,
+                (false, false) => {
+                    equal.push((x_count, y_count));
+                    x_count
+                }
+            };
+            if let Some(x) = x.filter(|_| !self.is_one(x_count)) {
+                a_letters[x] = Some(letters.len());
+            }
+            if let Some(y) = y.filter(|_| !self.is_one(y_count)) {
+                b_letters[y] = Some(letters.len());
+            }
+            letters.push(shared);
+        }
+        let (m, n) = (letters.len(), letters.len() + 1);
+        letters.push(count(a, rows));
+        letters.push(count(b, columns));
+        letters.push(k_a);
+        if let Some(rows) = rows {
+            a_letters[rows] = Some(m);
+        }
+        if let Some(columns) = columns {
+            b_letters[columns] = Some(n);
+        }
+        if let Some(inner) = inner_a {
+            a_letters[inner] = Some(n + 1);
+        }
+        if let Some(inner) = inner_b {
+            b_letters[inner] = Some(n + 1);
+        }
+        Some(Matrices { letters, free: n + 1, a: a_letters, b: b_letters, inner: (k_a, k_b), equal })
+    }
+
+    /// A product of `float32` or `float64` matrices in memory by the run-time routine; false if it is no such product.
+    fn fast_product(
+        &mut self,
+        found: &Matrices,
+        a: &Operand,
+        b: &Operand,
+        output: &Operand,
+        alpha: Option<Scalar>,
+        beta: Option<&(Scalar, Operand)>,
+    ) -> Lowering<bool> {
+        let mut operands = vec![a, b, output];
+        operands.extend(beta.map(|(_, addend)| addend));
+        let dtype = self.meeting(&operands)?;
+        let same = operands.iter().all(|operand| operand.access.container.ty() == Type::Scalar(dtype));
+        let in_memory = operands.iter().all(|operand| matches!(operand.access.container, Container::Memory(_)));
+        if !matches!(dtype, DType::F32 | DType::F64) || !same || !in_memory || output.wcr.is_some() {
+            return Ok(false);
+        }
+        let batches = found.free - 2;
+        let kept = self.kept(output);
+        let long: Vec<usize> = (0..found.free).filter(|&letter| !self.is_one(found.letters[letter])).collect();
+        for (&dim, &letter) in kept.iter().zip(&long) {
+            self.check_equal(output.counts[dim], found.letters[letter])?;
+        }
+        let addend_letters = match beta {
+            Some((_, addend)) => {
+                let theirs = self.kept(addend);
+                let Some(skip) = long.len().checked_sub(theirs.len()) else { return Ok(false) };
+                let mut letters: Vec<Option<usize>> = vec![None; addend.counts.len()];
+                for (&dim, &letter) in theirs.iter().zip(&long[skip..]) {
+                    self.check_equal(addend.counts[dim], found.letters[letter])?;
+                    letters[dim] = Some(letter);
+                }
+                Some(letters)
+            }
+            None => None,
+        };
+        let mut output_letters: Vec<Option<usize>> = vec![None; output.counts.len()];
+        for (&dim, &letter) in kept.iter().zip(&long) {
+            output_letters[dim] = Some(letter);
+        }
+        let counts = &found.letters[..batches];
+        let opened = self.open_loops(counts);
+        let mut arguments = vec![found.letters[batches], found.letters[batches + 1], found.letters[batches + 2]];
+        let (m, n, k) = (batches, batches + 1, batches + 2);
+        self.matrix_arguments(a, &found.a, &opened, [m, k], &mut arguments)?;
+        self.matrix_arguments(b, &found.b, &opened, [k, n], &mut arguments)?;
+        self.matrix_arguments(output, &output_letters, &opened, [m, n], &mut arguments)?;
+        let bits = |number: Scalar| Literal::from_scalar(arith::cast(dtype, number)).map_or(0, |l| l.bits as i64);
+        arguments.push(self.b.int(bits(alpha.unwrap_or(Scalar::I64(1)))));
+        arguments.push(self.b.int(i64::from(alpha.is_some())));
+        if let (Some((beta, addend)), Some(letters)) = (beta, &addend_letters) {
+            arguments.push(self.b.int(bits(*beta)));
+            self.matrix_arguments(addend, letters, &opened, [m, n], &mut arguments)?;
+        }
+        let trap = self.trap(TrapKind::Library, "no memory for a matrix product");
+        let call = LibraryCall {
+            class: "MatMul".to_owned(),
+            properties: Extra::new(),
+            operands: vec![(String::new(), dtype, 2)],
+            wcr: None,
+            trap,
+        };
+        let call = self.b.kernel.libraries.push(call);
+        self.b.push(Stmt::Call(call, arguments));
+        self.close_loops(counts, &opened, false);
+        Ok(true)
+    }
+
+    /// Address, and byte distances along two letters.
+    fn matrix_arguments(
+        &mut self,
+        operand: &Operand,
+        letters: &[Option<usize>],
+        batches: &[ValueId],
+        pair: [usize; 2],
+        arguments: &mut Vec<ValueId>,
+    ) -> Lowering<()> {
+        let Container::Memory(memory) = &operand.access.container else { return Ok(()) };
+        let memory: Memory = memory.clone();
+        let mut distances = [self.b.int(0); 2];
+        let mut elements = self.b.int(0);
+        for (dim, range) in operand.access.ranges.clone().iter().enumerate() {
+            let stride = memory.strides[dim];
+            let start = match memory.offset.get(dim) {
+                Some(&offset) => self.b.add(range.start, offset),
+                None => range.start,
+            };
+            let distance = self.b.mul(start, stride);
+            elements = self.b.add(elements, distance);
+            let along = self.b.mul(range.step, stride);
+            match letters[dim] {
+                Some(letter) if letter == pair[0] => distances[0] = along,
+                Some(letter) if letter == pair[1] => distances[1] = along,
+                Some(letter) => {
+                    if let Some(&number) = batches.get(letter) {
+                        let distance = self.b.mul(number, along);
+                        elements = self.b.add(elements, distance);
+                    }
+                }
+                None => {}
+            }
+        }
+        let offset = self.in_bytes(elements, memory.ty);
+        arguments.push(self.b.add(memory.base, offset));
+        for distance in distances {
+            arguments.push(self.in_bytes(distance, memory.ty));
+        }
+        Ok(())
+    }
+
+    fn tensor_dot(&mut self, cx: &StateContext<'p>, id: NodeId, properties: &Extra) -> Lowering<()> {
+        let a = self.input(cx, id, "_left_tensor")?;
+        let b = self.input(cx, id, "_right_tensor")?;
+        let output = self.output(cx, id, "_out_tensor")?;
+        let list = |key| integers(properties, key).unwrap_or_default();
+        let (left, right, permutation) = (list("left_axes"), list("right_axes"), list("permutation"));
+        let axis = |axis: i64, rank: usize| {
+            usize::try_from(if axis < 0 { axis + rank as i64 } else { axis }).ok().filter(|&axis| axis < rank)
+        };
+        let mut pairs = Vec::new();
+        for (&l, &r) in left.iter().zip(&right) {
+            let (Some(l), Some(r)) = (axis(l, a.counts.len()), axis(r, b.counts.len())) else {
+                return self.unsupported("a contraction over an axis that does not exist");
+            };
+            pairs.push((l, r));
+        }
+        // Free axes of the left, then of the right, permuted; then the contracted ones in the order of the left.
+        let mut free: Vec<(bool, usize)> =
+            (0..a.counts.len()).filter(|dim| !pairs.iter().any(|(l, _)| l == dim)).map(|dim| (false, dim)).collect();
+        free.extend((0..b.counts.len()).filter(|dim| !pairs.iter().any(|(_, r)| r == dim)).map(|dim| (true, dim)));
+        if !permutation.is_empty() {
+            let permuted: Option<Vec<(bool, usize)>> = permutation
+                .iter()
+                .map(|&axis| usize::try_from(axis).ok().and_then(|axis| free.get(axis).copied()))
+                .collect();
+            let Some(permuted) = permuted else { return self.unsupported("a permutation of axes that do not exist") };
+            free = permuted;
+        }
+        let mut letters = Vec::new();
+        let mut a_letters = vec![None; a.counts.len()];
+        let mut b_letters = vec![None; b.counts.len()];
+        for &(of_right, dim) in &free {
+            let (operand, list) = if of_right { (&b, &mut b_letters) } else { (&a, &mut a_letters) };
+            list[dim] = Some(letters.len());
+            letters.push(operand.counts[dim]);
+        }
+        let count = letters.len();
+        let mut sorted = pairs.clone();
+        sorted.sort_unstable();
+        for (l, r) in sorted {
+            self.check_equal(a.counts[l], b.counts[r])?;
+            a_letters[l] = Some(letters.len());
+            b_letters[r] = Some(letters.len());
+            letters.push(a.counts[l]);
+        }
+        let terms = [
+            Term { operand: &a, letters: a_letters, conjugate: false },
+            Term { operand: &b, letters: b_letters, conjugate: false },
+        ];
+        self.contract(&terms, &letters, count, &output, None, None)
+    }
+}
+
+struct ReducePlan<'r> {
+    input: &'r Operand,
+    output: &'r Operand,
+    code: &'r Code,
+    identity: Option<Scalar>,
+    outer_wcr: Option<&'r Wcr>,
+    ty: Type,
+}
+
+/// A reading of a product's operands.
+struct Matrices {
+    /// Batches, rows, columns, then the summed one.
+    letters: Vec<ValueId>,
+    free: usize,
+    a: Vec<Option<usize>>,
+    b: Vec<Option<usize>>,
+    /// Counts that have to agree.
+    inner: (ValueId, ValueId),
+    equal: Vec<(ValueId, ValueId)>,
+}
+
+/// Per dimension, the loop variable that runs over it.
+fn positions(rank: usize, parts: &[(&[usize], &[ValueId])]) -> Vec<Option<ValueId>> {
+    let mut result = vec![None; rank];
+    for (dims, numbers) in parts {
+        for (&dim, &number) in dims.iter().zip(numbers.iter()) {
+            result[dim] = Some(number);
+        }
+    }
+    result
+}
+
+fn permuted_container(container: &Container, order: &[usize]) -> Container {
+    match container {
+        Container::Memory(memory) => Container::Memory(Memory {
+            shape: order.iter().map(|&axis| memory.shape[axis]).collect(),
+            strides: order.iter().map(|&axis| memory.strides[axis]).collect(),
+            offset: match memory.offset.is_empty() {
+                true => memory.offset.clone(),
+                false => order.iter().map(|&axis| memory.offset[axis]).collect(),
+            },
+            ..memory.clone()
+        }),
+        other => other.clone(),
+    }
+}
+
+fn is_true(value: Option<&Json>) -> bool {
+    match value {
+        Some(Json::Bool(value)) => *value,
+        Some(Json::String(text)) => text == "True" || text == "true" || text == "1",
+        Some(Json::Number(number)) => number.as_f64() == Some(1.0),
+        _ => false,
+    }
+}
+
+fn integers(properties: &Extra, key: &str) -> Option<Vec<i64>> {
+    let list = properties.get(key)?.as_array()?;
+    Some(list.iter().filter_map(|item| as_number(item).map(Scalar::as_i64)).collect())
+}
+
+/// A JSON number, or Python's text of one.
+fn as_number(value: &Json) -> Option<Scalar> {
+    match value {
+        Json::Bool(value) => Some(Scalar::Bool(*value)),
+        Json::Number(number) => match number.as_i64() {
+            Some(integer) => Some(Scalar::I64(integer)),
+            None => number.as_u64().map(Scalar::U64).or_else(|| number.as_f64().map(Scalar::F64)),
+        },
+        Json::String(text) => number_text(text.trim()),
+        _ => None,
+    }
+}
+
+fn number_text(text: &str) -> Option<Scalar> {
+    if let Ok(integer) = text.parse::<i64>() {
+        return Some(Scalar::I64(integer));
+    }
+    if let Ok(integer) = text.parse::<u64>() {
+        return Some(Scalar::U64(integer));
+    }
+    match text {
+        "True" => return Some(Scalar::Bool(true)),
+        "False" => return Some(Scalar::Bool(false)),
+        "None" | "" => return None,
+        "nan" | "NaN" => return Some(Scalar::F64(f64::NAN)),
+        _ => {}
+    }
+    let bare = text.trim_start_matches('(').trim_end_matches(')');
+    if let Ok(float) = bare.parse::<f64>() {
+        return Some(Scalar::F64(float));
+    }
+    let complex = bare.strip_suffix('j')?;
+    let split = complex.rfind(['+', '-']).filter(|&at| at > 0 && !complex[..at].ends_with(['e', 'E']));
+    let (re, im) = complex.split_at(split.unwrap_or(0));
+    let re = if re.is_empty() { 0.0 } else { re.parse().ok()? };
+    Some(Scalar::C128(num_complex::Complex64::new(re, im.parse().ok()?)))
 }

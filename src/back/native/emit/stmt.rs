@@ -117,7 +117,8 @@ impl Emitter<'_, '_> {
                 let address = self.b.ins().stack_addr(types::I64, slot, 0);
                 let description = self.address(std::ptr::from_ref(call));
                 let frame = self.frame;
-                let arguments = [frame, description, address];
+                let count = self.b.ins().iconst(types::I64, arguments.len() as i64);
+                let arguments = [frame, description, address, count];
                 let failed = self.call(runtime::library as *const u8, &arguments, Some(types::I64));
                 if let Some(failed) = failed {
                     let fine = self.b.ins().icmp_imm_s(IntCC::Equal, failed, 0);
