@@ -80,7 +80,9 @@ pub(super) unsafe fn run<T: Real>(arguments: Arguments<'_>) -> i64 {
     };
     let (a, b, c) = (matrix(3), matrix(6), matrix(9));
     let mut results: Vec<T> = Vec::new();
-    let Some(count) = m.checked_mul(n).filter(|&count| results.try_reserve_exact(count).is_ok()) else { return 1 };
+    let Some(count) = m.checked_mul(n).filter(|&count| results.try_reserve_exact(count).is_ok()) else {
+        return 1;
+    };
     results.resize(count, T::default());
     if count > 0 {
         // SAFETY: as the caller says.
@@ -128,7 +130,12 @@ unsafe fn multiply_avx2<T: Real>(a: Matrix<T>, b: Matrix<T>, size: (usize, usize
 const COLUMN_BYTES: usize = 64;
 
 #[inline(always)]
-unsafe fn multiply_any<T: Real>(a: Matrix<T>, b: Matrix<T>, (m, n, k): (usize, usize, usize), results: &mut [T]) {
+unsafe fn multiply_any<T: Real>(
+    a: Matrix<T>,
+    b: Matrix<T>,
+    (m, n, k): (usize, usize, usize),
+    results: &mut [T],
+) {
     match COLUMN_BYTES / size_of::<T>() {
         // SAFETY: as the caller says, in both arms.
         8 => unsafe { multiply_tiles::<T, 8>(a, b, (m, n, k), results) },

@@ -220,7 +220,12 @@ impl Arguments<'_> {
 }
 
 /// Runs a library node: 0, or not 0 when it failed.
-pub extern "C" fn library(_frame: *mut Frame, call: *const LibraryCall, arguments: *const i64, count: i64) -> i64 {
+pub extern "C" fn library(
+    _frame: *mut Frame,
+    call: *const LibraryCall,
+    arguments: *const i64,
+    count: i64,
+) -> i64 {
     // SAFETY: machine code passes the description that its kernel holds, which outlives the code, and `count`
     // arguments on its stack.
     let (call, arguments) = unsafe {

@@ -92,10 +92,18 @@ impl<'p> Lowerer<'p> {
         Ok(Operand { access, counts, wcr })
     }
 
-    fn optional_input(&mut self, cx: &StateContext<'p>, id: NodeId, connector: &str) -> Lowering<Option<Operand>> {
-        let found = cx.adjacency.incoming(id).iter().copied().find(|&edge| {
-            cx.edge(edge).dst_conn.is_some_and(|name| self.text(name) == connector)
-        });
+    fn optional_input(
+        &mut self,
+        cx: &StateContext<'p>,
+        id: NodeId,
+        connector: &str,
+    ) -> Lowering<Option<Operand>> {
+        let found = cx
+            .adjacency
+            .incoming(id)
+            .iter()
+            .copied()
+            .find(|&edge| cx.edge(edge).dst_conn.is_some_and(|name| self.text(name) == connector));
         match found {
             Some(edge) => {
                 let access = self.code_access(cx, edge, false)?;
@@ -110,8 +118,13 @@ impl<'p> Lowerer<'p> {
         if let Some(found) = self.optional_input(cx, id, connector)? {
             return Ok(found);
         }
-        let data: Vec<_> =
-            cx.adjacency.incoming(id).iter().copied().filter(|&edge| !cx.edge(edge).memlet.is_empty()).collect();
+        let data: Vec<_> = cx
+            .adjacency
+            .incoming(id)
+            .iter()
+            .copied()
+            .filter(|&edge| !cx.edge(edge).memlet.is_empty())
+            .collect();
         match data[..] {
             [edge] => {
                 let access = self.code_access(cx, edge, false)?;
@@ -123,11 +136,17 @@ impl<'p> Lowerer<'p> {
 
     /// The output at a connector; the only output, if it has no name.
     fn output(&mut self, cx: &StateContext<'p>, id: NodeId, connector: &str) -> Lowering<Operand> {
-        let data: Vec<_> =
-            cx.adjacency.outgoing(id).iter().copied().filter(|&edge| !cx.edge(edge).memlet.is_empty()).collect();
-        let named = data.iter().copied().find(|&edge| {
-            cx.edge(edge).src_conn.is_some_and(|name| self.text(name) == connector)
-        });
+        let data: Vec<_> = cx
+            .adjacency
+            .outgoing(id)
+            .iter()
+            .copied()
+            .filter(|&edge| !cx.edge(edge).memlet.is_empty())
+            .collect();
+        let named = data
+            .iter()
+            .copied()
+            .find(|&edge| cx.edge(edge).src_conn.is_some_and(|name| self.text(name) == connector));
         let edge = match (named, &data[..]) {
             (Some(edge), _) => edge,
             (None, &[edge]) => edge,
@@ -309,7 +328,9 @@ impl<'p> Lowerer<'p> {
             None => (0..rank).rev().collect(),
             Some(axes) => axes
                 .iter()
-                .map(|&axis| usize::try_from(if axis < 0 { axis + rank as i64 } else { axis }).unwrap_or(rank))
+                .map(|&axis| {
+                    usize::try_from(if axis < 0 { axis + rank as i64 } else { axis }).unwrap_or(rank)
+                })
                 .collect(),
         };
         if order.len() != rank {
@@ -338,7 +359,9 @@ impl<'p> Lowerer<'p> {
     fn reduce(&mut self, cx: &StateContext<'p>, id: NodeId, library: &'p Library) -> Lowering<()> {
         let input = self.input(cx, id, "_in")?;
         let output = self.output(cx, id, "_out")?;
-        let Some(code) = &library.wcr else { return self.unsupported("a reduction whose function was not lowered") };
+        let Some(code) = &library.wcr else {
+            return self.unsupported("a reduction whose function was not lowered");
+        };
         let axes = integers(&library.properties, "axes");
         let identity = library.properties.get("identity").and_then(as_number);
         let rank = input.counts.len();
@@ -598,7 +621,9 @@ impl<'p> Lowerer<'p> {
         };
         let (a_shapes, b_shapes) = (shapes(self, a), shapes(self, b));
         for (i, j) in [(0, 0), (1, 1), (0, 1), (1, 0)] {
-            let Some(found) = self.matrices((a, &a_shapes[i]), (b, &b_shapes[j]), transposed) else { continue };
+            let Some(found) = self.matrices((a, &a_shapes[i]), (b, &b_shapes[j]), transposed) else {
+                continue;
+            };
             // Results must be as many as the output has elements.
             let long: Vec<ValueId> =
                 found.letters[..found.free].iter().copied().filter(|&count| !self.is_one(count)).collect();
@@ -717,13 +742,15 @@ impl<'p> Lowerer<'p> {
         operands.extend(beta.map(|(_, addend)| addend));
         let dtype = self.meeting(&operands)?;
         let same = operands.iter().all(|operand| operand.access.container.ty() == Type::Scalar(dtype));
-        let in_memory = operands.iter().all(|operand| matches!(operand.access.container, Container::Memory(_)));
+        let in_memory =
+            operands.iter().all(|operand| matches!(operand.access.container, Container::Memory(_)));
         if !matches!(dtype, DType::F32 | DType::F64) || !same || !in_memory || output.wcr.is_some() {
             return Ok(false);
         }
         let batches = found.free - 2;
         let kept = self.kept(output);
-        let long: Vec<usize> = (0..found.free).filter(|&letter| !self.is_one(found.letters[letter])).collect();
+        let long: Vec<usize> =
+            (0..found.free).filter(|&letter| !self.is_one(found.letters[letter])).collect();
         for (&dim, &letter) in kept.iter().zip(&long) {
             self.check_equal(output.counts[dim], found.letters[letter])?;
         }
@@ -746,12 +773,14 @@ impl<'p> Lowerer<'p> {
         }
         let counts = &found.letters[..batches];
         let opened = self.open_loops(counts);
-        let mut arguments = vec![found.letters[batches], found.letters[batches + 1], found.letters[batches + 2]];
+        let mut arguments =
+            vec![found.letters[batches], found.letters[batches + 1], found.letters[batches + 2]];
         let (m, n, k) = (batches, batches + 1, batches + 2);
         self.matrix_arguments(a, &found.a, &opened, [m, k], &mut arguments)?;
         self.matrix_arguments(b, &found.b, &opened, [k, n], &mut arguments)?;
         self.matrix_arguments(output, &output_letters, &opened, [m, n], &mut arguments)?;
-        let bits = |number: Scalar| Literal::from_scalar(arith::cast(dtype, number)).map_or(0, |l| l.bits as i64);
+        let bits =
+            |number: Scalar| Literal::from_scalar(arith::cast(dtype, number)).map_or(0, |l| l.bits as i64);
         arguments.push(self.b.int(bits(alpha.unwrap_or(Scalar::I64(1)))));
         arguments.push(self.b.int(i64::from(alpha.is_some())));
         if let (Some((beta, addend)), Some(letters)) = (beta, &addend_letters) {
@@ -831,15 +860,21 @@ impl<'p> Lowerer<'p> {
             pairs.push((l, r));
         }
         // Free axes of the left, then of the right, permuted; then the contracted ones in the order of the left.
-        let mut free: Vec<(bool, usize)> =
-            (0..a.counts.len()).filter(|dim| !pairs.iter().any(|(l, _)| l == dim)).map(|dim| (false, dim)).collect();
-        free.extend((0..b.counts.len()).filter(|dim| !pairs.iter().any(|(_, r)| r == dim)).map(|dim| (true, dim)));
+        let mut free: Vec<(bool, usize)> = (0..a.counts.len())
+            .filter(|dim| !pairs.iter().any(|(l, _)| l == dim))
+            .map(|dim| (false, dim))
+            .collect();
+        free.extend(
+            (0..b.counts.len()).filter(|dim| !pairs.iter().any(|(_, r)| r == dim)).map(|dim| (true, dim)),
+        );
         if !permutation.is_empty() {
             let permuted: Option<Vec<(bool, usize)>> = permutation
                 .iter()
                 .map(|&axis| usize::try_from(axis).ok().and_then(|axis| free.get(axis).copied()))
                 .collect();
-            let Some(permuted) = permuted else { return self.unsupported("a permutation of axes that do not exist") };
+            let Some(permuted) = permuted else {
+                return self.unsupported("a permutation of axes that do not exist");
+            };
             free = permuted;
         }
         let mut letters = Vec::new();
