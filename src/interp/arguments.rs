@@ -10,7 +10,7 @@ use crate::scalar::{Scalar, Type};
 use super::fault::Fault;
 use super::machine::Machine;
 use super::memory::{Block, Place, Shadow};
-use super::plan::{ContainerKind, ContainerSlot, Element};
+use super::plan::{ContainerKind, ContainerSlot, Element, Size};
 use super::required::{convert_scalar, scalar_argument};
 
 /// A container that has to be copied back.
@@ -137,15 +137,12 @@ impl Machine<'_, '_> {
         let as_memory = declared_dense.is_none()
             && dense
             && i64::try_from(bytes_given).is_ok_and(|given| given >= reach.saturating_add(item as i64));
-        let longer = expected.len() == 1
-            && shape.len() == 1
-            && i64::try_from(shape[0]).is_ok_and(|given| given >= expected[0]);
-        if !same && (as_memory || longer) {
-            self.notes.push(format!(
-                "argument `{name}` has shape {shape:?}, declared is {expected:?}: its memory is used as declared"
-            ));
+        // A literal extent in one dimension is what the caller happened to pass when the program was made.
+        let literal = matches!(*container.layout.shape, [Size::Const(_)]) && shape.len() == 1;
+        if !same && (as_memory || literal) {
+            self.notes.push(format!("argument `{name}` has shape {shape:?}, declared is {expected:?}"));
         }
-        if !same && !ones && !spread_fits && !as_memory && !longer {
+        if !same && !ones && !spread_fits && !as_memory && !literal {
             return Err(Diagnostic::error("P0402", format!("argument `{name}` has the wrong shape"))
                 .with_note(format!("expected {expected:?}, found {shape:?}")));
         }
@@ -167,7 +164,10 @@ impl Machine<'_, '_> {
                 .zip(strides)
                 .all(|(dim, &stride)| dim.extent <= 1 || i64::try_from(stride) == Ok(dim.stride));
         if in_place {
-            let place = self.aim(&container.layout, block, offset as i64, item).map_err(inside)?;
+            let mut place = self.aim(&container.layout, block, offset as i64, item).map_err(inside)?;
+            if let (true, [dim], [given]) = (literal, place.dims.as_mut_slice(), shape.as_slice()) {
+                dim.extent = i64::try_from(*given).unwrap_or(i64::MAX);
+            }
             self.places[slot as usize] = place;
             if self.tracking && undefined {
                 self.poison_all(slot);
