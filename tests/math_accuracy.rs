@@ -100,11 +100,11 @@ fn cases() -> Vec<Case> {
             r.signed(value)
         }),
         case!("log", math::log, 0.6, |x, c| x.ln(BITS, MODE, c), positive),
-        case!("log near one", math::log, 0.6, |x, c| x.ln(BITS, MODE, c), near_one),
+        case!("log near one", math::log, 0.7, |x, c| x.ln(BITS, MODE, c), near_one),
         case!("log2", math::log2, 0.6, |x, c| x.log2(BITS, MODE, c), positive),
-        case!("log2 near one", math::log2, 0.6, |x, c| x.log2(BITS, MODE, c), near_one),
+        case!("log2 near one", math::log2, 0.7, |x, c| x.log2(BITS, MODE, c), near_one),
         case!("log10", math::log10, 0.6, |x, c| x.log10(BITS, MODE, c), positive),
-        case!("log10 near one", math::log10, 0.6, |x, c| x.log10(BITS, MODE, c), near_one),
+        case!("log10 near one", math::log10, 0.7, |x, c| x.log10(BITS, MODE, c), near_one),
         case!("log1p", math::log1p, 0.7, |x, c| one().add(x, 400, MODE).ln(BITS, MODE, c), |r| {
             let value = r.magnitude(1e-8, 1e6);
             if r.next() & 1 == 0 { value } else { -value.min(0.999_99) }
@@ -131,8 +131,8 @@ fn cases() -> Vec<Case> {
         case!("acos", math::acos, 1.0, |x, c| x.acos(BITS, MODE, c), unit),
         case!("atan", math::atan, 1.0, |x, c| x.atan(BITS, MODE, c), wide),
         case!("asinh", math::asinh, 0.8, |x, c| x.asinh(BITS, MODE, c), wide),
-        case!("acosh", math::acosh, 0.8, |x, c| x.acosh(BITS, MODE, c), |r| 1.0 + r.magnitude(1e-5, 1e6)),
-        case!("atanh", math::atanh, 0.8, |x, c| x.atanh(BITS, MODE, c), unit),
+        case!("acosh", math::acosh, 0.9, |x, c| x.acosh(BITS, MODE, c), |r| 1.0 + r.magnitude(1e-5, 1e6)),
+        case!("atanh", math::atanh, 0.9, |x, c| x.atanh(BITS, MODE, c), unit),
         case!("cbrt", math::cbrt, 0.7, |x, _| x.cbrt(BITS, MODE), positive),
     ]
 }

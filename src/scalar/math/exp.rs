@@ -30,11 +30,10 @@ const TAIL: [f64; 10] = [
 /// `e^(r.high + r.low) - 1` for small `r`, as a pair whose parts do not overlap much.
 #[inline(always)]
 fn tail<T: Lane>(r: Pair<T>) -> Pair<T> {
-    let square = product(r.high, r.high);
-    let half = r.high.lit(0.5);
-    let cube = r.high * square.high;
-    let rest = cube * polynomial(r.high, &TAIL) + (square.low * half + r.low * (r.high + r.high.lit(1.0)));
-    let leading = fast_sum(r.high, square.high * half);
+    let square = r.high * r.high;
+    let half_square = square * r.high.lit(0.5);
+    let rest = r.high * square * polynomial(r.high, &TAIL) + r.low * (r.high + r.high.lit(1.0));
+    let leading = fast_sum(r.high, half_square);
     Pair { high: leading.high, low: leading.low + rest }
 }
 
@@ -62,7 +61,7 @@ pub(super) fn exp_of_pair<T: Lane>(x: Pair<T>) -> T {
     let clamped = x.high.clamped(-746.0, 710.0);
     let (k, r) = reduced(Pair { high: clamped, low: x.low });
     let rest = tail(r);
-    let one = sum(clamped.lit(1.0), rest.high);
+    let one = fast_sum(clamped.lit(1.0), rest.high);
     scaled(one.high + (one.low + rest.low), k)
 }
 
@@ -81,7 +80,7 @@ pub fn exp2<T: Lane>(x: T) -> T {
     let r = product(fraction, x.lit(LN2.high));
     let r = fast_sum(r.high, r.low + fraction * x.lit(LN2.low));
     let rest = tail(r);
-    let one = sum(x.lit(1.0), rest.high);
+    let one = fast_sum(x.lit(1.0), rest.high);
     scaled(one.high + (one.low + rest.low), k)
 }
 
@@ -114,7 +113,7 @@ pub(super) fn half_exp<T: Lane>(x: T) -> T {
     let clamped = x.abs().clamped(0.0, 712.0);
     let (k, r) = reduced(Pair { high: clamped, low: x.lit(0.0) });
     let rest = tail(r);
-    let one = sum(clamped.lit(1.0), rest.high);
+    let one = fast_sum(clamped.lit(1.0), rest.high);
     scaled(one.high + (one.low + rest.low), k - k.lit(1.0))
 }
 
@@ -123,7 +122,7 @@ pub(super) fn half_exp<T: Lane>(x: T) -> T {
 pub(super) fn exp_pair<T: Lane>(x: T) -> Pair<T> {
     let (k, r) = reduced(Pair { high: x.abs(), low: x.lit(0.0) });
     let rest = tail(r);
-    let one = sum(x.lit(1.0), rest.high);
+    let one = fast_sum(x.lit(1.0), rest.high);
     let scale = k.clamped(-1000.0, 1010.0).power_of_two();
     fast_sum(one.high * scale, (one.low + rest.low) * scale)
 }

@@ -50,12 +50,10 @@ fn log_of_one_plus<T: Lane>(f: Pair<T>) -> Pair<T> {
     let one = f.high.lit(1.0);
     let s = f.high / (f.high.lit(2.0) + f.high);
     let z = s * s;
-    let square = product(f.high, f.high);
-    let half = f.high.lit(0.5);
-    let half_square = square.high * half;
+    let half_square = f.high * f.high * f.high.lit(0.5);
     let series = s * (half_square + z * polynomial(z, &SERIES));
     let leading = fast_sum(f.high, -half_square);
-    Pair { high: leading.high, low: (leading.low - square.low * half) + (series + f.low * (one - f.high)) }
+    Pair { high: leading.high, low: leading.low + (series + f.low * (one - f.high)) }
 }
 
 /// `k` and `log m`.
@@ -79,7 +77,7 @@ fn with_special_values<T: Lane>(x: T, result: T) -> T {
 #[inline(always)]
 pub fn log<T: Lane>(x: T) -> T {
     let (k, log) = parts(x);
-    let leading = sum(k * k.lit(LN2_HIGH), log.high);
+    let leading = fast_sum(k * k.lit(LN2_HIGH), log.high);
     with_special_values(x, leading.high + (leading.low + (log.low + k * k.lit(LN2_LOW))))
 }
 
@@ -89,7 +87,7 @@ pub fn log2<T: Lane>(x: T) -> T {
     let (k, log) = parts(x);
     let scaled = product(log.high, x.lit(INVERSE_LN2.high));
     let low = scaled.low + (log.high * x.lit(INVERSE_LN2.low) + log.low * x.lit(INVERSE_LN2.high));
-    let leading = sum(k, scaled.high);
+    let leading = fast_sum(k, scaled.high);
     with_special_values(x, leading.high + (leading.low + low))
 }
 
@@ -99,7 +97,7 @@ pub fn log10<T: Lane>(x: T) -> T {
     let (k, log) = parts(x);
     let scaled = product(log.high, x.lit(INVERSE_LN10.high));
     let low = scaled.low + (log.high * x.lit(INVERSE_LN10.low) + log.low * x.lit(INVERSE_LN10.high));
-    let leading = sum(k * k.lit(LOG10_2_HIGH), scaled.high);
+    let leading = fast_sum(k * k.lit(LOG10_2_HIGH), scaled.high);
     with_special_values(x, leading.high + (leading.low + (low + k * k.lit(LOG10_2_LOW))))
 }
 
@@ -122,7 +120,7 @@ pub(super) fn log1p_of_pair<T: Lane>(x: Pair<T>) -> T {
     // What rounding 1 + x lost, in the scale of m.
     let lost = (whole.low + x.low) * (-k).clamped(-1022.0, 1022.0).power_of_two();
     let log = log_of_one_plus(Pair { high: m - one, low: lost });
-    let leading = sum(k * k.lit(LN2_HIGH), log.high);
+    let leading = fast_sum(k * k.lit(LN2_HIGH), log.high);
     leading.high + (leading.low + (log.low + k * k.lit(LN2_LOW)))
 }
 
@@ -131,7 +129,7 @@ pub(super) fn log1p_of_pair<T: Lane>(x: Pair<T>) -> T {
 pub(super) fn log_of_twice<T: Lane>(x: T) -> T {
     let (k, log) = parts(x);
     let k = k + x.lit(1.0);
-    let leading = sum(k * k.lit(LN2_HIGH), log.high);
+    let leading = fast_sum(k * k.lit(LN2_HIGH), log.high);
     with_special_values(x, leading.high + (leading.low + (log.low + k * k.lit(LN2_LOW))))
 }
 
@@ -161,7 +159,7 @@ pub(super) fn precise_log<T: Lane>(x: T) -> Pair<T> {
     let doubled = Pair { high: s.high * two, low: s.low * two };
     let log = fast_sum(doubled.high, cubic.high);
     let log = fast_sum(log.high, log.low + (cubic.low + doubled.low));
-    let leading = sum(k * k.lit(LN2_HIGH), log.high);
+    let leading = fast_sum(k * k.lit(LN2_HIGH), log.high);
     let low_product = product(k, k.lit(LN2_LOW));
     let next = sum(leading.low, low_product.high);
     fast_sum(leading.high, next.high + (next.low + (log.low + low_product.low)))
