@@ -23,7 +23,7 @@ impl ScopeTree {
     ///
     /// # Errors
     /// `P0120` for a cycle, `P0121` for a node whose inputs come from different scopes (an edge crosses a
-    /// scope other than through its entry or exit), `P0103` for an entry without exactly one exit or an exit
+    /// scope other than through its entry or exit), `P0122` for an entry without exactly one exit or an exit
     /// without an entry.
     pub fn of(state: &State) -> Result<ScopeTree, Diagnostic> {
         let adjacency = state.adjacency();
@@ -142,12 +142,12 @@ fn exits(state: &State) -> Result<Vec<Option<NodeId>>, Diagnostic> {
             _ => false,
         };
         if !fits {
-            return Err(Diagnostic::error("P0103", "a scope exit names a node that is not its entry")
+            return Err(Diagnostic::error("P0122", "a scope exit names a node that is not its entry")
                 .at(format!("{id} `{}`", node.label))
                 .with_note(format!("it names {entry}")));
         }
         if let Some(other) = exits[entry.0 as usize].replace(id) {
-            return Err(Diagnostic::error("P0103", "a scope is closed twice")
+            return Err(Diagnostic::error("P0122", "a scope is closed twice")
                 .at(format!("{entry} `{}`", state.nodes[entry].label))
                 .with_note(format!("by {other} and by {id}")));
         }
@@ -158,7 +158,7 @@ fn exits(state: &State) -> Result<Vec<Option<NodeId>>, Diagnostic> {
     });
     match open {
         None => Ok(exits),
-        Some((id, node)) => Err(Diagnostic::error("P0103", "a scope is never closed")
+        Some((id, node)) => Err(Diagnostic::error("P0122", "a scope is never closed")
             .at(format!("{id} `{}`", node.label))
             .with_help("add the exit node of this map or consume scope")),
     }

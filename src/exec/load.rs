@@ -7,6 +7,7 @@ use crate::diag::{Diagnostic, Result};
 use crate::front::{pel, sdfg};
 use crate::ir;
 use crate::scalar::lower::lower_program;
+use crate::valid::validate;
 
 /// What a program file is, decided by its content.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -119,7 +120,12 @@ pub fn write_program(program: &ir::Program, path: &Path) -> std::result::Result<
 
 /// Lowers scalar code and validates.
 pub fn finish(mut program: ir::Program, format: Format, mut diagnostics: Vec<Diagnostic>) -> Loaded {
-    diagnostics.extend(lower_program(&mut program));
+    let refused = lower_program(&mut program);
+    let is_described = refused.iter().any(Diagnostic::is_error);
+    // What lowering refused, it has described; the validator would only repeat that there is no code.
+    let found = validate(&program).into_iter().filter(|finding| !(is_described && finding.code == "P0203"));
+    diagnostics.extend(refused);
+    diagnostics.extend(found);
     Loaded { program, format, diagnostics }
 }
 

@@ -69,12 +69,12 @@ impl<'p> Machine<'p, '_> {
             }
             owned.resize(bytes, 0);
         }
-        if fresh && container.setzero {
+        // Persistent bytes from an earlier call are defined as far as anybody can tell, and cleared only once.
+        let from_before = container.persists() && !block.live && known == bytes && bytes > 0;
+        if fresh && container.setzero && !from_before {
             block.bytes.bytes_mut().fill(0);
         }
         block.private = container.private;
-        // Persistent bytes from an earlier call are defined as far as anybody can tell.
-        let from_before = container.persists() && !block.live && known == bytes && bytes > 0;
         if tracking && (fresh || known != bytes) {
             let unit = element.leaves.iter().map(|(dtype, _)| dtype.bytes()).min().unwrap_or(1);
             let poison = !container.setzero && !from_before;
