@@ -8,8 +8,8 @@ use super::summary::{magnitude, short};
 
 /// Widest picture in characters.
 const WIDTH: usize = 64;
-/// Tallest picture in pixels; a coloured character shows two.
-const HEIGHT: usize = 40;
+/// Tallest picture in characters. A coloured character shows two pixels, one above the other.
+const HEIGHT: usize = 20;
 
 /// Shades from low to high, for terminals without colour.
 const SHADES: [char; 6] = [' ', '·', '░', '▒', '▓', '█'];
@@ -28,7 +28,7 @@ pub fn draw(out: &mut dyn Write, name: &str, view: &View<'_>, colour: bool) -> i
         return Ok(());
     }
     let (slice, caption) = slice(name, view);
-    let grid = Grid::of(&slice);
+    let grid = Grid::of(&slice, if colour { 2 * HEIGHT } else { HEIGHT });
     let Some((low, high)) = grid.range() else { return Ok(()) };
     writeln!(out, "{caption}: {} {} {}", short(low), legend(grid.height > 1, colour), short(high))?;
     if grid.height == 1 {
@@ -66,13 +66,13 @@ struct Grid {
 }
 
 impl Grid {
-    fn of(view: &View<'_>) -> Grid {
+    fn of(view: &View<'_>, tallest: usize) -> Grid {
         let (rows, columns) = match *view.shape() {
             [columns] => (1, columns),
             [rows, columns] => (rows, columns),
             _ => (1, view.len()),
         };
-        let (height, width) = (rows.clamp(1, HEIGHT), columns.clamp(1, WIDTH));
+        let (height, width) = (rows.clamp(1, tallest), columns.clamp(1, WIDTH));
         let mut sums = vec![(0.0f64, 0u32); height * width];
         for (position, element) in view.scalars().enumerate() {
             let (row, column) = (position / columns.max(1), position % columns.max(1));
@@ -127,9 +127,7 @@ fn write_shades(out: &mut dyn Write, grid: &Grid, low: f64, high: f64) -> io::Re
     let edge = "─".repeat(grid.width);
     writeln!(out, "  ┌{edge}┐")?;
     let shade = |value: &f64| level(*value, low, high, SHADES.len()).map_or('?', |level| SHADES[level]);
-    // Characters are twice as tall as wide: every other row of a tall picture is enough.
-    let step = if grid.height > HEIGHT / 2 { 2 } else { 1 };
-    for row in grid.rows().step_by(step) {
+    for row in grid.rows() {
         writeln!(out, "  │{}│", row.iter().map(shade).collect::<String>())?;
     }
     writeln!(out, "  └{edge}┘")
@@ -190,7 +188,7 @@ mod tests {
         assert!(drawn(&[2, 3], |index| if index == 1 { f64::NAN } else { 1.0 }, false).contains('?'));
         assert_eq!(drawn(&[3, 3], |_| f64::NAN, false), "");
         let tall = drawn(&[500, 500], |index| index as f64, false);
-        assert_eq!(tall.lines().count(), 1 + 2 + HEIGHT / 2);
-        assert_eq!(drawn(&[500, 500], |index| index as f64, true).lines().count(), 1 + HEIGHT / 2);
+        assert_eq!(tall.lines().count(), 1 + 2 + HEIGHT);
+        assert_eq!(drawn(&[500, 500], |index| index as f64, true).lines().count(), 1 + HEIGHT);
     }
 }

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use comfy_table::{Cell, Color, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
@@ -278,32 +277,37 @@ fn field_json(field: &FieldReport) -> Value {
     })
 }
 
+/// One line per case, and below it what went wrong.
 fn write_table(out: &mut Output, reports: &[CaseReport], totals: &Totals) -> anyhow::Result<()> {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(["suite", "case", "status", "seconds", "detail"]);
+    let width = |text: fn(&CaseReport) -> &str| {
+        reports.iter().map(|report| text(report).chars().count()).max().unwrap_or(0)
+    };
+    let (suites, names) = (width(|report| &report.suite), width(|report| &report.name));
     for report in reports {
-        let mut status = Cell::new(report.status);
-        if out.colour {
-            status = status.fg(match report.status {
-                Status::Pass => Color::Green,
-                Status::Fail => Color::Red,
-                Status::Error => Color::Magenta,
-                Status::Unsupported => Color::Yellow,
-            });
+        let status = report.status.name();
+        let (hue, reset) = if out.colour { (colour(report.status), "\x1b[0m") } else { ("", "") };
+        writeln!(
+            out,
+            "{:suites$}  {:names$}  {hue}{status:11}{reset}  {:8.3} s",
+            report.suite, report.name, report.seconds
+        )?;
+        for line in report.detail.lines() {
+            writeln!(out, "    {line}")?;
         }
-        let seconds = Cell::new(format!("{:.3}", report.seconds));
-        let (suite, name) = (Cell::new(&report.suite), Cell::new(&report.name));
-        table.add_row([suite, name, status, seconds, Cell::new(report.detail.trim_end())]);
     }
-    if !out.colour {
-        table.force_no_tty();
-    }
-    writeln!(out, "{table}")?;
     let Totals { total, passed, mismatched, errors, unsupported, seconds } = totals;
-    writeln!(out)?;
     writeln!(
         out,
-        "{passed} of {total} passed, {mismatched} failed, {errors} errors, {unsupported} unsupported, in {seconds:.1} s"
+        "\n{passed} of {total} passed, {mismatched} failed, {errors} errors, {unsupported} unsupported, in {seconds:.1} s"
     )?;
     Ok(())
+}
+
+const fn colour(status: Status) -> &'static str {
+    match status {
+        Status::Pass => "\x1b[32m",
+        Status::Fail => "\x1b[1;31m",
+        Status::Error => "\x1b[1;35m",
+        Status::Unsupported => "\x1b[33m",
+    }
 }

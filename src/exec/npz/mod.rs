@@ -100,12 +100,23 @@ pub fn read_archive(source: impl Read + Seek) -> Result<FileArrays> {
         let mut entry = archive.by_index(index).map_err(damaged)?;
         let file_name = entry.name().map_err(damaged)?.into_owned();
         let Some(name) = file_name.strip_suffix(".npy") else { continue };
-        let array = read_array(&mut entry).map_err(|error| error.inside(format!("array {name}")))?;
+        let array = read_array(&mut entry)
+            .and_then(|array| at_end(&mut entry).map(|()| array))
+            .map_err(|error| error.inside(format!("array {name}")))?;
         if arrays.insert(name.to_owned(), array).is_some() {
             return Err(Diagnostic::error("P0441", format!("array {name} is there twice")));
         }
     }
     Ok(arrays)
+}
+
+/// Whether the entry ends here. Reading its end is also what makes the archive compare checksums.
+fn at_end(entry: &mut impl Read) -> Result<()> {
+    match entry.read(&mut [0]) {
+        Ok(0) => Ok(()),
+        Ok(_) => Err(Diagnostic::error("P0443", "there is more data than the shape takes")),
+        Err(error) => Err(Diagnostic::error("P0443", format!("the data is damaged: {error}"))),
+    }
 }
 
 /// Reads one array in `.npy` form.
@@ -293,6 +304,22 @@ mod tests {
         let bytes = archive(&sample());
         for length in 0..bytes.len() {
             assert!(read_archive(Cursor::new(&bytes[..length])).is_err(), "cut at {length}");
+        }
+    }
+
+    #[test]
+    fn damaged_data_is_noticed() {
+        let arrays = FileArrays::from([("a".to_owned(), sample()["float64"].clone())]);
+        let whole = archive(&arrays);
+        let start = whole.windows(5).position(|bytes| bytes == b"a.npy").unwrap() + 5;
+        let end = whole.windows(4).rposition(|bytes| bytes == b"PK\x01\x02").unwrap();
+        for at in start..end {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x10;
+            // A flip may land where nothing depends on it, but never changes what is read.
+            if let Ok(read) = read_archive(Cursor::new(&bytes)) {
+                assert_eq!(read, arrays, "byte {at}");
+            }
         }
     }
 

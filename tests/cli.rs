@@ -1,0 +1,297 @@
+//! The command as scripts see it: fields, exit codes, and files that are not there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const HDIFF: &str = "examples/hdiff/program.sdfgz";
+const INPUTS: &str = "examples/hdiff/inputs.npz";
+
+fn pelton(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pelton"));
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).args(args).stdin(Stdio::null()).output().unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap_or_else(|| panic!("killed: {output:?}"))
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A copy of the example case under another name.
+fn case(root: &Path, name: &str) -> PathBuf {
+    let folder = root.join(name);
+    fs::create_dir(&folder).unwrap();
+    for file in ["case.json", "program.sdfgz", "inputs.npz", "expected.npz"] {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/hdiff").join(file);
+        fs::copy(source, folder.join(file)).unwrap();
+    }
+    let description = fs::read_to_string(folder.join("case.json")).unwrap();
+    fs::write(folder.join("case.json"), description.replace("\"hdiff\"", &format!("\"{name}\""))).unwrap();
+    folder
+}
+
+#[test]
+fn run_prints_a_summary_and_a_picture() {
+    let output = pelton(&["run", HDIFF, "--inputs", INPUTS, "--time"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let text = stdout(&output);
+    for part in ["diffused", "float64", "[48, 48, 8]", "diffused[:, :, 4]:", "█", "load ", "prepare ", "run "]
+    {
+        assert!(text.contains(part), "no {part} in {text}");
+    }
+    assert!(!text.contains('\x1b'), "no colours into a pipe");
+}
+
+#[test]
+fn run_writes_what_the_case_expects() {
+    let root = folder();
+    let out = root.path().join("out.npz");
+    let output = pelton(&["run", HDIFF, "--inputs", INPUTS, "--output", text(&out), "--format", "json"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let report = json(&output);
+    assert_eq!(report["outputs"][0]["name"], "diffused");
+    assert_eq!(report["outputs"][0]["shape"], serde_json::json!([48, 48, 8]));
+    assert_eq!(report["outputs"][0]["nan"], 0);
+    for key in ["load", "prepare", "run"] {
+        assert!(report["seconds"][key].is_number());
+    }
+    assert!(["interp", "native"].contains(&report["engine"].as_str().unwrap()));
+    // What was written is what the case expects: make it the expectation of a case.
+    let copy = case(root.path(), "again");
+    fs::copy(&out, copy.join("expected.npz")).unwrap();
+    let output = pelton(&["test", text(&copy), "--format", "json"]);
+    assert_eq!(json(&output)["passed"], 1, "{}", stdout(&output));
+}
+
+#[test]
+fn arguments_come_one_by_one_too() {
+    let root = folder();
+    let output = root.path().join("a.npz");
+    let ran = pelton(&["run", HDIFF, "--inputs", INPUTS, "--output", text(&output)]);
+    assert_eq!(code(&ran), 0);
+    let wrong = pelton(&["run", HDIFF, "--inputs", INPUTS, "--set", "I=47"]);
+    assert_eq!(code(&wrong), 1, "a symbol that contradicts the shapes is refused");
+    assert!(stderr(&wrong).contains("error[P04"), "{}", stderr(&wrong));
+}
+
+#[test]
+fn nothing_is_written_unless_the_run_succeeded() {
+    let root = folder();
+    let out = root.path().join("out.npz");
+    fs::write(&out, "as it was").unwrap();
+    let missing = pelton(&["run", HDIFF, "--output", text(&out)]);
+    assert_eq!(code(&missing), 1);
+    let fuel = pelton(&[
+        "run",
+        HDIFF,
+        "--inputs",
+        INPUTS,
+        "--engine",
+        "interp",
+        "--fuel",
+        "10",
+        "--output",
+        text(&out),
+    ]);
+    assert_eq!(code(&fuel), 1);
+    assert!(stderr(&fuel).contains("error[P0508]"), "{}", stderr(&fuel));
+    assert_eq!(fs::read_to_string(&out).unwrap(), "as it was");
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1, "no temporary file is left");
+    let nowhere =
+        pelton(&["run", HDIFF, "--inputs", INPUTS, "--output", text(&root.path().join("no/out.npz"))]);
+    assert_eq!(code(&nowhere), 1);
+    assert!(stderr(&nowhere).contains("error[P0446]"), "{}", stderr(&nowhere));
+}
+
+#[test]
+fn damaged_inputs_are_described() {
+    let root = folder();
+    let path = root.path().join("in.npz");
+    let whole = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(INPUTS)).unwrap();
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 0x55;
+    for (bytes, expected) in [
+        (&b""[..], "P0441"),
+        (&b"not an archive"[..], "P0441"),
+        (&whole[..whole.len() / 2], "P0441"),
+        (&flipped[..], "P044"),
+        (&b"\x93NUMPY\x01\x00\x10\x00{'descr': '|O', "[..], "P0442"),
+    ] {
+        fs::write(&path, bytes).unwrap();
+        let output = pelton(&["run", HDIFF, "--inputs", text(&path)]);
+        assert_eq!(code(&output), 1, "{}", stderr(&output));
+        assert!(stderr(&output).contains(expected), "{expected}: {}", stderr(&output));
+    }
+    let absent = pelton(&["run", HDIFF, "--inputs", "no-such-file.npz"]);
+    assert_eq!(code(&absent), 1);
+    assert!(stderr(&absent).contains("P0440"));
+}
+
+#[test]
+fn test_reports_every_kind_of_ending() {
+    let root = folder();
+    case(root.path(), "a_good");
+    let bad = case(root.path(), "b_bad");
+    // The field before diffusion, under the name of the result: same shape it is not.
+    fs::copy(bad.join("inputs.npz"), bad.join("expected.npz")).unwrap();
+    let broken = case(root.path(), "c_broken");
+    fs::write(broken.join("program.sdfgz"), "{").unwrap();
+    let empty = case(root.path(), "d_empty");
+    fs::remove_file(empty.join("program.sdfgz")).unwrap();
+    let described = case(root.path(), "e_described");
+    fs::write(described.join("case.json"), "[]").unwrap();
+
+    let output =
+        pelton(&["test", text(root.path()), "--format", "json", "--jobs", "2", "--engine", "interp"]);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let report = json(&output);
+    let cases = report["cases"].as_array().unwrap();
+    let statuses: Vec<&str> = cases.iter().map(|case| case["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses[..4], ["pass", "fail", "error", "error"], "{report:#}");
+    for case in cases {
+        for key in ["suite", "name", "status", "detail"] {
+            assert!(case[key].is_string(), "{key} in {case}");
+        }
+        assert!(case["seconds"].is_number());
+    }
+    let names: Vec<&str> = cases.iter().take(4).map(|case| case["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["a_good", "b_bad", "c_broken", "d_empty"]);
+    let detail = cases[1]["detail"].as_str().unwrap();
+    assert!(detail.contains("diffused: ") && detail.contains("% close"), "{detail}");
+    assert_eq!((&report["passed"], &report["failed"], &report["total"]), (&1.into(), &4.into(), &5.into()));
+
+    let one = pelton(&["test", text(root.path()), "--filter", "a_good"]);
+    assert_eq!(code(&one), 0, "{}", stdout(&one));
+    assert!(stdout(&one).contains("1 of 1 passed"));
+    let none = pelton(&["test", text(root.path()), "--filter", "nothing like it"]);
+    assert_eq!(code(&none), 2, "a filter that matches nothing is no success");
+    let nowhere = pelton(&["test", text(&root.path().join("a_good")), "no-such-folder"]);
+    assert_eq!(code(&nowhere), 1);
+}
+
+#[test]
+fn endless_programs_are_stopped() {
+    let root = folder();
+    case(root.path(), "slow");
+    let output =
+        pelton(&["test", text(root.path()), "--fuel", "100", "--engine", "interp", "--format", "json"]);
+    assert_eq!(code(&output), 1);
+    let report = json(&output);
+    assert_eq!(report["cases"][0]["status"], "error");
+    assert!(report["cases"][0]["detail"].as_str().unwrap().contains("P0508"));
+}
+
+#[test]
+fn check_judges_programs() {
+    let good = pelton(&["check", HDIFF]);
+    assert_eq!(code(&good), 0, "{}", stdout(&good));
+    let root = folder();
+    let path = root.path().join("broken.sdfg");
+    fs::write(&path, "{\"type\": \"SDFG\"").unwrap();
+    let bad = pelton(&["check", text(&path), "--format", "json"]);
+    assert_eq!(code(&bad), 1);
+    let report = json(&bad);
+    assert_eq!(report["errors"], 1);
+    let finding = &report["diagnostics"][0];
+    assert_eq!((&finding["code"], &finding["severity"]), (&"P0003".into(), &"error".into()));
+    for key in ["message", "place", "notes"] {
+        assert!(!finding[key].is_null());
+    }
+    fs::write(&path, b"\xff\xfe\x00").unwrap();
+    assert_eq!(json(&pelton(&["check", text(&path), "--format", "json"]))["diagnostics"][0]["code"], "P0091");
+}
+
+#[test]
+fn info_counts_and_measures() {
+    let output = pelton(&["info", HDIFF, "--format", "json", "--set", "I=8", "--set", "J=8", "--set", "K=4"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let report = json(&output);
+    assert!(report["maps"].as_u64().unwrap() > 0 && report["tasklets"].as_u64().unwrap() > 0);
+    let arrays = report["arrays"].as_array().unwrap();
+    let field = arrays.iter().find(|array| array["name"] == "field").unwrap();
+    assert_eq!((&field["transient"], &field["bytes"]), (&false.into(), &(12 * 12 * 4 * 8).into()));
+    let symbols: Vec<&str> =
+        report["symbols"].as_array().unwrap().iter().map(|symbol| symbol["name"].as_str().unwrap()).collect();
+    assert!(["I", "J", "K"].iter().all(|name| symbols.contains(name)), "{symbols:?}");
+    assert!(stdout(&pelton(&["info", HDIFF])).contains("symbols that shapes tell or a call has to give"));
+    assert_eq!(code(&pelton(&["info", HDIFF, "--set", "I"])), 2);
+}
+
+#[test]
+fn convert_keeps_the_program() {
+    let root = folder();
+    let file = |name: &str| root.path().join(name);
+    for (from, to) in [(HDIFF, "a.pel"), ("a.pel", "b.sdfg"), ("b.sdfg", "c.sdfgz")] {
+        let from = if from == HDIFF { PathBuf::from(HDIFF) } else { file(from) };
+        let output = pelton(&["convert", text(&from), text(&file(to))]);
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+    }
+    let copy = case(root.path(), "converted");
+    fs::copy(file("c.sdfgz"), copy.join("program.sdfgz")).unwrap();
+    assert_eq!(code(&pelton(&["test", text(&copy)])), 0);
+    assert_eq!(code(&pelton(&["convert", HDIFF, text(&file("d.docx"))])), 2);
+    assert!(!file("d.docx").exists());
+}
+
+#[test]
+fn explain_knows_its_codes() {
+    let output = pelton(&["explain", "P0503"]);
+    assert_eq!(code(&output), 0);
+    assert!(stdout(&output).starts_with("P0503: "));
+    assert_eq!(code(&pelton(&["explain", "P9999"])), 2);
+    assert!(stdout(&pelton(&["explain"])).lines().count() > 50);
+}
+
+#[test]
+fn wrong_usage_is_two_and_help_is_zero() {
+    for args in
+        [&[][..], &["run"], &["fly"], &["run", HDIFF, "--engine", "warp"], &["run", HDIFF, "--set", "N"]]
+    {
+        assert_eq!(code(&pelton(args)), 2, "{args:?}");
+    }
+    for args in [&["--help"][..], &["run", "--help"], &["test", "--help"], &["--version"]] {
+        assert_eq!(code(&pelton(args)), 0, "{args:?}");
+    }
+    assert!(stdout(&pelton(&["--help"])).contains("Exit codes:"));
+    for command in ["run", "test", "check", "info", "convert", "explain"] {
+        assert!(stdout(&pelton(&[command, "--help"])).contains("Examples:"), "{command}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_closed_pipe_is_no_panic() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pelton"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["run", HDIFF, "--inputs", INPUTS])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
