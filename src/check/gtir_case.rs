@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use crate::diag::{Diagnostic, Result};
-use crate::exec::engine::{Engine, Options, Outcome, Prepared};
+use crate::exec::engine::{Engine, Options, Outcome, Prepared, is_observed};
 use crate::exec::gtir::GtirProgram;
 use crate::exec::load::read_bytes;
 use crate::exec::npz::{self, FileArray, FileArrays, Item};
@@ -44,8 +44,9 @@ pub(super) fn run(
         report.run_seconds = start.elapsed().as_secs_f64();
     } else {
         let lowered = GtirProgram::new(&program, &args)?;
-        let mut prepared = Prepared::new(&lowered.program, engine, options.checked)?;
+        let mut prepared = Prepared::new(&lowered.program, engine, is_observed(options))?;
         report.engine = Some(prepared.engine());
+        report.why = prepared.why().to_owned();
         let mut bound = lowered.bind(&mut args)?;
         let start = Instant::now();
         let outcome = prepared.run(&mut bound, options);

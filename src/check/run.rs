@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::diag::{Diagnostic, Result, codes};
 use crate::exec::bind::bind;
-use crate::exec::engine::{Engine, Options, Outcome, Prepared};
+use crate::exec::engine::{Engine, Options, Outcome, Prepared, is_observed};
 use crate::exec::load::load;
 use crate::exec::npz::{self, FileArray, FileArrays, Item};
 use crate::ir::Program;
@@ -76,6 +76,8 @@ pub struct CaseReport {
     pub run_seconds: f64,
     /// The engine that ran, once one was chosen.
     pub engine: Option<Engine>,
+    /// Why that engine.
+    pub why: String,
     /// One report per expected array.
     pub fields: Vec<FieldReport>,
 }
@@ -91,6 +93,7 @@ pub fn run_case(case: &Case, program: &CaseProgram, engine: Engine, options: &Op
         seconds: 0.0,
         run_seconds: 0.0,
         engine: None,
+        why: String::new(),
         fields: Vec::new(),
     };
     let result = match case.kind {
@@ -142,8 +145,9 @@ fn run_sdfg(
         return Err(Diagnostic::error("P0430", "expected.npz holds no array, so nothing would be checked"));
     }
     let mut args = bind(&program, inputs.clone())?;
-    let mut prepared = Prepared::new(&program, engine, options.checked)?;
+    let mut prepared = Prepared::new(&program, engine, is_observed(options))?;
     report.engine = Some(prepared.engine());
+    report.why = prepared.why().to_owned();
     let start = Instant::now();
     let outcome = prepared.run(&mut args, options)?;
     report.run_seconds = start.elapsed().as_secs_f64();
@@ -186,7 +190,7 @@ fn defined_elements(
 ) -> Result<IndexMap<String, Vec<bool>>> {
     let mut args = bind(program, inputs)?;
     let options = Options { track_written: true, checked: false, ..options.clone() };
-    match Prepared::new(program, Engine::Interp, false)?.run(&mut args, &options)? {
+    match Prepared::new(program, Engine::Interp, true)?.run(&mut args, &options)? {
         Outcome::Done(mut stats) => {
             stats.written.retain(|name, _| is_returned(name));
             Ok(stats.written)

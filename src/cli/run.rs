@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::diag::Diagnostic;
 use crate::exec::bind::{bind, unbind};
+use crate::exec::engine::is_observed;
 use crate::exec::npz::{self, FileArray, FileArrays, Item};
 use crate::exec::{Engine, Options, Outcome, Prepared, Stats, load};
 use crate::ir::{NodeKind, Program};
@@ -84,9 +85,9 @@ pub fn run(args: &RunArgs, out: &mut Output) -> anyhow::Result<Verdict> {
     times.load = start.elapsed();
     let mut bound = bind(&program, arrays)?;
     let start = Instant::now();
-    let mut prepared = Prepared::new(&program, args.engine, args.checked)?;
-    times.prepare = start.elapsed();
     let options = Options { checked: args.checked, fuel: args.fuel, track_written: false };
+    let mut prepared = Prepared::new(&program, args.engine, is_observed(&options))?;
+    times.prepare = start.elapsed();
     let spinner = spinner(&args.program.display().to_string());
     let start = Instant::now();
     let outcome = prepared.run(&mut bound, &options);

@@ -176,6 +176,7 @@ fn run_row(row: &Row, args: &TestArgs) -> CaseReport {
         seconds: start.elapsed().as_secs_f64(),
         run_seconds: 0.0,
         engine: None,
+        why: String::new(),
         fields: Vec::new(),
     };
     let case = match &row.case {
@@ -228,6 +229,7 @@ fn to_json(reports: &[CaseReport], totals: &Totals, args: &TestArgs) -> Value {
                 "seconds": report.seconds,
                 "run_seconds": report.run_seconds,
                 "engine": report.engine.map(Engine::name),
+                "why": report.why,
                 "fields": report.fields.iter().map(field_json).collect::<Vec<_>>(),
             })
         })
@@ -242,8 +244,16 @@ fn to_json(reports: &[CaseReport], totals: &Totals, args: &TestArgs) -> Value {
         "total": totals.total,
         "seconds": totals.seconds,
         "engine": args.engine.name(),
+        "ran_on": ran_on(reports),
         "checked": args.checked,
     })
+}
+
+/// How many cases ran on which engine: not every program compiles.
+fn ran_on(reports: &[CaseReport]) -> serde_json::Map<String, Value> {
+    let count = |engine| reports.iter().filter(|report| report.engine == Some(engine)).count();
+    let counts = Engine::ALL.into_iter().map(|engine| (engine.name().to_owned(), count(engine)));
+    counts.filter(|(_, count)| *count > 0).map(|(name, count)| (name, json!(count))).collect()
 }
 
 /// A number as JSON; infinities and NaN, which JSON lacks, as text.
@@ -300,6 +310,11 @@ fn write_table(out: &mut Output, reports: &[CaseReport], totals: &Totals) -> any
         out,
         "\n{passed} of {total} passed, {mismatched} failed, {errors} errors, {unsupported} unsupported, in {seconds:.1} s"
     )?;
+    let engines: Vec<String> =
+        ran_on(reports).iter().map(|(name, count)| format!("{count} on {name}")).collect();
+    if !engines.is_empty() {
+        writeln!(out, "ran {}", engines.join(", "))?;
+    }
     Ok(())
 }
 

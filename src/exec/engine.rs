@@ -74,16 +74,16 @@ enum Runner {
 }
 
 impl Prepared {
-    /// Makes a program ready. `Auto` takes native code where it can and the interpreter otherwise; checked
-    /// runs are the interpreter's in any case.
+    /// Makes a program ready. `Auto` takes native code where it can and the interpreter otherwise. Runs that
+    /// are to be `observed` ([`is_observed`]) are the interpreter's in any case.
     ///
     /// # Errors
     /// What the engine refuses, with the place in the program.
-    pub fn new(program: &Program, engine: Engine, checked: bool) -> Result<Prepared> {
+    pub fn new(program: &Program, engine: Engine, observed: bool) -> Result<Prepared> {
         match engine {
             Engine::Interp => Self::interp(program, "asked for".into()),
-            Engine::Native | Engine::Auto if checked => {
-                Self::interp(program, "checked runs are interpreted".into())
+            Engine::Native | Engine::Auto if observed => {
+                Self::interp(program, "checked and counted runs are interpreted".into())
             }
             Engine::Native | Engine::Auto => {
                 match native::Compiled::new(program, &native::Options::default()) {
@@ -123,7 +123,7 @@ impl Prepared {
         &self.why
     }
 
-    /// Runs the program once, in place.
+    /// Runs the program once, in place. Native code ignores the options: it cannot observe.
     ///
     /// # Errors
     /// Arguments that do not fit. Faults of the program are [`Outcome::Trap`].
@@ -131,14 +131,16 @@ impl Prepared {
         match &mut self.runner {
             Runner::Interp(prepared) => prepared.run(args, options),
             Runner::Native(compiled) => Ok(match compiled.run(args)? {
-                native::Outcome::Done => {
-                    let fuel = options.fuel.map(|_| "machine code does not count fuel".to_owned());
-                    Outcome::Done(Stats { notes: fuel.into_iter().collect(), ..Stats::default() })
-                }
+                native::Outcome::Done => Outcome::Done(Stats::default()),
                 native::Outcome::Trap(info) => Outcome::Trap(fault_of(info)),
             }),
         }
     }
+}
+
+/// Whether the options ask for what only the interpreter does: checking, counting steps, tracking writes.
+pub fn is_observed(options: &Options) -> bool {
+    options.checked || options.fuel.is_some() || options.track_written
 }
 
 /// A trap of machine code as the fault it stands for.

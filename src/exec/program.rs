@@ -11,7 +11,7 @@ use crate::scalar::{DType, Scalar, Type};
 
 use super::array::{ErasedArray, Number};
 use super::bind::{Symbols, converted};
-use super::engine::{Engine, Options, Outcome, Prepared, Stats};
+use super::engine::{Engine, Options, Outcome, Prepared, Stats, is_observed};
 use super::load::load;
 use super::npz::dense_strides;
 
@@ -21,7 +21,7 @@ pub struct Program {
     graph: ir::Program,
     required: Vec<Required>,
     /// Made on first use, kept with its persistent containers.
-    prepared: Mutex<Vec<(Engine, bool, Prepared)>>,
+    prepared: Mutex<Vec<(Engine, Options, Prepared)>>,
 }
 
 impl Program {
@@ -75,13 +75,15 @@ impl Program {
     ) -> Result<(Outcome, Engine)> {
         // A panic in a run is a defect of an engine; what it left behind is not used again.
         let mut table = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = table
-            .iter()
-            .position(|(for_engine, checked, _)| (*for_engine, *checked) == (engine, options.checked));
+        let known = table.iter().position(|(made_for, with, _)| *made_for == engine && with == options);
         let position = match known {
             Some(position) => position,
             None => {
-                table.push((engine, options.checked, Prepared::new(&self.graph, engine, options.checked)?));
+                table.push((
+                    engine,
+                    options.clone(),
+                    Prepared::new(&self.graph, engine, is_observed(options))?,
+                ));
                 table.len() - 1
             }
         };
