@@ -271,7 +271,53 @@ fn other_files_are_not_taken_for_graphs() {
     }
 }
 
-/// Saves every file of the corpus and the examples and lets DaCe load and validate it.
+/// The program as if it had been built here: nothing uninterpreted, no spelling, no version.
+///
+/// Two things stay. `allow_oob` tells DaCe's validator to be quiet about a memlet. And `ceiling(M/N)` is printed
+/// as `int_ceil(M, N)`, which DaCe generates better code for, but does not compare with the sizes that it
+/// computes for strided copies (six files of the corpus).
+fn stripped(mut program: Program) -> Program {
+    program.spellings.retain(|_, text| text.contains("ceiling"));
+    program.dace_version = None;
+    for (_, graph) in program.graphs.iter_mut() {
+        graph.extra.clear();
+        graph.data.values_mut().for_each(|data| data.extra.clear());
+        for edge in graph.regions.iter_mut().flat_map(|(_, region)| &mut region.edges) {
+            edge.extra.clear();
+        }
+        for (_, block) in graph.blocks.iter_mut() {
+            block.extra.clear();
+            match &mut block.kind {
+                BlockKind::Conditional(branches) => {
+                    branches.iter_mut().for_each(|branch| branch.extra.clear())
+                }
+                BlockKind::State(state) => {
+                    state.nodes.iter_mut().for_each(|(_, node)| node.extra.clear());
+                    for (_, edge) in state.edges.iter_mut() {
+                        edge.extra.clear();
+                        edge.memlet.extra.retain(|key, _| key == "allow_oob");
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    program
+}
+
+#[test]
+fn a_program_without_a_file_can_be_saved() {
+    for path in examples() {
+        let program = stripped(load(&std::fs::read(&path).unwrap()));
+        let saved = sdfg::write(&program, false);
+        let again = load(&saved);
+        assert_eq!(again.contract, program.contract, "{}", path.display());
+        assert_eq!(sdfg::write(&again, false), saved, "{}", path.display());
+    }
+}
+
+/// Saves every file of the corpus and the examples, as it came and stripped of all that is not interpreted,
+/// and lets DaCe load and validate both.
 #[test]
 fn dace_loads_what_we_save() {
     let Some(python) = std::env::var_os("PELTON_DACE_PYTHON") else {
@@ -281,23 +327,30 @@ fn dace_loads_what_we_save() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("sdfg-saved");
     std::fs::create_dir_all(&folder).unwrap();
-    let mut list = String::new();
-    let files = examples().into_iter().chain(corpus().unwrap_or_default());
-    for (index, path) in files.enumerate() {
-        let program = load(&std::fs::read(&path).unwrap());
-        let saved = folder.join(format!("{index}.sdfgz"));
-        std::fs::write(&saved, sdfg::write(&program, true)).unwrap();
-        writeln!(list, "{}\t{}", path.display(), saved.display()).unwrap();
-    }
+    let files: Vec<PathBuf> = examples().into_iter().chain(corpus().unwrap_or_default()).collect();
     let list_path = folder.join("list.txt");
-    std::fs::write(&list_path, list).unwrap();
-    let status = std::process::Command::new(python)
-        .arg(root.join("scripts/dace-roundtrip.py"))
-        .arg(&list_path)
-        .current_dir(&folder)
-        .status()
-        .unwrap();
-    assert!(status.success(), "DaCe refused a file; see above");
+    let mut accepted = true;
+    for (title, change) in
+        [("as they came", (|program| program) as fn(Program) -> Program), ("stripped", stripped)]
+    {
+        let mut list = String::new();
+        for (index, path) in files.iter().enumerate() {
+            let program = change(load(&std::fs::read(path).unwrap()));
+            let saved = folder.join(format!("{index}.sdfgz"));
+            std::fs::write(&saved, sdfg::write(&program, true)).unwrap();
+            writeln!(list, "{}\t{}", path.display(), saved.display()).unwrap();
+        }
+        std::fs::write(&list_path, list).unwrap();
+        eprintln!("{title}:");
+        let status = std::process::Command::new(&python)
+            .arg(root.join("scripts/dace-roundtrip.py"))
+            .arg(&list_path)
+            .current_dir(&folder)
+            .status()
+            .unwrap();
+        accepted &= status.success();
+    }
+    assert!(accepted, "DaCe refused a file; see above");
 }
 
 // ---------------------------------------------------------------------------------------------------------
