@@ -65,10 +65,10 @@ fn case(d: &std::path::Path, file: &str, checked: bool, verbose: bool) -> (&'sta
         Err(e) => return ("load", one(&e)),
     };
     let mut program = loaded.program;
-    if let Some(e) = pelton::scalar::lower::lower_program(&mut program).into_iter().find(|d| d.is_error()) {
-        if verbose {
-            eprintln!("lower {}", one(&e));
-        }
+    if let Some(e) = pelton::scalar::lower::lower_program(&mut program).into_iter().find(|d| d.is_error())
+        && verbose
+    {
+        eprintln!("lower {}", one(&e));
     }
     let case: serde_json::Value =
         serde_json::from_slice(&std::fs::read(d.join("case.json")).unwrap()).unwrap();

@@ -73,10 +73,11 @@ fn codes(program: &Program) -> (Vec<&Code>, usize) {
                                     take(&tasklet.code);
                                 }
                             }
-                            NodeKind::Library(library) if library.properties.contains_key("wcr") => {
-                                if !library.properties["wcr"].is_null() {
-                                    take(&library.wcr);
-                                }
+                            NodeKind::Library(library)
+                                if library.properties.contains_key("wcr")
+                                    && !library.properties["wcr"].is_null() =>
+                            {
+                                take(&library.wcr);
                             }
                             NodeKind::ConsumeEntry(consume) => {
                                 consume.condition.iter().for_each(|e| take(&e.code));

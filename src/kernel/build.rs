@@ -302,10 +302,10 @@ impl Builder {
     /// A binary operation. Sums, differences, products and comparisons of 64-bit integer literals are folded.
     pub fn binary(&mut self, op: BinaryOp, a: ValueId, b: ValueId) -> ValueId {
         let ty = self.ty(a);
-        if ty == DType::I64 {
-            if let Some(folded) = self.fold(op, a, b) {
-                return folded;
-            }
+        if ty == DType::I64
+            && let Some(folded) = self.fold(op, a, b)
+        {
+            return folded;
         }
         let result = if op.is_comparison() { DType::Bool } else { ty };
         self.value(Op::Binary(op, a, b), result)

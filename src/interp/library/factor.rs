@@ -274,7 +274,7 @@ pub(super) fn columns(n: usize, count: usize) -> Fallible<usize> {
     if n == 0 {
         return Ok(0);
     }
-    if count % n != 0 {
+    if !count.is_multiple_of(n) {
         return Err(shapes(&format!("{count} right-hand side elements for {n} equations")));
     }
     Ok(count / n)

@@ -123,7 +123,7 @@ impl<'p> Machine<'p, '_> {
             poison |= old.poison;
             // A smaller addend is repeated along the leading dimensions.
             let period = old.values.len().max(1);
-            if values.len() % period != 0 {
+            if !values.len().is_multiple_of(period) {
                 return Err(shapes(&format!("an addend of {period} elements for {} results", values.len())));
             }
             for (position, value) in values.iter_mut().enumerate() {
@@ -259,10 +259,8 @@ fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<(usize, usize)>> {
     for dim in 0..rank {
         let (x, y) = (extent(a, dim), extent(b, dim));
         let count = if x == 1 { y } else { x };
-        if x != count || (y != count && y != 1) {
-            if !(x == 1 || y == 1) {
-                return None;
-            }
+        if (x != count || (y != count && y != 1)) && !(x == 1 || y == 1) {
+            return None;
         }
         let mut next = Vec::with_capacity(pairs.len() * count);
         for &(i, j) in &pairs {

@@ -378,9 +378,8 @@ impl<'a> Compiler<'a> {
 
     fn patch(&mut self, at: usize) {
         let here = self.insts.len() as u32;
-        match self.insts.get_mut(at) {
-            Some(Inst::Jump(target) | Inst::JumpUnless(_, target)) => *target = here,
-            _ => {}
+        if let Some(Inst::Jump(target) | Inst::JumpUnless(_, target)) = self.insts.get_mut(at) {
+            *target = here
         }
     }
 

@@ -1567,10 +1567,8 @@ impl Builder<'_> {
 fn assigned_names(list: &[Stmt]) -> Vec<String> {
     fn target(expr: &Expr, names: &mut Vec<String>) {
         match expr {
-            Expr::Name(name) => {
-                if !names.contains(name) {
-                    names.push(name.clone());
-                }
+            Expr::Name(name) if !names.contains(name) => {
+                names.push(name.clone());
             }
             Expr::Subscript(base, _) | Expr::Field(base, _) => target(base, names),
             Expr::Tuple(list) => list.iter().for_each(|item| target(item, names)),

@@ -426,17 +426,14 @@ impl Emitter<'_, '_> {
         if let Some(value) = native {
             return value;
         }
-        if ty.is_float() {
-            if let Some(routine) = runtime::math_routine(func) {
-                // Defined in float64; narrower types round the result once.
-                let wide: Vec<ir::Value> = a
-                    .iter()
-                    .zip(types_of)
-                    .map(|(&value, &from)| self.cast(from, DType::F64, value))
-                    .collect();
-                let result = self.routine(routine, &wide, types::F64);
-                return self.cast(DType::F64, ty, result);
-            }
+        if ty.is_float()
+            && let Some(routine) = runtime::math_routine(func)
+        {
+            // Defined in float64; narrower types round the result once.
+            let wide: Vec<ir::Value> =
+                a.iter().zip(types_of).map(|(&value, &from)| self.cast(from, DType::F64, value)).collect();
+            let result = self.routine(routine, &wide, types::F64);
+            return self.cast(DType::F64, ty, result);
         }
         self.any_math(func, types_of, a)
     }
