@@ -186,7 +186,8 @@ fn special_values() {
     let same = |found: f64, expected: f64| {
         found.to_bits() == expected.to_bits() || found.is_nan() && expected.is_nan()
     };
-    let one: [(&str, fn(f64) -> f64, f64, f64); 70] = [
+    type Row = (&'static str, fn(f64) -> f64, f64, f64);
+    let one: [Row; 70] = [
         ("asinh", math::asinh, -0.0, -0.0),
         ("asinh", math::asinh, -inf, -inf),
         ("asinh", math::asinh, nan, nan),

@@ -3,13 +3,14 @@
 //! Each expression is the body of `o = EXPRESSION`, over two inputs; the output converts to the type given. Where
 //! Pelton differs on purpose, [`DEVIATIONS`] says what it gives instead, and why.
 
-use std::f64::{INFINITY as INF, NAN};
-
 use pelton::entity::Names;
 use pelton::scalar::eval::{self, Frame, Memory};
 use pelton::scalar::parse::build::{self, Environment, PortSpec};
 use pelton::scalar::parse::python;
 use pelton::scalar::{DType, Port, PortId, PortKind, Scalar, StructTable, Trap, Value, arith};
+
+const INF: f64 = f64::INFINITY;
+const NAN: f64 = f64::NAN;
 
 /// One group: type of the inputs and of the output, values of `a` and `b`, expressions with their results.
 struct Group {

@@ -136,11 +136,11 @@ fn exits(state: &State) -> Result<Vec<Option<NodeId>>, Diagnostic> {
     let mut exits = vec![None; state.nodes.len()];
     for (id, node) in state.live_nodes() {
         let Some(entry) = closed_entry(&node.kind) else { continue };
-        let fits = match (state.nodes.get(entry).map(|n| &n.kind), &node.kind) {
-            (Some(NodeKind::MapEntry(_)), NodeKind::MapExit { .. }) => true,
-            (Some(NodeKind::ConsumeEntry(_)), NodeKind::ConsumeExit { .. }) => true,
-            _ => false,
-        };
+        let fits = matches!(
+            (state.nodes.get(entry).map(|n| &n.kind), &node.kind),
+            (Some(NodeKind::MapEntry(_)), NodeKind::MapExit { .. })
+                | (Some(NodeKind::ConsumeEntry(_)), NodeKind::ConsumeExit { .. })
+        );
         if !fits {
             return Err(Diagnostic::error("P0122", "a scope exit names a node that is not its entry")
                 .at(format!("{id} `{}`", node.label))

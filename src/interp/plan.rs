@@ -386,5 +386,8 @@ pub(super) struct ConnectorPlan {
 pub(super) struct LibraryPlan {
     pub operation: Operation,
     pub inputs: Box<[(Box<str>, Access)]>,
-    pub outputs: Box<[(Box<str>, Access, Option<WcrPlan>)]>,
+    pub outputs: Box<[LibraryOutput]>,
 }
+
+/// Connector, where it writes, how conflicts are resolved.
+pub(super) type LibraryOutput = (Box<str>, Access, Option<WcrPlan>);

@@ -155,6 +155,12 @@ impl ExprPool {
     }
 }
 
+/// Reads an element of a container.
+pub type ReadElement<'r> = dyn FnMut(Name, &[i64]) -> Result<i64, EvalError> + 'r;
+
+/// A constant, and coefficients with the slots they belong to.
+pub type SlotSum = (i64, SmallVec<[(i64, u32); 4]>);
+
 impl CompiledExpr {
     /// The value for these slots. `element` reads containers (or answers calls) and may be asked for the untaken side of a
     /// conditional; its error then does not matter.
@@ -163,11 +169,7 @@ impl CompiledExpr {
     /// As [`ExprPool::eval`]; anything that is not computed by integers alone is [`EvalError::NotAnInteger`]. A slot beyond the slice is
     /// [`EvalError::Undefined`].
     #[inline]
-    pub fn eval(
-        &self,
-        slots: &[i64],
-        element: &mut dyn FnMut(Name, &[i64]) -> Result<i64, EvalError>,
-    ) -> Result<i64, EvalError> {
+    pub fn eval(&self, slots: &[i64], element: &mut ReadElement<'_>) -> Result<i64, EvalError> {
         match &self.form {
             Form::Constant(value) => Ok(*value),
             Form::Slot(slot) => read(slots, *slot),
@@ -193,7 +195,7 @@ impl CompiledExpr {
     }
 
     /// Constant and coefficients of slots, if it is an affine sum.
-    pub fn as_affine(&self) -> Option<(i64, SmallVec<[(i64, u32); 4]>)> {
+    pub fn as_affine(&self) -> Option<SlotSum> {
         match &self.form {
             Form::Constant(value) => Some((*value, SmallVec::new())),
             Form::Slot(slot) => Some((0, SmallVec::from_slice(&[(1, *slot)]))),

@@ -122,7 +122,10 @@ impl Arena {
 const LARGEST: i64 = 1 << 46;
 
 /// Called by machine code when scratch memory does not suffice: the address of `bytes` new ones, or null.
-pub extern "C" fn grow_scratch(frame: *mut Frame, bytes: i64) -> *mut u8 {
+///
+/// # Safety
+/// `frame` is the one that `run` gave to the machine code that calls.
+pub unsafe extern "C" fn grow_scratch(frame: *mut Frame, bytes: i64) -> *mut u8 {
     if !(0..=LARGEST).contains(&bytes) {
         return std::ptr::null_mut();
     }
@@ -144,7 +147,10 @@ pub extern "C" fn grow_scratch(frame: *mut Frame, bytes: i64) -> *mut u8 {
 
 /// Called by machine code: the persistent buffer with that number, allocated (cleared) at first use or when
 /// its size changes; null when there is no memory.
-pub extern "C" fn persistent(frame: *mut Frame, index: i64, bytes: i64) -> *mut u8 {
+///
+/// # Safety
+/// `frame` is the one that `run` gave to the machine code that calls.
+pub unsafe extern "C" fn persistent(frame: *mut Frame, index: i64, bytes: i64) -> *mut u8 {
     let (Ok(index), true) = (usize::try_from(index), (0..=LARGEST).contains(&bytes)) else {
         return std::ptr::null_mut();
     };

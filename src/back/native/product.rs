@@ -178,20 +178,20 @@ unsafe fn multiply_tiles<T: Real, const COLUMNS: usize>(
             for (block, rows) in rows.chunks(depth).enumerate().take(m.div_ceil(ROWS)) {
                 let height = ROWS.min(m - block * ROWS);
                 let mut tile = [[T::default(); COLUMNS]; ROWS];
-                for i in 0..height {
+                for (i, sums) in tile.iter_mut().enumerate().take(height) {
                     let at = (block * ROWS + i) * n + first;
-                    tile[i][..width].copy_from_slice(&results[at..at + width]);
+                    sums[..width].copy_from_slice(&results[at..at + width]);
                 }
                 for (left, right) in rows.iter().zip(&panel[..depth]) {
-                    for i in 0..ROWS {
-                        for j in 0..COLUMNS {
-                            tile[i][j] = tile[i][j].add(left[i].mul(right[j]));
+                    for (sums, &factor) in tile.iter_mut().zip(left) {
+                        for (sum, &other) in sums.iter_mut().zip(right) {
+                            *sum = sum.add(factor.mul(other));
                         }
                     }
                 }
-                for i in 0..height {
+                for (i, sums) in tile.iter().enumerate().take(height) {
                     let at = (block * ROWS + i) * n + first;
-                    results[at..at + width].copy_from_slice(&tile[i][..width]);
+                    results[at..at + width].copy_from_slice(&sums[..width]);
                 }
             }
         }

@@ -192,7 +192,10 @@ pub extern "C" fn complex_function(code: i64, re: f64, im: f64, re_2: f64, im_2:
 }
 
 /// Clears memory.
-pub extern "C" fn clear(address: *mut u8, bytes: i64) {
+///
+/// # Safety
+/// `address` is an allocation of at least `bytes`.
+pub unsafe extern "C" fn clear(address: *mut u8, bytes: i64) {
     let Ok(bytes) = usize::try_from(bytes) else { return };
     // SAFETY: machine code passes an allocation of that size that it just made.
     unsafe { std::ptr::write_bytes(address, 0, bytes) };
@@ -220,7 +223,10 @@ impl Arguments<'_> {
 }
 
 /// Runs a library node: 0, or not 0 when it failed.
-pub extern "C" fn library(
+///
+/// # Safety
+/// `call` is the description that the calling kernel holds, `arguments` points to `count` numbers.
+pub unsafe extern "C" fn library(
     _frame: *mut Frame,
     call: *const LibraryCall,
     arguments: *const i64,

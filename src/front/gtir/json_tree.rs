@@ -3,8 +3,6 @@
 //! GTIR documents nest thousands of levels deep, so neither reading nor dropping them may recurse. Syntax is left
 //! to a pull parser; this module only remembers what encloses what.
 
-use std::borrow::Cow;
-
 use json_event_parser::{JsonEvent, LowLevelJsonParser};
 
 use crate::diag::{Diagnostic, Result};
@@ -105,7 +103,7 @@ impl Tree {
         Ok(tree)
     }
 
-    fn intern(&mut self, text: &Cow<'_, str>) -> Name {
+    fn intern(&mut self, text: &str) -> Name {
         self.strings.intern(text)
     }
 

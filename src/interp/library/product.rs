@@ -259,7 +259,7 @@ fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<(usize, usize)>> {
     for dim in 0..rank {
         let (x, y) = (extent(a, dim), extent(b, dim));
         let count = if x == 1 { y } else { x };
-        if (x != count || (y != count && y != 1)) && !(x == 1 || y == 1) {
+        if x != y && x != 1 && y != 1 {
             return None;
         }
         let mut next = Vec::with_capacity(pairs.len() * count);

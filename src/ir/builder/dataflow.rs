@@ -255,7 +255,6 @@ impl Dataflow {
 
     /// Writes through `memlet`, after everybody who used the container before. Returns the statement's last
     /// node. `first` is the node that has to wait, `from` the one the value comes out of.
-    #[expect(clippy::too_many_arguments, reason = "one value and the two ends of its statement")]
     fn write(
         &mut self,
         names: &Names,

@@ -5,7 +5,6 @@
 
 use hashbrown::HashMap;
 
-use crate::kernel::build::integer_literal;
 use crate::kernel::{Literal, Op as KernelOp, Stmt, ValueId, VarId};
 use crate::scalar::ValueId as CodeValue;
 use crate::scalar::{BinaryOp, Block, Code, DType, Func, Inst, Op, PortId, Scalar, Type, UnaryOp};
@@ -22,8 +21,6 @@ pub(super) enum Bound {
     Output,
     /// Memory.
     Pointer(Box<Pointer>),
-    /// An optional argument that may be absent, or memory that is not reached.
-    Nothing,
 }
 
 /// What code gave.
@@ -222,7 +219,6 @@ impl Lowerer<'_> {
                 self.load_through(&pointer, &indices, ty)?
             }
             Op::IsAbsent(port) => match state.ports.get(port) {
-                Some(Bound::Nothing) => vec![self.b.bool(true)],
                 Some(_) => {
                     let name = code.ports.get(*port).map_or("?", |port| self.text(port.name));
                     return self.unsupported(format!("the test whether `{name}` is absent"));
@@ -804,11 +800,6 @@ impl Lowerer<'_> {
             [truth] => Ok(truth),
             _ => self.unsupported("a condition that is no number"),
         }
-    }
-
-    /// An integer of a type.
-    pub fn typed_int(&mut self, ty: DType, value: i64) -> ValueId {
-        self.b.constant(integer_literal(ty, value))
     }
 }
 

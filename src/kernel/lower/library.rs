@@ -250,12 +250,7 @@ impl<'p> Lowerer<'p> {
     }
 
     /// Each element of the input, through `change`, to the element of the output in the same place.
-    fn pointwise(
-        &mut self,
-        input: &Operand,
-        output: &Operand,
-        change: &dyn Fn(&mut Self, Vec<ValueId>, Type) -> Lowering<(Vec<ValueId>, Type)>,
-    ) -> Lowering<()> {
+    fn pointwise(&mut self, input: &Operand, output: &Operand, change: &Change<'_, Self>) -> Lowering<()> {
         let (from, to) = (self.kept(input), self.kept(output));
         if from.len() != to.len() || self.overlap(input, output) {
             return self.unsupported("a library copy between shapes that differ, or within one container");
@@ -384,7 +379,7 @@ impl<'p> Lowerer<'p> {
         let inner: Vec<ValueId> = folded.iter().map(|&dim| input.counts[dim]).collect();
         // A conflict resolution on the output edge meets the finished value, unless it is the fold itself.
         let outer_wcr = output.wcr.as_ref().filter(|_| identity.is_some());
-        let plan = ReducePlan { input: &input, output: &output, code, identity, outer_wcr, ty };
+        let plan = ReducePlan { input: &input, output: &output, code, identity, ty };
         // Where the last dimension of the input stays, rows are folded into rows: the same order per element, and
         // neighbours in memory.
         let rows = folded.last().is_some_and(|&last| long.last().is_some_and(|&stays| stays > last));
@@ -902,12 +897,14 @@ impl<'p> Lowerer<'p> {
     }
 }
 
+/// What becomes of an element's numbers on the way.
+type Change<'c, L> = dyn Fn(&mut L, Vec<ValueId>, Type) -> Lowering<(Vec<ValueId>, Type)> + 'c;
+
 struct ReducePlan<'r> {
     input: &'r Operand,
     output: &'r Operand,
     code: &'r Code,
     identity: Option<Scalar>,
-    outer_wcr: Option<&'r Wcr>,
     ty: Type,
 }
 

@@ -641,7 +641,7 @@ impl Parser {
             && let Some((ty, length)) = self.type_at(1)
         {
             let mut end = 1 + length;
-            while matches!(self.peek_after(end), Token::Symbol("*")) {
+            if matches!(self.peek_after(end), Token::Symbol("*")) {
                 return Err(unsupported("a pointer cast"));
             }
             if matches!(self.peek_after(end), Token::Symbol(")")) {

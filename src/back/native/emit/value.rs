@@ -502,7 +502,7 @@ impl Emitter<'_, '_> {
         let mut arguments = vec![code];
         for index in 0..3 {
             let (kind, bits) = match (types_of.get(index), a.get(index)) {
-                (Some(&ty), Some(&value)) => (runtime::type_code(ty), self.to_bits(ty, value)),
+                (Some(&ty), Some(&value)) => (runtime::type_code(ty), self.encoded(ty, value)),
                 _ => (-1, self.b.ins().iconst(types::I64, 0)),
             };
             arguments.push(self.b.ins().iconst(types::I64, kind));
@@ -513,11 +513,11 @@ impl Emitter<'_, '_> {
             Func::IsNan | Func::IsInf | Func::IsFinite | Func::SignBit => DType::Bool,
             _ => ty,
         };
-        self.from_bits(result, bits)
+        self.decoded(result, bits)
     }
 
     /// A value's encoding, zero-extended to 64 bits.
-    fn to_bits(&mut self, ty: DType, value: ir::Value) -> ir::Value {
+    fn encoded(&mut self, ty: DType, value: ir::Value) -> ir::Value {
         let narrow = match ty {
             _ if is_small(ty) => self.narrowed(ty, value),
             DType::F32 => self.b.ins().bitcast(types::I32, ir::MemFlagsData::new(), value),
@@ -530,7 +530,7 @@ impl Emitter<'_, '_> {
         }
     }
 
-    fn from_bits(&mut self, ty: DType, bits: ir::Value) -> ir::Value {
+    fn decoded(&mut self, ty: DType, bits: ir::Value) -> ir::Value {
         let register = register_type(ty);
         match ty {
             DType::F64 => self.b.ins().bitcast(types::F64, ir::MemFlagsData::new(), bits),

@@ -225,7 +225,7 @@ impl Parser<'_> {
             return Ok(None);
         }
         let is_declared = self.current().data.contains_key(&name);
-        if !is_declared && !(has_subset && self.infers()) {
+        if !(is_declared || has_subset && self.infers()) {
             if !after.trim_start().starts_with(['(', '.']) {
                 self.note_free_name(name);
             }
