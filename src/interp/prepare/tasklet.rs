@@ -116,9 +116,16 @@ impl CodeScope for TaskletScope<'_, '_, '_, '_> {
         let name = self.builder.program.names.get(port.name).to_owned();
         let missing = || Diagnostic::error("P0108", format!("connector `{name}` has no edge"));
         let (input, output) = self.edges(port.name);
-        let edge_id = if port.reads { input.or(output) } else { output.or(input) }.ok_or_else(missing)?;
-        let writes = Some(edge_id) != input;
-        let access = self.builder.code_access(self.names, self.ctx, edge_id, writes)?;
+        let access = match if port.reads { input.or(output) } else { output.or(input) } {
+            Some(edge_id) => {
+                self.builder.code_access(self.names, self.ctx, edge_id, Some(edge_id) != input)?
+            }
+            // A constant array is read by its name, without a connector.
+            None => {
+                let constant = self.names.constant_arrays.get(&port.name).filter(|_| !port.writes);
+                self.builder.whole(*constant.ok_or_else(missing)?)
+            }
+        };
         let wcr = match output.and_then(|edge| self.ctx.edge(edge).memlet.wcr.as_ref()) {
             Some(wcr) if port.writes => Some(self.builder.wcr(self.names, wcr, access.container)?),
             _ => None,
