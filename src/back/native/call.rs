@@ -209,3 +209,179 @@ pub unsafe fn run(
         stop => Some(u32::try_from(stop - 1).unwrap_or(u32::MAX)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! Random kernels: machine code against the evaluator, bit for bit.
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::back::native::{emit, isa};
+    use crate::kernel::build::{Builder, LoopFacts};
+    use crate::kernel::{BufferKind, Literal, Op, Stmt, ValueId, eval, verify};
+    use crate::scalar::{BinaryOp, DType, Func, UnaryOp};
+
+    const TYPES: [DType; 15] = [
+        DType::Bool,
+        DType::I8,
+        DType::I16,
+        DType::I32,
+        DType::I64,
+        DType::U8,
+        DType::U16,
+        DType::U32,
+        DType::U64,
+        DType::F16,
+        DType::BF16,
+        DType::F8E4M3,
+        DType::F8E5M2,
+        DType::F32,
+        DType::F64,
+    ];
+    const BINARY: [BinaryOp; 18] = {
+        use BinaryOp::*;
+        [Add, Sub, Mul, Div, FloorDiv, Rem, Mod, Min, Max, BitAnd, BitOr, BitXor, Shl, Shr, Eq, Lt, Le, Ge]
+    };
+    const FUNCTIONS: [Func; 12] = {
+        use Func::*;
+        [Abs, Sqrt, Floor, Ceil, Trunc, RoundEven, Round, Sign, Exp, Tanh, Rsqrt, IsNan]
+    };
+
+    /// Steps of a loop body: operation, and three numbers that choose operands.
+    type Steps = Vec<(u8, usize, usize, usize)>;
+
+    /// `for i in 0..count: load both inputs, compute, store every value that has the output's type`.
+    fn kernel(a: DType, b: DType, out: DType, count: i64, step: i64, steps: &Steps) -> crate::kernel::Kernel {
+        let mut builder = Builder::new("random");
+        let types = [a, b, out];
+        let buffers = [0, 1, 2].map(|index| builder.buffer("buffer", BufferKind::Argument(index)));
+        let bases = buffers.map(|buffer| builder.value(Op::Base(buffer), DType::I64));
+        let (first, last) = if step > 0 { (0, count) } else { (count - 1, -1) };
+        let (start, stop) = (builder.int(first), builder.int(last));
+        let variable = builder.new_value(DType::I64, 1);
+        let empty = builder.bool(false);
+        builder.open_loop(LoopFacts { variable, lowest: start, highest: start, empty });
+        let address = |builder: &mut Builder, which: usize| {
+            let bytes = builder.int(types[which].bytes() as i64);
+            let offset = builder.mul(variable, bytes);
+            builder.add(bases[which], offset)
+        };
+        let mut values: Vec<ValueId> = Vec::new();
+        for which in 0..2 {
+            let address = address(&mut builder, which);
+            let op = Op::Load { buffer: buffers[which], address, displacement: 0, ty: types[which] };
+            values.push(builder.value(op, types[which]));
+        }
+        for &(kind, x, y, z) in steps {
+            let x_value = values[x % values.len()];
+            let ty = builder.ty(x_value);
+            let partner = builder.cast(ty, values[y % values.len()]);
+            let value = match kind % 5 {
+                0 => {
+                    let op = BINARY[z % BINARY.len()];
+                    let bitwise = matches!(
+                        op,
+                        BinaryOp::BitAnd | BinaryOp::BitOr | BinaryOp::BitXor | BinaryOp::Shl | BinaryOp::Shr
+                    );
+                    if bitwise && !ty.is_integral() {
+                        continue;
+                    }
+                    builder.binary(op, x_value, partner)
+                }
+                1 => builder.cast(TYPES[z % TYPES.len()], x_value),
+                2 => {
+                    let condition = builder.binary(BinaryOp::Lt, x_value, partner);
+                    builder.select(condition, partner, x_value)
+                }
+                3 if ty.is_float() => {
+                    let func = FUNCTIONS[z % FUNCTIONS.len()];
+                    let result = if func == Func::IsNan { DType::Bool } else { ty };
+                    builder.value(Op::Math(func, vec![x_value]), result)
+                }
+                _ => builder.value(Op::Unary(UnaryOp::Neg, x_value), ty),
+            };
+            values.push(value);
+        }
+        let result = builder.cast(out, values[values.len() - 1]);
+        let target = address(&mut builder, 2);
+        builder.push(Stmt::Store { buffer: buffers[2], address: target, displacement: 0, value: result });
+        let body = builder.close();
+        builder.push(Stmt::For { variable, start, stop, step, parallel: false, body });
+        builder.finish()
+    }
+
+    fn same(ty: DType, a: &[u8], b: &[u8]) -> bool {
+        a.chunks(ty.bytes()).zip(b.chunks(ty.bytes())).all(|(a, b)| {
+            let number = |bytes: &[u8]| crate::scalar::Scalar::from_le_bytes(ty, bytes).map(|x| x.as_f64());
+            a == b
+                || (ty.is_float() && number(a).is_some_and(f64::is_nan) && number(b).is_some_and(f64::is_nan))
+        })
+    }
+
+    fn element_type() -> impl Strategy<Value = DType> {
+        (0..TYPES.len()).prop_map(|index| TYPES[index])
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+        #[test]
+        fn machine_code_gives_the_evaluators_bits(
+            a in element_type(),
+            b in element_type(),
+            out in element_type(),
+            count in 0_i64..9,
+            backwards: bool,
+            steps in prop::collection::vec((any::<u8>(), 0_usize..20, 0_usize..20, 0_usize..90), 1..8),
+            bytes in prop::collection::vec(any::<u8>(), 128),
+        ) {
+            let kernel = kernel(a, b, out, count, if backwards { -1 } else { 1 }, &steps);
+            prop_assert_eq!(verify::verify(&kernel), Ok(()));
+            // Bools in memory are 0 or 1.
+            let input = |ty: DType, part: &[u8]| -> Vec<u8> {
+                part.iter().map(|&byte| if ty == DType::Bool { byte & 1 } else { byte }).collect()
+            };
+            let fresh = || vec![input(a, &bytes[..64]), input(b, &bytes[64..]), vec![0_u8; 64]];
+            let mut expected = fresh();
+            prop_assert_eq!(eval::run(&kernel, &mut expected, &[], 100_000), Ok(eval::Ended::Done));
+            let code = CodeMemory::new(&emit::emit(&kernel, &isa::host(true).unwrap(), false).unwrap().code).unwrap();
+            let mut found = fresh();
+            let addresses: Vec<*mut u8> = found.iter_mut().map(|bytes| bytes.as_mut_ptr()).collect();
+            // SAFETY: three buffers of 64 bytes; eight elements of at most eight bytes are touched.
+            let trap = unsafe { run(&code, &mut Instance::default(), &addresses, &[]) };
+            prop_assert_eq!(trap, None);
+            prop_assert!(same(out, &found[2], &expected[2]), "{}\n{:?}\n{:?}", kernel, found[2], expected[2]);
+        }
+    }
+
+    #[test]
+    fn a_failed_check_stops_the_kernel_and_scratch_is_reused() {
+        let mut builder = Builder::new("stop");
+        let trap = builder.trap(crate::kernel::TrapInfo {
+            kind: crate::kernel::TrapKind::OutOfRange,
+            message: String::new(),
+            place: Vec::new(),
+        });
+        let size = builder.parameter("size", DType::I64);
+        let buffer = builder.buffer("scratch", BufferKind::Scratch);
+        let address = builder.alloc(buffer, size, true, trap);
+        let op = Op::Load { buffer, address, displacement: 0, ty: DType::I64 };
+        let loaded = builder.value(op, DType::I64);
+        let zero = builder.int(0);
+        let fine = builder.binary(BinaryOp::Ne, loaded, zero);
+        builder.check(fine, trap);
+        let kernel = builder.finish();
+        assert_eq!(verify::verify(&kernel), Ok(()));
+        let code =
+            CodeMemory::new(&emit::emit(&kernel, &isa::host(false).unwrap(), false).unwrap().code).unwrap();
+        let mut instance = Instance::default();
+        for size in [100_000_i64, 100_000, -5] {
+            let literal = Literal::i64(size);
+            // SAFETY: no arguments; one parameter.
+            let stopped = unsafe { run(&code, &mut instance, &[], &[literal.bits]) };
+            assert_eq!(stopped, Some(0));
+        }
+        assert_eq!(instance.arena.chunks.len(), 1);
+    }
+}
