@@ -54,6 +54,9 @@ impl Case {
         let text = std::fs::read(&path).map_err(|error| damaged(format!("cannot read the case: {error}")))?;
         let description: Value =
             serde_json::from_slice(&text).map_err(|error| damaged(format!("not JSON: {error}")))?;
+        if !description.is_object() {
+            return Err(damaged("the description is not an object".into()));
+        }
         let folder_name = |folder: Option<&Path>| {
             folder
                 .and_then(Path::file_name)

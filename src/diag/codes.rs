@@ -296,6 +296,9 @@ pub const CODES: &[Code] = &[
          "Something in the file is not what `gtir-json/1` says; the place gives the path."),
     code("P0603", "an unknown GTIR element",
          "The file uses a kind of expression, statement or type that does not exist."),
+    code("P0604", "GTIR text that does not parse",
+        "GT4Py's printed form of a program was expected, and something else stands at the line and column. \
+         The printed form loses types; prefer gtir-json/1 for exchange."),
     code("P0610", "the GTIR program is ill-formed",
          "The oracle met an expression that has no value: a call of something that is no function, a tuple \
           where a number is needed."),

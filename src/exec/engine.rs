@@ -70,7 +70,8 @@ pub struct Prepared {
 #[derive(Debug)]
 enum Runner {
     Interp(Box<interp::Prepared>),
-    Native(Box<native::Compiled>),
+    /// Machine code, and the program for arguments that it cannot bind.
+    Native(Box<native::Compiled>, Box<Program>),
 }
 
 impl Prepared {
@@ -92,7 +93,7 @@ impl Prepared {
                         Ok(Prepared {
                             engine: Engine::Native,
                             why,
-                            runner: Runner::Native(Box::new(compiled)),
+                            runner: Runner::Native(Box::new(compiled), Box::new(program.clone())),
                         })
                     }
                     Err(refused @ Refused::Unsupported { .. }) => {
@@ -128,13 +129,18 @@ impl Prepared {
     /// # Errors
     /// Arguments that do not fit. Faults of the program are [`Outcome::Trap`].
     pub fn run(&mut self, args: &mut Arguments<'_>, options: &Options) -> Result<Outcome> {
-        match &mut self.runner {
-            Runner::Interp(prepared) => prepared.run(args, options),
-            Runner::Native(compiled) => Ok(match compiled.run(args)? {
-                native::Outcome::Done => Outcome::Done(Stats::default()),
-                native::Outcome::Trap(info) => Outcome::Trap(fault_of(info)),
-            }),
-        }
+        let refused = match &mut self.runner {
+            Runner::Interp(prepared) => return prepared.run(args, options),
+            Runner::Native(compiled, program) => match compiled.run(args) {
+                Ok(native::Outcome::Done) => return Ok(Outcome::Done(Stats::default())),
+                Ok(native::Outcome::Trap(info)) => return Ok(Outcome::Trap(fault_of(info))),
+                // Machine code takes arguments of the declared shape only; the interpreter reads others as memory.
+                Err(error) if error.code == "P0402" => Self::interp(program, error.message)?,
+                Err(error) => return Err(error),
+            },
+        };
+        *self = refused;
+        self.run(args, options)
     }
 }
 

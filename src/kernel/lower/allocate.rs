@@ -492,6 +492,9 @@ impl Lowerer<'_> {
     /// Binds the compile-time constants of a graph.
     pub fn constants(&mut self, graph: &crate::ir::Graph) -> Lowering<()> {
         for (&name, constant) in &graph.constants {
+            if graph.data.contains_key(&name) {
+                return self.unsupported("a constant that hides a container");
+            }
             let Ok(leaves) = super::container::leaves(constant.data.ty, &self.program.structs) else {
                 continue;
             };
