@@ -4,7 +4,7 @@
 //! element, to a block with the declared layout, and back when the run ends.
 
 use crate::diag::Diagnostic;
-use crate::memory::{Arguments, Binding, Buffer};
+use crate::memory::{Arguments, Binding, Buffer, fits_buffer, is_dense};
 use crate::scalar::{Scalar, Type};
 
 use super::fault::Fault;
@@ -296,29 +296,6 @@ fn compatible(expected: Type, given: Type, item: usize, plan: &super::plan::Plan
         }
         _ => false,
     }
-}
-
-fn is_dense(shape: &[usize], strides: &[isize], item: usize) -> bool {
-    let mut stride = item;
-    for (&extent, &given) in shape.iter().zip(strides).rev() {
-        if extent > 1 && usize::try_from(given) != Ok(stride) {
-            return false;
-        }
-        stride = stride.saturating_mul(extent);
-    }
-    true
-}
-
-fn fits_buffer(offset: usize, shape: &[usize], strides: &[isize], item: usize, length: usize) -> bool {
-    if shape.contains(&0) {
-        return true;
-    }
-    let (mut low, mut high) = (offset as i128, offset as i128 + item as i128);
-    for (&extent, &stride) in shape.iter().zip(strides) {
-        let reach = (extent as i128 - 1) * stride as i128;
-        if reach < 0 { low += reach } else { high += reach }
-    }
-    low >= 0 && high <= length as i128
 }
 
 fn mismatch(name: &str, expected: &str, found: &str) -> Diagnostic {

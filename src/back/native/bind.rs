@@ -5,7 +5,7 @@
 
 use crate::diag::Diagnostic;
 use crate::kernel::lower::ArrayArgument;
-use crate::memory::{Arguments, Binding, BufferId};
+use crate::memory::{Arguments, Binding, BufferId, fits_buffer, is_dense};
 use crate::scalar::{DType, Scalar, StructTable, Type, arith};
 use crate::symbolic::EvalError;
 
@@ -260,29 +260,6 @@ fn compatible(expected: Type, given: Type, item: usize, given_item: usize) -> bo
         }
         _ => false,
     }
-}
-
-fn is_dense(shape: &[usize], strides: &[isize], item: usize) -> bool {
-    let mut stride = item;
-    for (&extent, &given) in shape.iter().zip(strides).rev() {
-        if extent > 1 && usize::try_from(given) != Ok(stride) {
-            return false;
-        }
-        stride = stride.saturating_mul(extent);
-    }
-    true
-}
-
-fn fits_buffer(offset: usize, shape: &[usize], strides: &[isize], item: usize, length: usize) -> bool {
-    if shape.contains(&0) {
-        return true;
-    }
-    let (mut low, mut high) = (offset as i128, offset as i128 + item as i128);
-    for (&extent, &stride) in shape.iter().zip(strides) {
-        let reach = (extent as i128 - 1) * stride as i128;
-        if reach < 0 { low += reach } else { high += reach }
-    }
-    low >= 0 && high <= length as i128
 }
 
 fn mismatch(name: &str) -> Diagnostic {
