@@ -277,7 +277,7 @@ fn other_files_are_not_taken_for_graphs() {
 /// as `int_ceil(M, N)`, which DaCe generates better code for, but does not compare with the sizes that it
 /// computes for strided copies (six files of the corpus).
 fn stripped(mut program: Program) -> Program {
-    program.spellings.retain(|_, text| text.contains("ceiling"));
+    program.spellings.retain(|_, (_, text)| text.contains("ceiling"));
     program.dace_version = None;
     for (_, graph) in program.graphs.iter_mut() {
         graph.extra.clear();
@@ -587,7 +587,9 @@ fn cut_files_are_errors() {
     for path in examples() {
         let text = std::fs::read(&path).unwrap();
         let end = text.iter().rposition(|&byte| byte == b'}').unwrap();
-        for cut in 0..end {
+        // Every byte of the small files; the large ones say the same more often.
+        let step = if text.len() < 10_000 { 1 } else { 11 };
+        for cut in (0..end).step_by(step) {
             assert!(sdfg::read(&text[..cut]).is_err(), "{} cut at {cut}", path.display());
         }
     }

@@ -2,7 +2,7 @@ use hashbrown::HashMap;
 
 use crate::entity::{Arena, Names};
 use crate::scalar::StructTable;
-use crate::symbolic::{ExprId, ExprPool};
+use crate::symbolic::{ExprId, ExprPool, Grammar};
 
 use super::{Extra, Graph, GraphId};
 
@@ -33,9 +33,9 @@ pub struct Program {
     pub contract: Contract,
     /// The `dace_version` the file declared, kept for the way back.
     pub dace_version: Option<String>,
-    /// Expressions as the source file spells them, in the grammar of its version. Different spellings of one
+    /// Expressions as the source file spells them, with the grammar they are spelled in. Different spellings of one
     /// expression (`ceiling(N/4)`, `int_ceil(N, 4)`) differ for DaCe, so a saved file keeps the one it came with.
-    pub spellings: HashMap<ExprId, Box<str>>,
+    pub spellings: HashMap<ExprId, (Grammar, Box<str>)>,
 }
 
 impl Program {

@@ -109,9 +109,10 @@ impl Reader {
         self.expressions.insert(text.into(), parsed);
         // An approximation beside an exact value would stick to every use of that value.
         if self.grammar == self.spelled_in && !text.contains("SymExpr") {
-            let spelling = self.program.spellings.entry(parsed).or_insert_with(|| text.into());
-            if is_better(text, spelling) {
-                *spelling = text.into();
+            let spelling = || (self.grammar, text.into());
+            let (_, known) = self.program.spellings.entry(parsed).or_insert_with(spelling);
+            if is_better(text, known) {
+                *known = text.into();
             }
         }
         Ok(parsed)

@@ -41,10 +41,10 @@ impl<'a> Writer<'a> {
 
     /// The text of an expression in the file's grammar.
     pub(super) fn expression(&mut self, id: ExprId) -> Value {
-        if let Some(text) = self.program.spellings.get(&id) {
+        let (program, grammar) = (self.program, self.grammar);
+        if let Some((_, text)) = program.spellings.get(&id).filter(|(spelled_in, _)| *spelled_in == grammar) {
             return Value::String(text.as_ref().into());
         }
-        let (program, grammar) = (self.program, self.grammar);
         let text = self.texts.entry(id).or_insert_with(|| program.exprs.print(&program.names, id, grammar));
         Value::String(text.clone())
     }
