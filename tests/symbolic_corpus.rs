@@ -84,11 +84,11 @@ fn check(text: &str, grammar: Grammar, pool: &mut ExprPool, names: &mut Names) {
     }
 }
 
-#[test]
-fn corpus_texts_survive_print_and_parse() {
+/// All texts of the corpus, typed and plain.
+fn texts() -> Option<(BTreeSet<String>, BTreeSet<String>)> {
     let Some(corpus) = corpus() else {
         eprintln!("skipped: no corpus");
-        return;
+        return None;
     };
     let mut files = Vec::new();
     programs(&corpus, &mut files);
@@ -108,7 +108,34 @@ fn corpus_texts_survive_print_and_parse() {
         typed.len(),
         plain.len()
     );
+    Some((typed, plain))
+}
+
+#[test]
+fn corpus_texts_survive_print_and_parse() {
+    let Some((typed, plain)) = texts() else { return };
     let (mut pool, mut names) = (ExprPool::default(), Names::new());
     typed.iter().for_each(|text| check(text, Grammar::Typed, &mut pool, &mut names));
     plain.iter().for_each(|text| check(text, Grammar::Plain, &mut pool, &mut names));
+}
+
+#[test]
+fn dace_reads_what_we_print() {
+    let Some(python) = std::env::var_os("PELTON_DACE_PYTHON") else {
+        eprintln!("skipped: PELTON_DACE_PYTHON names no Python with DaCe");
+        return;
+    };
+    let Some((typed, _)) = texts() else { return };
+    let mut list = String::new();
+    for text in &typed {
+        // One pool per text: assumptions of other programs do not get into it.
+        let (mut pool, mut names) = (ExprPool::default(), Names::new());
+        let id = pool.parse(&mut names, text, Grammar::Typed).expect("corpus text parses");
+        list.push_str(&format!("{text}\t{}\n", pool.print(&names, id, Grammar::Typed)));
+    }
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("symbolic.tsv");
+    std::fs::write(&path, list).expect("temporary file is written");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/dace-symbolic.py");
+    let status = std::process::Command::new(python).arg(script).arg(&path).status().expect("Python starts");
+    assert!(status.success(), "DaCe disagrees");
 }

@@ -258,7 +258,10 @@ impl<'t> Lexer<'t> {
     /// `([re +-] im j)c64` or `c128`, as one token.
     fn complex(&mut self) -> Option<TokenKind<'t>> {
         let text = self.rest().strip_prefix('(')?;
-        let (inside, after) = text.split_once(')')?;
+        // Only what a number is made of may stand inside, which also keeps the search short.
+        let numeric = |c: char| c.is_ascii_digit() || c.is_ascii_whitespace() || "+-.eEj".contains(c);
+        let (inside, after) = text.split_at(text.find(|c| !numeric(c))?);
+        let after = after.strip_prefix(')')?;
         let (dtype, suffix) = if after.starts_with("c128") {
             (DType::C128, 4)
         } else if after.starts_with("c64") {
@@ -283,7 +286,7 @@ impl<'t> Lexer<'t> {
 pub(super) fn syntax_error(text: &str, at: usize, expected: &str) -> Diagnostic {
     let found = text.get(at..).and_then(|rest| rest.chars().next());
     let found = found.map_or_else(|| "the end".to_owned(), |c| format!("`{c}`"));
-    Diagnostic::error("P0201", format!("not a symbolic expression: found {found} at byte {at}"))
+    Diagnostic::error("P0210", format!("not a symbolic expression: found {found} at byte {at}"))
         .at(shortened(text))
         .with_note(format!("expected {expected}"))
 }

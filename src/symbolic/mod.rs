@@ -61,6 +61,8 @@ pub mod pool;
 mod print;
 mod prove;
 mod substitute;
+#[cfg(test)]
+mod tests;
 mod value;
 
 pub use compiled::CompiledExpr;

@@ -21,8 +21,8 @@ impl ExprPool {
     /// The expression that a text denotes.
     ///
     /// # Errors
-    /// `P0201` for text outside the grammar, `P0202` for a name that the grammar does not know, `P0203` for an integer beyond
-    /// 64 bits, `P0204` for text nested too deeply.
+    /// `P0210` for text outside the grammar, `P0211` for a name that the grammar does not know, `P0212` for an integer beyond
+    /// 64 bits, `P0213` for text nested too deeply.
     pub fn parse(&mut self, names: &mut Names, text: &str, grammar: Grammar) -> Result<ExprId, Diagnostic> {
         let tokens = tokens(text, grammar)?;
         let mut parser = Parser { pool: self, names, text, grammar, tokens, next: 0, nesting: 0 };
@@ -544,12 +544,12 @@ impl<'t> Parser<'_, 't> {
         let token = self.token();
         let message =
             format!("not a symbolic expression: found {} at byte {}", token.kind.describe(), token.start);
-        let error = Diagnostic::error("P0201", message).at(shortened(self.text));
+        let error = Diagnostic::error("P0210", message).at(shortened(self.text));
         Box::new(error.with_note(format!("expected {expected}")))
     }
 
     fn unknown(&self, name: &str, start: usize) -> Error {
-        let error = Diagnostic::error("P0202", format!("unknown name `{name}` at byte {start}"))
+        let error = Diagnostic::error("P0211", format!("unknown name `{name}` at byte {start}"))
             .at(shortened(self.text))
             .with_note("expected `$name` for a symbol, a known constant or a call");
         Box::new(error.with_help(format!("write `${name}`")))
@@ -557,7 +557,7 @@ impl<'t> Parser<'_, 't> {
 
     fn too_large(&self, start: usize) -> Error {
         let message = format!("the integer at byte {start} does not fit its type");
-        let error = Diagnostic::error("P0203", message).at(shortened(self.text));
+        let error = Diagnostic::error("P0212", message).at(shortened(self.text));
         Box::new(
             error.with_note("expected a signed 64-bit integer, or one that the literal's suffix can hold"),
         )
@@ -565,7 +565,7 @@ impl<'t> Parser<'_, 't> {
 
     fn too_deep(&self) -> Error {
         let message = format!("the expression is nested too deeply at byte {}", self.token().start);
-        let error = Diagnostic::error("P0204", message).at(shortened(self.text));
+        let error = Diagnostic::error("P0213", message).at(shortened(self.text));
         Box::new(error.with_note(format!("expected at most {MAX_NESTING} levels")))
     }
 }

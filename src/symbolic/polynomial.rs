@@ -122,27 +122,33 @@ impl Polynomial {
         self.terms.iter().map(|(monomial, coefficient)| (&monomial[..], *coefficient))
     }
 
-    /// `(q, r)` with `self = q * atom + r` and neither containing the atom; `None` if it occurs to a higher power.
-    pub(super) fn split(&self, atom: ExprId) -> Option<(Polynomial, Polynomial)> {
+    /// `(q, r)` with `self = q * atom + r` and `r` free of the atom; `q` has it where it occurs to a higher power.
+    pub(super) fn split(&self, atom: ExprId) -> (Polynomial, Polynomial) {
         let (mut inside, mut rest) = (Polynomial::default(), Polynomial::default());
         for (monomial, coefficient) in &self.terms {
             match monomial.iter().position(|factor| factor.base == atom) {
                 None => rest.terms.push((monomial.clone(), *coefficient)),
-                Some(place) if monomial[place].power == 1 => {
+                Some(place) => {
                     let mut others = monomial.clone();
-                    others.remove(place);
+                    if others[place].power == 1 {
+                        others.remove(place);
+                    } else {
+                        others[place].power -= 1;
+                    }
                     inside.terms.push((others, *coefficient));
                 }
-                Some(_) => return None,
             }
         }
         inside.terms.sort_by(|a, b| key(&a.0).cmp(&key(&b.0)));
-        Some((inside, rest))
+        (inside, rest)
     }
 
-    /// The polynomial divided by a single term, if that divides every term.
+    /// The polynomial divided by another one: by a single term that divides every term, or by itself times a constant.
     pub(super) fn divided_by(&self, divisor: &Polynomial) -> Option<Polynomial> {
-        let [(factors, scale)] = &divisor.terms[..] else { return None };
+        let [(factors, scale)] = &divisor.terms[..] else {
+            let ratio = self.terms.first()?.1.checked_div(divisor.terms.first()?.1)?;
+            return (divisor.scaled(ratio)? == *self).then(|| Polynomial::constant(ratio));
+        };
         let mut terms = Vec::with_capacity(self.terms.len());
         for (monomial, coefficient) in &self.terms {
             if coefficient.checked_rem(*scale)? != 0 {

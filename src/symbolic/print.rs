@@ -87,7 +87,7 @@ impl Printer<'_> {
             Node::Undefined => self.undefined(),
             Node::Symbol(name) => self.symbol(*name),
             Node::Sum(constant, terms) => sum(*constant, terms, below),
-            Node::Product(factors) => product(factors, below),
+            Node::Product(factors) => self.product(factors, below),
             Node::Unmerged(merge, operands) => {
                 let mut operands: Vec<String> =
                     operands.iter().map(|id| within(below, *id, Binding::Atom)).collect();
@@ -114,7 +114,7 @@ impl Printer<'_> {
                 UnaryOp::Sqrt => call("sqrt", &[*a], below),
             },
             Node::Binary(op, a, b) => binary(*op, *a, *b, below),
-            Node::Nary(op, operands) => nary(*op, operands, below),
+            Node::Nary(op, operands) => self.nary(*op, operands, below),
             Node::Compare(op, a, b) => compare(*op, *a, *b, below),
             Node::Select(c, a, b) => call("IfExpr", &[*c, *a, *b], below),
             Node::Cast(dtype, a) => call(&format!("dace.{dtype}"), &[*a], below),
@@ -214,7 +214,59 @@ impl Printer<'_> {
             let base = within(below, base, Binding::Or);
             return Text::atom(format!("Attr({base}, ${member})"));
         }
-        Text::atom(format!("{}.{member}", within(below, base, Binding::Atom)))
+        let text = within(below, base, Binding::Atom);
+        // `0.x` would be read as a number.
+        Text::atom(if self.is_number(base) {
+            format!("({text}).{member}")
+        } else {
+            format!("{text}.{member}")
+        })
+    }
+
+    fn product(&self, factors: &[Factor], below: &Texts) -> Text {
+        let mut parts: Vec<(bool, String)> = factors
+            .iter()
+            .map(|factor| {
+                let text = match factor.power {
+                    1 => within(below, factor.base, Binding::Power),
+                    power => format!("{}**{power}", within(below, factor.base, Binding::Atom)),
+                };
+                (!self.is_number(factor.base), text)
+            })
+            .collect();
+        parts.sort();
+        let parts: Vec<String> = parts.into_iter().map(|(_, text)| text).collect();
+        Text { text: parts.join("*"), binding: Binding::Product }
+    }
+
+    fn nary(&self, op: NaryOp, operands: &[ExprId], below: &Texts) -> Text {
+        let joined = |operator: &str, operand: Binding, binding: Binding| {
+            let parts: Vec<String> = operands.iter().map(|id| within(below, *id, operand)).collect();
+            Text { text: parts.join(operator), binding }
+        };
+        let function = match op {
+            NaryOp::And => return joined(" and ", Binding::Not, Binding::And),
+            NaryOp::Or => return joined(" or ", Binding::And, Binding::Or),
+            NaryOp::Min => "Min",
+            NaryOp::Max => "Max",
+            NaryOp::BitAnd => "bitwise_and",
+            NaryOp::BitOr => "bitwise_or",
+            NaryOp::BitXor => "bitwise_xor",
+        };
+        let mut parts: Vec<(bool, String)> =
+            operands.iter().map(|id| (!self.is_number(*id), within(below, *id, Binding::Or))).collect();
+        parts.sort();
+        let mut parts = parts.into_iter().map(|(_, text)| text);
+        if matches!(op, NaryOp::Min | NaryOp::Max) {
+            let parts: Vec<String> = parts.collect();
+            return Text::atom(format!("{function}({})", parts.join(", ")));
+        }
+        let first = parts.next().unwrap_or_default();
+        Text::atom(parts.fold(first, |text, part| format!("{function}({text}, {part})")))
+    }
+
+    fn is_number(&self, id: ExprId) -> bool {
+        matches!(self.pool.node(id), Node::Int(_) | Node::Float(_) | Node::Typed(..) | Node::Complex(..))
     }
 }
 
@@ -303,18 +355,6 @@ fn sum(constant: i64, terms: &[Term], below: &Texts) -> Text {
     Text { text, binding }
 }
 
-fn product(factors: &[Factor], below: &Texts) -> Text {
-    let mut parts: Vec<String> = factors
-        .iter()
-        .map(|factor| match factor.power {
-            1 => within(below, factor.base, Binding::Power),
-            power => format!("{}**{power}", within(below, factor.base, Binding::Atom)),
-        })
-        .collect();
-    parts.sort();
-    Text { text: parts.join("*"), binding: Binding::Product }
-}
-
 fn binary(op: BinaryOp, a: ExprId, b: ExprId, below: &Texts) -> Text {
     match op {
         BinaryOp::Quotient => Text {
@@ -333,30 +373,6 @@ fn binary(op: BinaryOp, a: ExprId, b: ExprId, below: &Texts) -> Text {
         BinaryOp::ShiftLeft => call("left_shift", &[a, b], below),
         BinaryOp::ShiftRight => call("right_shift", &[a, b], below),
     }
-}
-
-fn nary(op: NaryOp, operands: &[ExprId], below: &Texts) -> Text {
-    let joined = |operator: &str, operand: Binding, binding: Binding| {
-        let parts: Vec<String> = operands.iter().map(|id| within(below, *id, operand)).collect();
-        Text { text: parts.join(operator), binding }
-    };
-    let function = match op {
-        NaryOp::And => return joined(" and ", Binding::Not, Binding::And),
-        NaryOp::Or => return joined(" or ", Binding::And, Binding::Or),
-        NaryOp::Min => "Min",
-        NaryOp::Max => "Max",
-        NaryOp::BitAnd => "bitwise_and",
-        NaryOp::BitOr => "bitwise_or",
-        NaryOp::BitXor => "bitwise_xor",
-    };
-    let mut parts: Vec<String> = operands.iter().map(|id| within(below, *id, Binding::Or)).collect();
-    parts.sort();
-    if matches!(op, NaryOp::Min | NaryOp::Max) {
-        return Text::atom(format!("{function}({})", parts.join(", ")));
-    }
-    let mut parts = parts.into_iter();
-    let first = parts.next().unwrap_or_default();
-    Text::atom(parts.fold(first, |text, part| format!("{function}({text}, {part})")))
 }
 
 fn compare(op: CompareOp, a: ExprId, b: ExprId, below: &Texts) -> Text {

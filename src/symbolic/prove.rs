@@ -182,7 +182,7 @@ impl<'a> Prover<'a> {
 
     /// Tries to prove `p >= 0` by replacing one atom. `Some` if that decides it, `None` to try another atom.
     fn take_out(&mut self, p: &Polynomial, atom: ExprId, depth: u32) -> Option<bool> {
-        let (q, r) = p.split(atom)?;
+        let (q, r) = p.split(atom);
         let rising = if self.range_of_polynomial(&q).is_nonnegative() {
             true
         } else {
