@@ -29,7 +29,7 @@ use crate::diag::{Diagnostic, Result};
 use crate::front::gtir::Program;
 
 /// Evaluation recurses on the program; it runs on a stack of its own and stops with a diagnostic before the end.
-const STACK_BYTES: usize = 1 << 30;
+const STACK_BYTES: usize = 1 << 28;
 
 /// Runs a program on its arguments, in place.
 ///
