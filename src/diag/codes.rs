@@ -242,6 +242,9 @@ pub const CODES: &[Code] = &[
          "case.json or one of the arrays it speaks of is missing or not what the format says."),
     code("P0431", "no case folder",
          "A case folder holds case.json, a program, inputs.npz and expected.npz."),
+    unsupported("P0432", "the program is not run",
+         "What DaCe's backend of GT4Py made of a program loads and validates, but its arguments have names and \
+          symbols of that backend, which the case does not describe."),
     code("P0440", "the array file cannot be read",
          "The operating system did not give the file's content; the message has its reason."),
     code("P0441", "not a readable .npz archive",
