@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use pelton::front::sdfg;
-use pelton::ir::{BlockKind, Language, NodeKind, Program};
+use pelton::ir::{BlockKind, Language, NodeKind, Program, State};
 use pelton::scalar::Code;
 use pelton::scalar::lower::lower_program;
 use pelton::scalar::parse::c::lapack_call;
@@ -39,106 +39,54 @@ fn programs(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// All codes of a program, and how many texts have none.
-fn codes(program: &Program) -> (Vec<&Code>, usize) {
-    let mut codes = Vec::new();
-    let mut missing = 0;
-    let mut take = |code: &'_ Option<Code>| match code {
-        Some(_) => {}
-        None => missing += 1,
-    };
+/// Every place of a program where code stands, with the code if it was lowered.
+fn places(program: &Program) -> Vec<Option<&Code>> {
+    let mut places = Vec::new();
     for graph in program.graphs.values() {
-        for region in graph.regions.values() {
-            for edge in &region.edges {
-                edge.condition
-                    .iter()
-                    .chain(edge.assignments.iter().map(|(_, v)| v))
-                    .for_each(|e| take(&e.code));
-            }
+        for edge in graph.regions.values().flat_map(|region| &region.edges) {
+            let values = edge.assignments.iter().map(|(_, value)| value);
+            places.extend(edge.condition.iter().chain(values).map(|expr| expr.code.as_ref()));
         }
         for block in graph.blocks.values() {
             match &block.kind {
                 BlockKind::Loop(body) => {
-                    body.init.iter().chain(&body.update).chain([&body.condition]).for_each(|e| take(&e.code));
+                    let parts = body.init.iter().chain(&body.update).chain([&body.condition]);
+                    places.extend(parts.map(|expr| expr.code.as_ref()));
                 }
                 BlockKind::Conditional(branches) => {
-                    branches.iter().filter_map(|b| b.condition.as_ref()).for_each(|e| take(&e.code));
+                    let conditions = branches.iter().filter_map(|branch| branch.condition.as_ref());
+                    places.extend(conditions.map(|expr| expr.code.as_ref()));
                 }
-                BlockKind::State(state) => {
-                    for (_, node) in state.live_nodes() {
-                        match &node.kind {
-                            NodeKind::Tasklet(tasklet) => {
-                                let text = &tasklet.text;
-                                if text.language != Language::Cpp || lapack_call(&text.text).is_none() {
-                                    take(&tasklet.code);
-                                }
-                            }
-                            NodeKind::Library(library)
-                                if library.properties.contains_key("wcr")
-                                    && !library.properties["wcr"].is_null() =>
-                            {
-                                take(&library.wcr);
-                            }
-                            NodeKind::ConsumeEntry(consume) => {
-                                consume.condition.iter().for_each(|e| take(&e.code));
-                            }
-                            _ => {}
-                        }
-                    }
-                    state
-                        .edges
-                        .values()
-                        .filter(|edge| !edge.removed)
-                        .filter_map(|edge| edge.memlet.wcr.as_ref())
-                        .for_each(|wcr| take(&wcr.code));
-                }
+                BlockKind::State(state) => state_places(state, &mut places),
                 _ => {}
             }
         }
     }
-    for graph in program.graphs.values() {
-        for region in graph.regions.values() {
-            for edge in &region.edges {
-                codes.extend(
-                    edge.condition
-                        .iter()
-                        .chain(edge.assignments.iter().map(|(_, v)| v))
-                        .filter_map(|e| e.code.as_ref()),
-                );
-            }
-        }
-        for block in graph.blocks.values() {
-            match &block.kind {
-                BlockKind::Loop(body) => codes.extend(
-                    body.init
-                        .iter()
-                        .chain(&body.update)
-                        .chain([&body.condition])
-                        .filter_map(|e| e.code.as_ref()),
-                ),
-                BlockKind::Conditional(branches) => codes.extend(
-                    branches.iter().filter_map(|b| b.condition.as_ref()).filter_map(|e| e.code.as_ref()),
-                ),
-                BlockKind::State(state) => {
-                    for (_, node) in state.live_nodes() {
-                        match &node.kind {
-                            NodeKind::Tasklet(tasklet) => codes.extend(&tasklet.code),
-                            NodeKind::Library(library) => codes.extend(&library.wcr),
-                            NodeKind::ConsumeEntry(consume) => {
-                                codes.extend(consume.condition.iter().filter_map(|e| e.code.as_ref()));
-                            }
-                            _ => {}
-                        }
-                    }
-                    codes.extend(
-                        state.edges.values().filter_map(|edge| edge.memlet.wcr.as_ref()?.code.as_ref()),
-                    );
+    places
+}
+
+fn state_places<'a>(state: &'a State, places: &mut Vec<Option<&'a Code>>) {
+    for (_, node) in state.live_nodes() {
+        match &node.kind {
+            NodeKind::Tasklet(tasklet) => {
+                let text = &tasklet.text;
+                if text.language != Language::Cpp || lapack_call(&text.text).is_none() {
+                    places.push(tasklet.code.as_ref());
                 }
-                _ => {}
             }
+            NodeKind::Library(library) => {
+                if library.properties.get("wcr").is_some_and(|wcr| wcr.is_string()) {
+                    places.push(library.wcr.as_ref());
+                }
+            }
+            NodeKind::ConsumeEntry(consume) => {
+                places.extend(consume.condition.iter().map(|expr| expr.code.as_ref()));
+            }
+            _ => {}
         }
     }
-    (codes, missing)
+    let functions = state.edges.values().filter(|edge| !edge.removed);
+    places.extend(functions.filter_map(|edge| Some(edge.memlet.wcr.as_ref()?.code.as_ref())));
 }
 
 #[test]
@@ -160,12 +108,13 @@ fn every_code_lowers() {
         for diagnostic in lower_program(&mut program) {
             problems.push(format!("{shown}: {diagnostic}"));
         }
-        let (codes, missing) = codes(&program);
-        total += codes.len();
+        let places = places(&program);
+        let missing = places.iter().filter(|code| code.is_none()).count();
         if missing > 0 {
             problems.push(format!("{shown}: {missing} texts without code"));
         }
-        for code in codes {
+        for code in places.into_iter().flatten() {
+            total += 1;
             if let Err(error) = code.verify(&program.structs) {
                 let text = pelton::scalar::print(code, &program.names);
                 problems.push(format!("{shown}: {error}\n{text}"));

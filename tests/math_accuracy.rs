@@ -179,6 +179,9 @@ fn powers() {
     assert!(worst.0 <= 0.7, "{worst:?}");
 }
 
+/// Name, function, argument, result.
+type SpecialValue = (&'static str, fn(f64) -> f64, f64, f64);
+
 /// C's special values (annex F), where both sides are exact.
 #[test]
 fn special_values() {
@@ -186,8 +189,7 @@ fn special_values() {
     let same = |found: f64, expected: f64| {
         found.to_bits() == expected.to_bits() || found.is_nan() && expected.is_nan()
     };
-    type Row = (&'static str, fn(f64) -> f64, f64, f64);
-    let one: [Row; 70] = [
+    let one: [SpecialValue; 70] = [
         ("asinh", math::asinh, -0.0, -0.0),
         ("asinh", math::asinh, -inf, -inf),
         ("asinh", math::asinh, nan, nan),

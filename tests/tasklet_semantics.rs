@@ -9,8 +9,8 @@ use pelton::scalar::parse::build::{self, Environment, PortSpec};
 use pelton::scalar::parse::python;
 use pelton::scalar::{DType, Port, PortId, PortKind, Scalar, StructTable, Trap, Value, arith};
 
-const INF: f64 = f64::INFINITY;
 const NAN: f64 = f64::NAN;
+const INF: f64 = f64::INFINITY;
 
 /// One group: type of the inputs and of the output, values of `a` and `b`, expressions with their results.
 struct Group {
