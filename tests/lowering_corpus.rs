@@ -74,10 +74,10 @@ fn state_places<'a>(state: &'a State, places: &mut Vec<Option<&'a Code>>) {
                     places.push(tasklet.code.as_ref());
                 }
             }
-            NodeKind::Library(library) => {
-                if library.properties.get("wcr").is_some_and(|wcr| wcr.is_string()) {
-                    places.push(library.wcr.as_ref());
-                }
+            NodeKind::Library(library)
+                if library.properties.get("wcr").is_some_and(|wcr| wcr.is_string()) =>
+            {
+                places.push(library.wcr.as_ref());
             }
             NodeKind::ConsumeEntry(consume) => {
                 places.extend(consume.condition.iter().map(|expr| expr.code.as_ref()));

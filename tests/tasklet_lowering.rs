@@ -460,7 +460,7 @@ fn size_and_depth_are_bounded() {
             + &" ".repeat(300)
             + "o = 1",
         format!("o = a{}", "[0]".repeat(3000)),
-        format!("o = {}", "f(".repeat(90) + &"a" + &")".repeat(90)),
+        format!("o = {}", "f(".repeat(90) + "a" + &")".repeat(90)),
     ] {
         let code = refused(case(), &text);
         assert!(matches!(code, "P0301" | "P0303" | "P0304" | "P0306" | "P0308"), "{code}: {}", &text[..40]);
