@@ -313,6 +313,10 @@ impl Lowerer<'_> {
     pub fn allocate(&mut self, name: Name, late: bool) -> Lowering<()> {
         let graph = self.cx.graph;
         let Some(data) = graph.data.get(&name) else { return Ok(()) };
+        // A compile-time constant that is also declared as a container is the constant.
+        if graph.constants.contains_key(&name) && self.constants.contains_key(&name) {
+            return Ok(());
+        }
         let text = self.text(name);
         let persists = matches!(data.lifetime, Lifetime::Persistent | Lifetime::External);
         if is_one_element(self.program, data)
