@@ -35,7 +35,7 @@ impl Raw {
             ))
         })?;
         // SAFETY: `as_array_ptr` points to a live array object: `array` holds a reference.
-        let address = unsafe { (*array.as_array_ptr()).data } as usize;
+        let address = unsafe { (*array.as_array_ptr()).fields.data } as usize;
         Ok(Raw {
             name: name.to_owned(),
             address,
