@@ -9,6 +9,7 @@ use std::fmt;
 use crate::memory::View;
 use crate::scalar::Scalar;
 
+use super::side::same_bits;
 use super::ulp::{has_ulp, ulp_distance};
 
 /// How much difference is allowed.
@@ -89,6 +90,26 @@ pub fn compare(
     tolerance: Tolerance,
     defined: Option<&[bool]>,
 ) -> FieldReport {
+    compare_by(name, actual, expected, &|actual, expected| measure(actual, expected, tolerance), defined)
+}
+
+/// Compares bit for bit; all NaNs are one value, the two zeros are two.
+pub fn compare_bits(name: &str, actual: &View<'_>, expected: &View<'_>) -> FieldReport {
+    let exact = Tolerance { relative: 0.0, absolute: 0.0 };
+    let measure = |actual, expected| {
+        let measured = measure(actual, expected, exact);
+        Measured { close: same_bits(actual, expected), ..measured }
+    };
+    compare_by(name, actual, expected, &measure, None)
+}
+
+fn compare_by(
+    name: &str,
+    actual: &View<'_>,
+    expected: &View<'_>,
+    measure: &dyn Fn(Scalar, Scalar) -> Measured,
+    defined: Option<&[bool]>,
+) -> FieldReport {
     if actual.shape() != expected.shape() {
         let problem = format!("shape {:?} instead of {:?}", actual.shape(), expected.shape());
         return FieldReport::problem(name, problem);
@@ -104,7 +125,7 @@ pub fn compare(
             report.undefined += 1;
             continue;
         }
-        let measured = measure(actual, expected, tolerance);
+        let measured = measure(actual, expected);
         report.close += usize::from(measured.close);
         report.nan += usize::from(is_nan(actual) && is_nan(expected));
         report.largest_absolute = report.largest_absolute.max(measured.absolute);

@@ -2,13 +2,19 @@
 
 pub mod case;
 pub mod compare;
+pub mod generate;
 pub mod gtir_case;
 pub mod gtir_oracle;
+pub mod fuzz;
 pub mod guard;
 pub mod run;
+pub mod save;
+pub mod side;
 mod ulp;
 
 pub use case::{Case, find_cases};
 pub use compare::{Difference, FieldReport, Tolerance, compare};
+pub use generate::{Choices, Coverage, Generated, generate};
 pub use run::{CaseReport, Status, run_case};
+pub use side::{Disagreement, End, Side, Verdict, judge};
 pub use ulp::ulp_distance;

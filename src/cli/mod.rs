@@ -7,6 +7,7 @@
 mod check;
 mod convert;
 mod explain;
+mod fuzz;
 mod info;
 mod output;
 mod picture;
@@ -49,6 +50,7 @@ enum Command {
     Info(info::InfoArgs),
     Convert(convert::ConvertArgs),
     Explain(explain::ExplainArgs),
+    Fuzz(fuzz::FuzzArgs),
 }
 
 /// How results are written.
@@ -109,6 +111,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Verdict> {
         Command::Info(args) => info::info(&args, &mut out),
         Command::Convert(args) => convert::convert(&args, &mut out),
         Command::Explain(args) => explain::explain(&args, &mut out),
+        Command::Fuzz(args) => fuzz::run(&args, &mut out),
     };
     out.flush()?;
     verdict

@@ -250,6 +250,10 @@ pub const CODES: &[Code] = &[
     unsupported("P0432", "the program is not run",
          "What DaCe's backend of GT4Py made of a program loads and validates, but its arguments have names and \
           symbols of that backend, which the case does not describe."),
+    code("P0433", "a case cannot be written",
+        "The folder for a case could not be made, or a file in it not written. The message gives the reason."),
+    code("P0434", "a run that was to give the expected results failed",
+        "The side that is taken for right ended in a fault, so there is nothing to compare with. Fix the fault first."),
     code("P0440", "the array file cannot be read",
          "The operating system did not give the file's content; the message has its reason."),
     code("P0441", "not a readable .npz archive",

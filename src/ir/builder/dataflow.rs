@@ -63,6 +63,8 @@ struct Write {
     connector: Option<Name>,
     memlet: Memlet,
     last: NodeId,
+    /// The statement that writes.
+    unit: u32,
     read_inside: bool,
 }
 
@@ -136,6 +138,7 @@ impl Dataflow {
                 connector: None,
                 memlet: out,
                 last: node,
+                unit,
                 read_inside: false,
             });
         }
@@ -275,7 +278,7 @@ impl Dataflow {
         let level = self.level();
         level.readers.shift_remove(&name);
         if level.entry.is_some() {
-            level.writes.push(Write { from, connector, memlet, last: from, read_inside: false });
+            level.writes.push(Write { from, connector, memlet, last: from, unit, read_inside: false });
             return from;
         }
         let access = self.access(names, name);
@@ -292,7 +295,9 @@ impl Dataflow {
         {
             before.push(current.node);
         }
-        before.extend(level.writes.iter().filter(|w| w.memlet.data == Some(name)).map(|w| w.last));
+        // A map that writes a container twice does not wait for itself.
+        let others = level.writes.iter().filter(|w| w.memlet.data == Some(name) && w.unit != unit);
+        before.extend(others.map(|w| w.last));
         before.sort_unstable();
         before.dedup();
         for node in before.into_iter().filter(|&node| node != first) {

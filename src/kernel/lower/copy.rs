@@ -32,6 +32,10 @@ impl<'p> Lowerer<'p> {
         if !data_is_src {
             std::mem::swap(&mut src_subset, &mut dst_subset);
         }
+        if src == dst && memlet.wcr.is_none() {
+            // A container copied to itself: both readings of a missing side are the given one.
+            (src_subset, dst_subset) = (src_subset.or(dst_subset), dst_subset.or(src_subset));
+        }
         let (from, to) = self.sides(src, src_subset, dst, dst_subset)?;
         let (from_points, to_points) = (self.points(from)?, self.points(to)?);
         self.move_elements(&from_points, &to_points, data_is_src, memlet.wcr.as_ref())

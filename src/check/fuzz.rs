@@ -1,0 +1,185 @@
+//! Fuzzing: random programs, run on two sides, compared bit for bit.
+//!
+//! A run is a series of trials; trial `n` of seed `k` is the program of seed `k + n`, so any trial can be repeated by
+//! itself. A failing trial is saved as a case folder.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::diag::Result;
+use crate::exec::Engine;
+use crate::exec::bind::{bind, unbind};
+use crate::exec::npz::FileArrays;
+use crate::ir::Program;
+
+use super::generate::{Choices, Coverage, Generated, Settings, generate};
+use super::save::save_case;
+use super::side::{Disagreement, Side, Verdict, judge};
+
+/// What to fuzz, and for how long.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The seed of the first trial.
+    pub seed: u64,
+    /// Trials at most.
+    pub trials: Option<u64>,
+    /// Time at most.
+    pub time: Option<Duration>,
+    /// What the programs look like.
+    pub settings: Settings,
+    /// The sides that are compared; the first one is right.
+    pub sides: [Side; 2],
+    /// Where failing programs go.
+    pub out: Option<PathBuf>,
+    /// Stop after so many failures.
+    pub failures: usize,
+}
+
+/// What came out.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Programs made.
+    pub trials: u64,
+    /// Runs of an engine.
+    pub executions: u64,
+    /// Trials in which both sides agreed.
+    pub agreed: u64,
+    /// Trials that ended in the same fault on both sides.
+    pub refused: u64,
+    /// Trials to which no rewrite applied.
+    pub unchanged: u64,
+    /// What was refused, with counts.
+    pub refusals: indexmap::IndexMap<String, u64>,
+    /// What failed.
+    pub failures: Vec<Failure>,
+    /// What the programs were made of.
+    pub coverage: Coverage,
+    /// Time so far.
+    pub elapsed: Duration,
+}
+
+/// A trial that failed.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The seed that repeats it.
+    pub seed: u64,
+    /// What went wrong.
+    pub what: String,
+    /// The case folder, if one was written.
+    pub folder: Option<PathBuf>,
+}
+
+impl Tally {
+    /// Engine runs per second.
+    pub fn executions_per_second(&self) -> f64 {
+        self.executions as f64 / self.elapsed.as_secs_f64().max(1e-9)
+    }
+
+    /// Trials per second.
+    pub fn trials_per_second(&self) -> f64 {
+        self.trials as f64 / self.elapsed.as_secs_f64().max(1e-9)
+    }
+}
+
+/// Runs trials until time, trials or patience run out. `progress` hears of every trial.
+///
+/// # Errors
+/// A failing case cannot be saved.
+pub fn fuzz(plan: &Plan, progress: &mut dyn FnMut(&Tally)) -> Result<Tally> {
+    let start = Instant::now();
+    let mut tally = Tally::default();
+    loop {
+        tally.elapsed = start.elapsed();
+        let over = plan.trials.is_some_and(|trials| tally.trials >= trials)
+            || plan.time.is_some_and(|time| tally.elapsed >= time)
+            || tally.failures.len() >= plan.failures.max(1);
+        if over {
+            return Ok(tally);
+        }
+        let seed = plan.seed.wrapping_add(tally.trials);
+        let generated = generate(&mut Choices::from_seed(seed), &plan.settings);
+        tally.trials += 1;
+        if let Some(what) = trial(&generated, plan, &mut tally) {
+            let folder = match &plan.out {
+                Some(out) => Some(save_failure(&out.join(format!("seed-{seed}")), &generated, plan, seed, &what)?),
+                None => None,
+            };
+            tally.failures.push(Failure { seed, what, folder });
+        }
+        progress(&tally);
+    }
+}
+
+/// One trial; says what failed.
+fn trial(generated: &Generated, plan: &Plan, tally: &mut Tally) -> Option<String> {
+    let program = match generated.program() {
+        Ok(program) => program,
+        Err(error) => return Some(format!("the generated program is refused: {error}")),
+    };
+    tally.coverage.add(&program);
+    let args = match bind(&program, generated.inputs.clone()) {
+        Ok(args) => args,
+        Err(error) => return Some(format!("its inputs are refused: {error}")),
+    };
+    let [left, right] = &plan.sides;
+    match judge(&program, &args, [left, right]) {
+        Verdict::Agree => {
+            tally.agreed += 1;
+            tally.executions += 2;
+            None
+        }
+        Verdict::Unchanged => {
+            tally.unchanged += 1;
+            None
+        }
+        Verdict::Refused(why) => {
+            tally.refused += 1;
+            *tally.refusals.entry(why).or_insert(0) += 1;
+            None
+        }
+        Verdict::Differ(disagreement) => {
+            tally.executions += 2;
+            Some(describe(&disagreement))
+        }
+    }
+}
+
+fn describe(disagreement: &Disagreement) -> String {
+    disagreement.to_string()
+}
+
+fn save_failure(folder: &Path, generated: &Generated, plan: &Plan, seed: u64, what: &str) -> Result<PathBuf> {
+    let expected = generated
+        .program()
+        .and_then(|program| results(&program, &generated.inputs, &plan.sides[0]))
+        .unwrap_or_default();
+    let mut notes = vec![format!("`pelton fuzz --seed {seed} --trials 1` found it")];
+    notes.extend(what.lines().map(str::to_owned));
+    save_case(folder, &generated.text, &generated.inputs, &expected, &notes)?;
+    Ok(folder.to_path_buf())
+}
+
+/// The arrays of a program after a run on one side.
+///
+/// # Errors
+/// The program or its inputs are refused, or the run ends in a fault.
+pub fn results(program: &Program, inputs: &FileArrays, side: &Side) -> Result<FileArrays> {
+    let mut args = bind(program, inputs.clone())?;
+    let end = match side.prepare(program) {
+        Ok(mut ready) => ready.run(&mut args),
+        Err(end) => end,
+    };
+    match end {
+        super::side::End::Done => {
+            let is_array = |name: &str| matches!(args.get(name), Some(crate::memory::Binding::Array { .. }));
+            Ok(unbind(program, &args, &is_array))
+        }
+        super::side::End::Refused(diagnostic) => Err(diagnostic),
+        end => Err(crate::diag::Diagnostic::error("P0434", end.to_string())),
+    }
+}
+
+/// The sides of a fuzzing run by engine: the interpreter is always right.
+pub fn sides_for(engine: Engine) -> [Side; 2] {
+    [Side::engine(Engine::Interp), Side::engine(engine)]
+}

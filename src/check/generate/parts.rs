@@ -1,0 +1,140 @@
+//! What programs are made of: extents, containers, parameters.
+
+use crate::scalar::DType;
+
+/// A size as text, and its value in this program's run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Extent {
+    pub text: String,
+    pub value: i64,
+    /// Whether the value is the same in every run.
+    pub literal: bool,
+}
+
+impl Extent {
+    pub fn literal(value: i64) -> Extent {
+        Extent { text: value.to_string(), value, literal: true }
+    }
+}
+
+/// A container that statements may use.
+#[derive(Clone, Debug)]
+pub(super) struct Container {
+    pub name: String,
+    pub dtype: DType,
+    /// Empty for scalars.
+    pub dims: Vec<Extent>,
+    /// All of it has a value.
+    pub ready: bool,
+    /// Never written by the program.
+    pub fixed: bool,
+    /// Entries are indices below this extent.
+    pub table_of: Option<Extent>,
+    /// The first index has to be this text (inside a nested graph that owns one row).
+    pub pinned: Option<String>,
+    /// May be aliased by a view: row-major without gaps.
+    pub dense: bool,
+    /// May be written by conflict resolution only or not at all (a scalar inside a parallel scope).
+    pub scalar: bool,
+}
+
+impl Container {
+    /// The whole container as a memlet.
+    pub fn whole(&self) -> String {
+        if self.dims.is_empty() {
+            return format!("{}[0]", self.name);
+        }
+        let ranges: Vec<String> = self.dims.iter().map(|extent| format!("0:{}", extent.text)).collect();
+        format!("{}[{}]", self.name, ranges.join(", "))
+    }
+
+    /// Type and shape as declared.
+    pub fn descriptor(&self) -> String {
+        let ty = pel_type(self.dtype);
+        if self.dims.is_empty() {
+            return ty.to_owned();
+        }
+        let extents: Vec<&str> = self.dims.iter().map(|extent| extent.text.as_str()).collect();
+        format!("{ty}[{}]", extents.join(", "))
+    }
+}
+
+/// A map parameter or loop variable that indexes extents. Its range is settled after the body is known: it runs
+/// over `low .. extent - high`.
+#[derive(Clone, Debug)]
+pub(super) struct Param {
+    pub name: String,
+    pub extent: Extent,
+    pub low: i64,
+    pub high: i64,
+    /// Reads must not shrink the range.
+    pub exact: bool,
+    /// Bounded by another parameter: `0:other + 1`.
+    pub below: Option<String>,
+    pub step: i64,
+    /// Iterations of a map, which may run at the same time; otherwise those of a loop.
+    pub map: bool,
+}
+
+impl Param {
+    /// The range as text.
+    pub fn range(&self) -> String {
+        let mut range = match (&self.below, self.low, self.high) {
+            (Some(other), ..) => format!("0:{other} + 1"),
+            (None, low, 0) => format!("{low}:{}", self.extent.text),
+            (None, low, high) => format!("{low}:{} - {high}", self.extent.text),
+        };
+        if self.step != 1 {
+            range.push_str(&format!(":{}", self.step));
+        }
+        range
+    }
+
+    /// Whether every index of the extent is met.
+    pub fn is_full(&self) -> bool {
+        self.low == 0 && self.high == 0 && self.below.is_none() && self.step == 1
+    }
+}
+
+/// What an expression gives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Class {
+    Real,
+    Integer,
+    Boolean,
+    Complex,
+}
+
+impl Class {
+    pub fn of(dtype: DType) -> Class {
+        match dtype {
+            DType::Bool => Class::Boolean,
+            _ if dtype.is_complex() => Class::Complex,
+            _ if dtype.is_integral() => Class::Integer,
+            _ => Class::Real,
+        }
+    }
+}
+
+/// The spelling of a type in `.pel` text.
+pub(super) fn pel_type(dtype: DType) -> &'static str {
+    match dtype {
+        DType::Bool => "bool",
+        DType::I8 => "i8",
+        DType::I16 => "i16",
+        DType::I32 => "i32",
+        DType::I64 => "i64",
+        DType::U8 => "u8",
+        DType::U16 => "u16",
+        DType::U32 => "u32",
+        DType::U64 => "u64",
+        DType::F16 => "f16",
+        DType::BF16 => "bf16",
+        DType::F8E4M3 => "f8e4m3",
+        DType::F8E5M2 => "f8e5m2",
+        DType::F32 => "f32",
+        DType::F64 => "f64",
+        DType::C64 => "c64",
+        DType::C128 => "c128",
+    }
+}

@@ -1,0 +1,239 @@
+//! One side of a comparison: a way to run any program.
+//!
+//! A side is an engine and, before it, possibly a rewrite of the graph: a transformation that is under suspicion, or a
+//! mistake that is planted on purpose. Because a side takes *any* program, the tools that compare two sides are free to
+//! cut the program down as they like.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::diag::{Diagnostic, Result};
+use crate::exec::{Engine, Options, Outcome, Prepared};
+use crate::interp::Fault;
+use crate::ir::Program;
+use crate::memory::{Arguments, Binding, Buffer, View};
+use crate::scalar::Scalar;
+
+use super::compare::{FieldReport, compare_bits};
+
+/// What a rewrite does to a program; says whether it changed anything.
+pub type Rewrite = Arc<dyn Fn(&mut Program) -> Result<bool> + Send + Sync>;
+
+/// A way to run programs.
+#[derive(Clone)]
+pub struct Side {
+    /// What it is called in reports.
+    pub name: String,
+    /// What runs the program.
+    pub engine: Engine,
+    /// What happens to the graph before.
+    pub rewrite: Option<Rewrite>,
+}
+
+/// A program made ready for one side.
+#[derive(Debug)]
+pub struct Ready {
+    prepared: Prepared,
+    /// Whether the side's rewrite changed the program; true for sides without one.
+    pub changed: bool,
+}
+
+/// How a run ended.
+#[derive(Clone, PartialEq, Debug)]
+pub enum End {
+    /// To the end.
+    Done,
+    /// A fault of the program.
+    Fault(Fault),
+    /// It was refused: preparing or binding failed.
+    Refused(Diagnostic),
+    /// A defect: the code panicked.
+    Panic(String),
+}
+
+/// What two sides made of one program.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Verdict {
+    /// The same, bit for bit (or the same kind of fault).
+    Agree,
+    /// At least one side cannot run it, and says so.
+    Refused(String),
+    /// The rewrite of neither side applies.
+    Unchanged,
+    /// They differ.
+    Differ(Disagreement),
+}
+
+/// How two sides differ.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Disagreement {
+    /// In values.
+    Values(Vec<FieldReport>),
+    /// In how they ended.
+    Ends(String, String),
+}
+
+impl fmt::Debug for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+impl fmt::Display for Disagreement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Disagreement::Values(reports) => {
+                for (at, report) in reports.iter().enumerate() {
+                    if at > 0 {
+                        writeln!(f)?;
+                    }
+                    write!(f, "{report}")?;
+                }
+                Ok(())
+            }
+            Disagreement::Ends(left, right) => write!(f, "one side: {left}; the other: {right}"),
+        }
+    }
+}
+
+impl Side {
+    /// An engine as it is.
+    pub fn engine(engine: Engine) -> Side {
+        Side { name: engine.name().to_owned(), engine, rewrite: None }
+    }
+
+    /// The reference interpreter after a rewrite of the graph.
+    pub fn rewritten(name: &str, rewrite: Rewrite) -> Side {
+        Side { name: name.to_owned(), engine: Engine::Interp, rewrite: Some(rewrite) }
+    }
+
+    /// Makes a program ready.
+    ///
+    /// # Errors
+    /// What the rewrite or the engine refuses. Asked for machine code, a side does not fall back to the interpreter.
+    pub fn prepare(&self, program: &Program) -> std::result::Result<Ready, End> {
+        guarded(|| {
+            let (prepared, changed) = match &self.rewrite {
+                None => (Prepared::new(program, self.engine, false)?, true),
+                Some(rewrite) => {
+                    let mut program = program.clone();
+                    let changed = rewrite(&mut program)?;
+                    (Prepared::new(&program, self.engine, false)?, changed)
+                }
+            };
+            if self.engine == Engine::Native && prepared.engine() != Engine::Native {
+                return Err(Diagnostic::error("P0710", prepared.why().to_owned()));
+            }
+            Ok(Ready { prepared, changed })
+        })
+    }
+}
+
+impl Ready {
+    /// Runs once, in place.
+    pub fn run(&mut self, args: &mut Arguments<'_>) -> End {
+        match guarded(|| self.prepared.run(args, &Options::default())) {
+            Ok(Outcome::Done(_)) => End::Done,
+            Ok(Outcome::Trap(fault)) => End::Fault(fault),
+            Err(end) => end,
+        }
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            End::Done => f.write_str("ran to the end"),
+            End::Fault(fault) => write!(f, "fault: {}", Diagnostic::from(fault.clone())),
+            End::Refused(diagnostic) => write!(f, "refused: {diagnostic}"),
+            End::Panic(message) => write!(f, "panic: {message}"),
+        }
+    }
+}
+
+/// Runs `program` on both sides from the same arguments, and compares every argument bit for bit.
+pub fn judge(program: &Program, args: &Arguments<'_>, sides: [&Side; 2]) -> Verdict {
+    let mut ready = Vec::with_capacity(2);
+    for side in sides {
+        match side.prepare(program) {
+            Ok(prepared) => ready.push(prepared),
+            Err(End::Refused(diagnostic)) => return Verdict::Refused(format!("{}: {diagnostic}", side.name)),
+            Err(end) => return Verdict::Differ(Disagreement::Ends(String::new(), format!("{}: {end}", side.name))),
+        }
+    }
+    let [left, right] = &mut ready[..] else { return Verdict::Agree };
+    if !(left.changed && right.changed) {
+        return Verdict::Unchanged;
+    }
+    let (mut left_args, mut right_args) = (copied(args), copied(args));
+    let ends = [left.run(&mut left_args), right.run(&mut right_args)];
+    judge_runs(program, [&left_args, &right_args], &ends)
+}
+
+/// Judges two runs that are over.
+pub fn judge_runs(program: &Program, args: [&Arguments<'_>; 2], ends: &[End; 2]) -> Verdict {
+    match ends {
+        [End::Done, End::Done] => {
+            let reports = differences(program, args[0], args[1]);
+            if reports.is_empty() { Verdict::Agree } else { Verdict::Differ(Disagreement::Values(reports)) }
+        }
+        [End::Fault(left), End::Fault(right)] if left.kind == right.kind => Verdict::Agree,
+        [End::Refused(left), End::Refused(right)] if left.code == right.code => Verdict::Refused(left.to_string()),
+        [left, right] => Verdict::Differ(Disagreement::Ends(left.to_string(), right.to_string())),
+    }
+}
+
+/// Fields that differ in any bit; NaNs equal each other.
+pub fn differences(program: &Program, left: &Arguments<'_>, right: &Arguments<'_>) -> Vec<FieldReport> {
+    let mut reports = Vec::new();
+    for (name, binding) in &left.bindings {
+        let Binding::Array { buffer, offset, ty, shape, strides } = binding else { continue };
+        let buffers = (left.buffers.get(*buffer), right.buffers.get(*buffer));
+        let (Some(left), Some(right)) = buffers else { continue };
+        if left.bytes() == right.bytes() {
+            continue;
+        }
+        let field = |field| program.names[field].to_owned();
+        let parts = |bytes| View::parts(bytes, *offset, *ty, shape, strides, &program.structs, &field);
+        for ((suffix, left), (_, right)) in parts(left.bytes()).iter().zip(&parts(right.bytes())) {
+            let report = compare_bits(&format!("{name}{suffix}"), right, left);
+            if !report.passes() {
+                reports.push(report);
+            }
+        }
+    }
+    reports
+}
+
+/// The same arguments with memory of their own; what was one buffer stays one.
+pub fn copied(args: &Arguments<'_>) -> Arguments<'static> {
+    let buffers = args.buffers.values().map(|buffer| Buffer::Owned(buffer.bytes().to_vec())).collect();
+    Arguments { buffers, bindings: args.bindings.clone() }
+}
+
+/// Whether two numbers have the same bits, or are both NaN.
+pub fn same_bits(a: Scalar, b: Scalar) -> bool {
+    let (mut left, mut right) = ([0; 16], [0; 16]);
+    a.write_le_bytes(&mut left);
+    b.write_le_bytes(&mut right);
+    if left == right && a.dtype() == b.dtype() {
+        return true;
+    }
+    let (a, b) = (a.as_complex(), b.as_complex());
+    let same = |a: f64, b: f64| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
+    same(a.re, b.re) && same(a.im, b.im)
+}
+
+/// Runs `work`; a panic becomes a value.
+fn guarded<T>(work: impl FnOnce() -> Result<T>) -> std::result::Result<T, End> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(diagnostic)) => Err(End::Refused(diagnostic)),
+        Err(panic) => {
+            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+            Err(End::Panic(text.unwrap_or_else(|| "without a message".to_owned())))
+        }
+    }
+}

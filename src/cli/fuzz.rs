@@ -1,0 +1,160 @@
+//! `pelton fuzz`: random programs on two engines.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use crate::check::fuzz::{Plan, Tally, fuzz, sides_for};
+use crate::check::generate::{Choices, Settings, generate};
+use crate::check::guard;
+use crate::exec::Engine;
+
+use super::output::Output;
+use super::{TextFormat, Verdict, engine};
+
+/// Run random programs on an engine and compare with the reference interpreter, bit for bit.
+///
+/// The programs follow from the seed, which is printed: trial n of seed K is the program of seed K + n. A program
+/// that fails is saved as a case folder that `pelton test` runs.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  pelton fuzz --seconds 60
+  pelton fuzz --engine native --seed 1234 --trials 1
+  pelton fuzz --seed 1234 --print
+
+Exit code 1 if something failed.")]
+pub struct FuzzArgs {
+    /// Engine to compare with the interpreter.
+    #[arg(long, default_value = "native", value_parser = engine, value_name = "ENGINE")]
+    engine: Engine,
+    /// Seed of the first program; drawn from the clock if it is not given.
+    #[arg(long, value_name = "K")]
+    seed: Option<u64>,
+    /// How long.
+    #[arg(long, value_name = "S", default_value_t = 10.0)]
+    seconds: f64,
+    /// How many programs at most.
+    #[arg(long, value_name = "N")]
+    trials: Option<u64>,
+    /// Statements per program at most.
+    #[arg(long, value_name = "N", default_value_t = 6)]
+    size: usize,
+    /// Stop after so many failures.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    failures: usize,
+    /// Only plain maps and tasklets.
+    #[arg(long)]
+    plain: bool,
+    /// Where failing programs go.
+    #[arg(long, value_name = "FOLDER", default_value = "fuzz-failures")]
+    out: PathBuf,
+    /// Print the program of the seed and do nothing else.
+    #[arg(long)]
+    print: bool,
+    /// Also print what the programs were made of.
+    #[arg(long)]
+    coverage: bool,
+    /// How the report is written.
+    #[arg(long, value_enum, default_value = "text")]
+    format: TextFormat,
+}
+
+/// Runs the subcommand.
+pub fn run(args: &FuzzArgs, out: &mut Output) -> anyhow::Result<Verdict> {
+    let clock = || {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        u64::from(now.subsec_nanos()) ^ now.as_secs() << 20
+    };
+    let seed = args.seed.unwrap_or_else(clock);
+    let settings = Settings { statements: args.size, all_nodes: !args.plain, ..Settings::default() };
+    if args.print {
+        write!(out, "{}", generate(&mut Choices::from_seed(seed), &settings).text)?;
+        return Ok(Verdict::Good);
+    }
+    let plan = Plan {
+        seed,
+        trials: args.trials,
+        time: Some(Duration::from_secs_f64(args.seconds.clamp(0.0, 1e6))),
+        settings,
+        sides: sides_for(args.engine),
+        out: Some(args.out.clone()),
+        failures: args.failures,
+    };
+    let line = ProgressBar::new_spinner();
+    line.set_style(
+        ProgressStyle::with_template("{spinner} {elapsed} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
+    );
+    let mut shown = Instant::now();
+    // Panics are findings here; they are reported with the program that caused them.
+    guard::capture_panics();
+    let tally = fuzz(&plan, &mut |tally: &Tally| {
+        if shown.elapsed() > Duration::from_millis(200) {
+            shown = Instant::now();
+            line.set_message(summary(tally));
+            line.tick();
+        }
+    });
+    line.finish_and_clear();
+    let tally = tally?;
+    match args.format {
+        TextFormat::Json => {
+            let report = json!({
+                "seed": seed,
+                "engine": args.engine.name(),
+                "trials": tally.trials,
+                "executions": tally.executions,
+                "agreed": tally.agreed,
+                "refused": tally.refused,
+                "seconds": tally.elapsed.as_secs_f64(),
+                "coverage": tally.coverage.kinds.iter().map(|(kind, count)| (kind.clone(), json!(count))).collect::<serde_json::Map<_, _>>(),
+                "failures": tally.failures.iter().map(|failure| json!({
+                    "seed": failure.seed,
+                    "what": failure.what,
+                    "case": failure.folder.as_ref().map(|folder| folder.display().to_string()),
+                })).collect::<Vec<_>>(),
+            });
+            serde_json::to_writer_pretty(&mut *out, &report)?;
+            writeln!(out)?;
+        }
+        TextFormat::Text => write_text(out, args, seed, &tally)?,
+    }
+    Ok(if tally.failures.is_empty() { Verdict::Good } else { Verdict::Failed })
+}
+
+fn summary(tally: &Tally) -> String {
+    format!(
+        "{} programs, {:.0} executions/s, {} kinds of things, {} not run, {} failed",
+        tally.trials,
+        tally.executions_per_second(),
+        tally.coverage.kinds.len(),
+        tally.refused,
+        tally.failures.len()
+    )
+}
+
+fn write_text(out: &mut Output, args: &FuzzArgs, seed: u64, tally: &Tally) -> anyhow::Result<()> {
+    for failure in &tally.failures {
+        writeln!(out, "seed {}:", failure.seed)?;
+        for line in failure.what.lines() {
+            writeln!(out, "    {line}")?;
+        }
+        if let Some(folder) = &failure.folder {
+            writeln!(out, "    saved: pelton test {} --engine {}", folder.display(), args.engine)?;
+        }
+    }
+    if args.coverage {
+        writeln!(out, "{}", tally.coverage)?;
+        let mut refusals: Vec<_> = tally.refusals.iter().collect();
+        refusals.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
+        for (why, count) in refusals.iter().take(20) {
+            writeln!(out, "  not run {count} times: {why}")?;
+        }
+    }
+    writeln!(out, "seed {seed}, {} against interp, {:.1} s: {}", args.engine, tally.elapsed.as_secs_f64(), summary(tally))?;
+    Ok(())
+}
