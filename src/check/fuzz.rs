@@ -101,7 +101,9 @@ pub fn fuzz(plan: &Plan, progress: &mut dyn FnMut(&Tally)) -> Result<Tally> {
         tally.trials += 1;
         if let Some(what) = trial(&generated, plan, &mut tally) {
             let folder = match &plan.out {
-                Some(out) => Some(save_failure(&out.join(format!("seed-{seed}")), &generated, plan, seed, &what)?),
+                Some(out) => {
+                    Some(save_failure(&out.join(format!("seed-{seed}")), &generated, plan, seed, &what)?)
+                }
                 None => None,
             };
             tally.failures.push(Failure { seed, what, folder });

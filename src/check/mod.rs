@@ -2,10 +2,10 @@
 
 pub mod case;
 pub mod compare;
+pub mod fuzz;
 pub mod generate;
 pub mod gtir_case;
 pub mod gtir_oracle;
-pub mod fuzz;
 pub mod guard;
 pub mod run;
 pub mod save;

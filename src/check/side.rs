@@ -159,7 +159,9 @@ pub fn judge(program: &Program, args: &Arguments<'_>, sides: [&Side; 2]) -> Verd
         match side.prepare(program) {
             Ok(prepared) => ready.push(prepared),
             Err(End::Refused(diagnostic)) => return Verdict::Refused(format!("{}: {diagnostic}", side.name)),
-            Err(end) => return Verdict::Differ(Disagreement::Ends(String::new(), format!("{}: {end}", side.name))),
+            Err(end) => {
+                return Verdict::Differ(Disagreement::Ends(String::new(), format!("{}: {end}", side.name)));
+            }
         }
     }
     let [left, right] = &mut ready[..] else { return Verdict::Agree };
@@ -179,7 +181,9 @@ pub fn judge_runs(program: &Program, args: [&Arguments<'_>; 2], ends: &[End; 2])
             if reports.is_empty() { Verdict::Agree } else { Verdict::Differ(Disagreement::Values(reports)) }
         }
         [End::Fault(left), End::Fault(right)] if left.kind == right.kind => Verdict::Agree,
-        [End::Refused(left), End::Refused(right)] if left.code == right.code => Verdict::Refused(left.to_string()),
+        [End::Refused(left), End::Refused(right)] if left.code == right.code => {
+            Verdict::Refused(left.to_string())
+        }
         [left, right] => Verdict::Differ(Disagreement::Ends(left.to_string(), right.to_string())),
     }
 }

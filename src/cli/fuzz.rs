@@ -87,7 +87,8 @@ pub fn run(args: &FuzzArgs, out: &mut Output) -> anyhow::Result<Verdict> {
     };
     let line = ProgressBar::new_spinner();
     line.set_style(
-        ProgressStyle::with_template("{spinner} {elapsed} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
+        ProgressStyle::with_template("{spinner} {elapsed} {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner()),
     );
     let mut shown = Instant::now();
     // Panics are findings here; they are reported with the program that caused them.
@@ -155,6 +156,12 @@ fn write_text(out: &mut Output, args: &FuzzArgs, seed: u64, tally: &Tally) -> an
             writeln!(out, "  not run {count} times: {why}")?;
         }
     }
-    writeln!(out, "seed {seed}, {} against interp, {:.1} s: {}", args.engine, tally.elapsed.as_secs_f64(), summary(tally))?;
+    writeln!(
+        out,
+        "seed {seed}, {} against interp, {:.1} s: {}",
+        args.engine,
+        tally.elapsed.as_secs_f64(),
+        summary(tally)
+    )?;
     Ok(())
 }

@@ -103,7 +103,11 @@ impl Generator<'_, '_> {
             }
             7 => {
                 let condition = self.boolean(deeper, reads);
-                format!("({} if {condition} else {})", self.integer(deeper, reads), self.integer(deeper, reads))
+                format!(
+                    "({} if {condition} else {})",
+                    self.integer(deeper, reads),
+                    self.integer(deeper, reads)
+                )
             }
             8 => {
                 let name = ["min", "max"][self.choices.below(2)];
@@ -145,7 +149,8 @@ impl Generator<'_, '_> {
 
     fn real_leaf(&mut self, reads: &mut Reads<'_>) -> String {
         if self.choices.chance(80) || matches!(reads, Reads::Ports(_)) {
-            let classes = if self.choices.chance(15) { &[Class::Integer, Class::Boolean][..] } else { &[Class::Real] };
+            let classes =
+                if self.choices.chance(15) { &[Class::Integer, Class::Boolean][..] } else { &[Class::Real] };
             if let Some(read) = self.read(classes, reads) {
                 return read;
             }
@@ -167,8 +172,12 @@ impl Generator<'_, '_> {
                 return self.params[param].name.clone();
             }
             3 => {
-                let symbols: Vec<String> =
-                    self.sizes.iter().map(|size| size.text.clone()).chain(self.symbols.iter().cloned()).collect();
+                let symbols: Vec<String> = self
+                    .sizes
+                    .iter()
+                    .map(|size| size.text.clone())
+                    .chain(self.symbols.iter().cloned())
+                    .collect();
                 if let Some(symbol) = self.choices.pick(&symbols) {
                     return symbol.clone();
                 }
@@ -191,7 +200,9 @@ impl Generator<'_, '_> {
         let candidates: Vec<usize> = (0..self.containers.len())
             .filter(|&at| {
                 let container = &self.containers[at];
-                container.ready && container.table_of.is_none() && classes.contains(&Class::of(container.dtype))
+                container.ready
+                    && container.table_of.is_none()
+                    && classes.contains(&Class::of(container.dtype))
             })
             .collect();
         // The newest are picked more often, so that values flow.

@@ -78,12 +78,22 @@ impl Generator<'_, '_> {
         let label = self.fresh("l");
         let size = extent.text;
         let _ = match form {
-            1 => writeln!(out, "loop {label} ({name} = {size} - 1, {name} >= 0, {name} = {name} - 1) {{\n{body}}}"),
+            1 => writeln!(
+                out,
+                "loop {label} ({name} = {size} - 1, {name} >= 0, {name} = {name} - 1) {{\n{body}}}"
+            ),
             2 => writeln!(out, "for {name} in 0:{size}:2 {{\n{body}}}"),
             3 => {
                 let update = ["", " update_last"][self.choices.below(2)];
-                let bound = if update.is_empty() { format!("{name} < {size}") } else { format!("{name} < {size} - 1") };
-                writeln!(out, "loop {label} ({name} = 0, {bound}, {name} = {name} + 1) inverted{update} {{\n{body}}}")
+                let bound = if update.is_empty() {
+                    format!("{name} < {size}")
+                } else {
+                    format!("{name} < {size} - 1")
+                };
+                writeln!(
+                    out,
+                    "loop {label} ({name} = 0, {bound}, {name} = {name} + 1) inverted{update} {{\n{body}}}"
+                )
             }
             _ => writeln!(out, "for {name} in {range} {{\n{body}}}"),
         };

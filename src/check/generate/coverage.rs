@@ -65,7 +65,9 @@ impl Coverage {
                             self.count(&format!("library {}", library.class()));
                             continue;
                         }
-                        NodeKind::MapExit { .. } | NodeKind::ConsumeExit { .. } | NodeKind::Removed => continue,
+                        NodeKind::MapExit { .. } | NodeKind::ConsumeExit { .. } | NodeKind::Removed => {
+                            continue;
+                        }
                     };
                     self.count(kind);
                 }

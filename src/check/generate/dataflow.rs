@@ -194,7 +194,8 @@ impl Generator<'_, '_> {
                 _ => self.index(extent),
             })
             .collect();
-        let place = if target.scalar { target.name } else { format!("{}[{}]", target.name, index.join(", ")) };
+        let place =
+            if target.scalar { target.name } else { format!("{}[{}]", target.name, index.join(", ")) };
         let _ = writeln!(out, "  {place} {operator} {code}");
         Vec::new()
     }
@@ -269,7 +270,8 @@ impl Generator<'_, '_> {
             self.containers.iter().filter(|container| container.table_of.is_some()).cloned().collect();
         let Some(table) = self.choices.pick(&tables).cloned() else { return self.assignment(out) };
         let map = self.map.clone().unwrap_or_default();
-        let written = |name: &str| map.resolved.iter().chain(map.writes.iter().map(|(n, _)| n)).any(|n| n == name);
+        let written =
+            |name: &str| map.resolved.iter().chain(map.writes.iter().map(|(n, _)| n)).any(|n| n == name);
         let sources: Vec<Container> = self
             .containers
             .iter()
@@ -350,7 +352,8 @@ impl Generator<'_, '_> {
             let dims = source.dims[1..].to_vec();
             let from: Vec<String> = dims.iter().map(|extent| format!("0:{}", extent.text)).collect();
             let name = self.transient(source.dtype, dims, "");
-            let _ = writeln!(out, "copy {}[{at}, {rest}] -> {name}[{rest}]", source.name, rest = from.join(", "));
+            let _ =
+                writeln!(out, "copy {}[{at}, {rest}] -> {name}[{rest}]", source.name, rest = from.join(", "));
             self.set_ready(&name);
             return;
         }

@@ -30,7 +30,8 @@ pub(super) fn inputs(choices: &mut Choices<'_>, sizes: &[Extent], arguments: &[C
     }
     for size in sizes {
         let bytes = size.value.to_le_bytes().to_vec();
-        let array = FileArray { item: Item::Number(DType::I64), shape: Vec::new(), fortran_order: false, bytes };
+        let array =
+            FileArray { item: Item::Number(DType::I64), shape: Vec::new(), fortran_order: false, bytes };
         arrays.insert(size.text.clone(), array);
     }
     arrays

@@ -15,7 +15,8 @@ impl Generator<'_, '_> {
     pub fn special(&mut self, out: &mut String) {
         self.budget = self.budget.saturating_sub(2);
         let nests = self.depth < 2;
-        match self.choices.weighted(&[4, if nests { 4 } else { 0 }, if nests { 3 } else { 0 }, 2, 2, 3, 2, 2]) {
+        match self.choices.weighted(&[4, if nests { 4 } else { 0 }, if nests { 3 } else { 0 }, 2, 2, 3, 2, 2])
+        {
             0 => self.library(out),
             1 => self.nested(out),
             2 => self.nested_in_map(out),
@@ -99,7 +100,14 @@ impl Generator<'_, '_> {
         let dims = source.dims.iter().rev().cloned().collect();
         let name = self.transient(source.dtype, dims, "");
         let ports = [("_inp", source)];
-        self.library_state(out, "transpose", "dace.libraries.standard.nodes.transpose.Transpose", &ports, "_out", &name);
+        self.library_state(
+            out,
+            "transpose",
+            "dace.libraries.standard.nodes.transpose.Transpose",
+            &ports,
+            "_out",
+            &name,
+        );
     }
 
     fn product(&mut self, out: &mut String) {
@@ -205,7 +213,12 @@ impl Generator<'_, '_> {
             let _ = writeln!(text, "  i{at} -> g.{} : {}", container.name, container.whole());
         }
         for (at, container) in written.iter().enumerate() {
-            let _ = writeln!(text, "  o{at} = access {name}\n  g.{name} -> o{at} : {}", container.whole(), name = container.name);
+            let _ = writeln!(
+                text,
+                "  o{at} = access {name}\n  g.{name} -> o{at} : {}",
+                container.whole(),
+                name = container.name
+            );
         }
         let _ = writeln!(text, "}}");
         out.push_str(&text);
@@ -231,7 +244,9 @@ impl Generator<'_, '_> {
         for container in &mut passed {
             container.pinned = Some(row.clone());
         }
-        let Some(inner) = self.inner_graph(&passed, Some((&row, &extent))) else { return self.dataflow_state(out) };
+        let Some(inner) = self.inner_graph(&passed, Some((&row, &extent))) else {
+            return self.dataflow_state(out);
+        };
         let written: Vec<Container> = passed.iter().filter(|container| !container.fixed).cloned().collect();
         let names = |list: &[Container]| list.iter().map(|c| c.name.clone()).collect::<Vec<_>>().join(", ");
         let window = |container: &Container| {
@@ -260,7 +275,8 @@ impl Generator<'_, '_> {
         }
         for (at, container) in written.iter().enumerate() {
             let name = &container.name;
-            let _ = writeln!(text, "  o{at} = access {name}\n  g.{name} -> x.IN_{name} : {}", window(container));
+            let _ =
+                writeln!(text, "  o{at} = access {name}\n  g.{name} -> x.IN_{name} : {}", window(container));
             let _ = writeln!(text, "  x.OUT_{name} -> o{at} : {}", container.whole());
         }
         if written.is_empty() {
@@ -453,7 +469,9 @@ impl Generator<'_, '_> {
             self.containers.iter().filter(|container| container.table_of.is_some()).cloned().collect();
         let Some(table) = self.choices.pick(&tables).cloned() else { return self.nested(out) };
         let Some(bound) = table.table_of.clone() else { return self.nested(out) };
-        let Some(target) = self.ready_of_shape(std::slice::from_ref(&bound), "") else { return self.nested(out) };
+        let Some(target) = self.ready_of_shape(std::slice::from_ref(&bound), "") else {
+            return self.nested(out);
+        };
         let index: Vec<String> = table.dims.iter().map(|extent| self.index(extent)).collect();
         let (state, i, to) = (self.fresh("s"), self.fresh("i"), &target.name);
         let _ = writeln!(
