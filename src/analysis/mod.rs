@@ -3,6 +3,8 @@
 pub mod paths;
 pub mod propagate;
 pub mod scopes;
+pub mod uses;
 
 pub use paths::MemletPaths;
 pub use scopes::ScopeTree;
+pub use uses::Uses;

@@ -345,7 +345,7 @@ impl<'p> Lowerer<'p> {
     fn check_fits(
         &mut self,
         seen: &Memory,
-        layout: &super::allocate::Layout,
+        layout: &super::layout::Layout,
         total: crate::kernel::ValueId,
         skipped: crate::kernel::ValueId,
         text: &str,

@@ -18,6 +18,7 @@
 //! What cannot be lowered is [`Refused::Unsupported`], for the program as a whole.
 
 mod allocate;
+mod arguments;
 mod bounds;
 mod code;
 mod container;
@@ -25,6 +26,7 @@ mod control;
 mod copy;
 mod counted;
 mod dataflow;
+mod layout;
 mod library;
 mod map;
 mod memlet;
@@ -168,7 +170,7 @@ struct GraphContext<'p> {
     return_label: Option<LabelId>,
     break_label: Option<LabelId>,
     continue_label: Option<LabelId>,
-    uses: std::rc::Rc<allocate::Uses>,
+    uses: std::rc::Rc<crate::analysis::Uses>,
 }
 
 impl<'p> Lowerer<'p> {
@@ -188,7 +190,7 @@ impl<'p> Lowerer<'p> {
             return_label: None,
             break_label: None,
             continue_label: None,
-            uses: std::rc::Rc::new(allocate::Uses::of(program, graph)?),
+            uses: std::rc::Rc::new(crate::analysis::Uses::of(program, graph)?),
         };
         Ok(Self {
             program,

@@ -61,7 +61,7 @@ impl<'p> Lowerer<'p> {
                 connectors.push((connector, access));
             }
         }
-        let uses = super::allocate::Uses::of(self.program, graph)?;
+        let uses = crate::analysis::Uses::of(self.program, graph)?;
         let inner = GraphContext {
             id: graph_id,
             graph,

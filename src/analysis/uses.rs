@@ -1,0 +1,180 @@
+//! When each container of a graph gets its memory.
+//!
+//! A transient is taken when the innermost scope around all its uses is entered: a map scope, a state, or the
+//! graph, which is the scope of what several states or control flow use. A container whose size depends on a
+//! symbol that its own graph assigns is taken by the states that use it, from the instance, so that its
+//! content survives from one state to the next.
+
+use hashbrown::{HashMap, HashSet};
+use indexmap::{IndexMap, IndexSet};
+
+use crate::diag::Diagnostic;
+use crate::entity::Name;
+use crate::ir::{BlockId, BlockKind, CodeExpr, Data, Graph, Lifetime, NodeId, NodeKind, Program};
+use crate::symbolic::ExprId;
+
+use super::ScopeTree;
+
+/// Where the containers of a graph are used.
+#[derive(Debug, Default)]
+pub struct Uses {
+    /// Taken when the graph is entered.
+    pub at_entry: Vec<Name>,
+    /// Taken when a state or a scope of it is entered.
+    pub in_scope: HashMap<(BlockId, Option<NodeId>), Vec<Name>>,
+    /// Looked at again when a state is entered.
+    pub late: HashMap<BlockId, Vec<Name>>,
+    /// Cleared when taken.
+    pub setzero: HashSet<Name>,
+    /// Symbols that control flow assigns.
+    pub assigned: IndexSet<Name>,
+    /// Containers that some node may write.
+    pub written: HashSet<Name>,
+}
+
+impl Uses {
+    /// Where the containers of `graph` are used.
+    ///
+    /// # Errors
+    /// A state without a scope tree.
+    pub fn of(program: &Program, graph: &Graph) -> Result<Uses, Diagnostic> {
+        let mut uses = Uses { assigned: assigned_symbols(graph), ..Uses::default() };
+        let mut places: IndexMap<Name, Vec<(BlockId, Option<NodeId>)>> = IndexMap::new();
+        let mut trees = HashMap::new();
+        for (id, state) in graph.states() {
+            let tree = ScopeTree::of(state)?;
+            for (node, data) in state.live_nodes() {
+                let NodeKind::Access { data, setzero } = data.kind else { continue };
+                let root = root_container(program, graph, data);
+                places.entry(root).or_default().push((id, tree.parent(node)));
+                if setzero {
+                    uses.setzero.insert(root);
+                }
+            }
+            for (_, edge) in state.edges.iter().filter(|(_, edge)| !edge.removed && !edge.memlet.is_empty()) {
+                if let Some(NodeKind::Access { data, .. }) = state.nodes.get(edge.dst).map(|node| &node.kind)
+                {
+                    uses.written.insert(root_container(program, graph, *data));
+                }
+            }
+            trees.insert(id, tree);
+        }
+        let by_control = read_by_control_flow(graph);
+        for (&name, data) in graph.data.iter().filter(|(_, data)| data.transient) {
+            let Some(places) = places.get(&name) else {
+                if by_control.contains(&name) {
+                    uses.at_entry.push(name);
+                }
+                continue;
+            };
+            let late = layout_exprs(data).iter().any(|&expr| {
+                program.exprs.free_symbols(expr).iter().any(|name| uses.assigned.contains(name))
+            });
+            let mut states: Vec<BlockId> = places.iter().map(|&(state, _)| state).collect();
+            states.sort_unstable();
+            states.dedup();
+            let one_state = states.len() == 1 && !by_control.contains(&name);
+            match (data.lifetime, places.first()) {
+                (Lifetime::Scope, Some(&(state, _))) if one_state => {
+                    let scope = trees.get(&state).and_then(|tree| common_scope(tree, places));
+                    uses.in_scope.entry((state, scope)).or_default().push(name);
+                }
+                (Lifetime::State, _) if !late => {
+                    for state in states {
+                        uses.in_scope.entry((state, None)).or_default().push(name);
+                    }
+                }
+                _ if late => {
+                    for state in states {
+                        uses.late.entry(state).or_default().push(name);
+                    }
+                }
+                _ => uses.at_entry.push(name),
+            }
+        }
+        Ok(uses)
+    }
+}
+
+/// Symbols that interstate edges and loops of a graph assign.
+fn assigned_symbols(graph: &Graph) -> IndexSet<Name> {
+    let mut assigned = IndexSet::new();
+    for region in graph.regions.values() {
+        for edge in &region.edges {
+            assigned.extend(edge.assignments.iter().map(|(name, _)| *name));
+        }
+    }
+    for block in graph.blocks.values() {
+        if let BlockKind::Loop(inner) = &block.kind {
+            assigned.extend(inner.variable);
+            for statement in inner.init.iter().chain(&inner.update) {
+                assigned.extend(statement.target);
+            }
+        }
+    }
+    assigned
+}
+
+/// The container that `structure.member` belongs to.
+pub fn root_container(program: &Program, graph: &Graph, name: Name) -> Name {
+    if graph.data.contains_key(&name) {
+        return name;
+    }
+    let root = program.names.get(name).split('.').next().and_then(|root| program.names.lookup(root));
+    root.unwrap_or(name)
+}
+
+/// The innermost scope around all places.
+fn common_scope(tree: &ScopeTree, places: &[(BlockId, Option<NodeId>)]) -> Option<NodeId> {
+    let mut common: Option<Vec<NodeId>> = None;
+    for &(_, scope) in places {
+        let mut around: Vec<NodeId> =
+            scope.into_iter().chain(scope.into_iter().flat_map(|entry| tree.enclosing(entry))).collect();
+        around.reverse();
+        common = Some(match common {
+            None => around,
+            Some(known) => {
+                known.into_iter().zip(around).take_while(|(a, b)| a == b).map(|(a, _)| a).collect()
+            }
+        });
+    }
+    common.and_then(|scopes| scopes.last().copied())
+}
+
+fn read_by_control_flow(graph: &Graph) -> HashSet<Name> {
+    let mut read = HashSet::new();
+    let mut add = |expr: &CodeExpr| {
+        if let Some(code) = &expr.code {
+            read.extend(code.ports.values().map(|port| port.name));
+        }
+    };
+    for region in graph.regions.values() {
+        for edge in &region.edges {
+            edge.condition.iter().for_each(&mut add);
+            edge.assignments.iter().for_each(|(_, value)| add(value));
+        }
+    }
+    for block in graph.blocks.values() {
+        match &block.kind {
+            BlockKind::Loop(inner) => {
+                add(&inner.condition);
+                inner.init.iter().chain(&inner.update).for_each(&mut add);
+            }
+            BlockKind::Conditional(branches) => {
+                branches.iter().filter_map(|branch| branch.condition.as_ref()).for_each(&mut add);
+            }
+            _ => {}
+        }
+    }
+    read
+}
+
+/// The expressions that the layout of a container consists of.
+pub fn layout_exprs(data: &Data) -> Vec<ExprId> {
+    let mut exprs = data.shape().to_vec();
+    if let Some(array) = data.array() {
+        exprs.extend(array.strides.iter().chain(&array.offset));
+        exprs.extend(array.total_size.iter().chain(&array.start_offset));
+    }
+    exprs
+}
