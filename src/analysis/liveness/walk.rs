@@ -1,0 +1,462 @@
+//! Walks control flow: graphs, regions, blocks.
+
+use hashbrown::{HashMap, HashSet};
+use smallvec::SmallVec;
+
+use crate::analysis::Uses;
+use crate::analysis::uses::{layout_exprs, root_container};
+use crate::diag::Diagnostic;
+use crate::entity::Name;
+use crate::ir::{
+    Array, BlockId, BlockKind, CodeExpr, Data, DataKind, Graph, GraphId, Lifetime, Program, Region, RegionId,
+    Storage,
+};
+use crate::symbolic::{ExprId, ExprPool};
+
+use super::size::ByteCount;
+use super::timeline::Timeline;
+use super::{Class, Liveness, SMALL, Transient};
+
+/// Graphs, regions and scopes nested deeper are refused.
+const MAX_DEPTH: usize = 200;
+
+/// Transients that a name stands for.
+pub(super) type Targets = SmallVec<[usize; 2]>;
+
+/// The state of a walk.
+pub(super) struct Walker<'p> {
+    pub program: &'p Program,
+    /// A copy that sizes are rewritten in.
+    exprs: ExprPool,
+    pub timeline: Timeline,
+    found: Liveness,
+    slots: HashMap<Name, u32>,
+    seen: HashSet<GraphId>,
+    depth: usize,
+    labels: Vec<String>,
+}
+
+/// What names mean in the graph being walked.
+pub(super) struct GraphScope<'p> {
+    pub graph: &'p Graph,
+    pub uses: Uses,
+    /// Containers, views and connectors included.
+    pub names: HashMap<Name, Targets>,
+    /// Symbols in terms of the outermost graph's; `None`: not known when a call begins.
+    symbols: HashMap<Name, Option<ExprId>>,
+    /// Whether other symbols stand for themselves.
+    outermost: bool,
+    /// Containers that an expression reads.
+    reads: HashMap<ExprId, Targets>,
+}
+
+pub(super) fn walk(program: &Program) -> Result<Liveness, Diagnostic> {
+    let Some(root) = program.root else {
+        return Err(Diagnostic::error("P0100", "the program has no graph"));
+    };
+    let mut walker = Walker {
+        program,
+        exprs: program.exprs.clone(),
+        timeline: Timeline::default(),
+        found: Liveness::default(),
+        slots: HashMap::new(),
+        seen: HashSet::new(),
+        depth: 0,
+        labels: Vec::new(),
+    };
+    walker.graph(root, HashMap::new(), HashMap::new(), true)?;
+    let Walker { timeline, mut found, .. } = walker;
+    for (index, transient) in found.transients.iter_mut().enumerate() {
+        transient.span = timeline.span(index);
+        if transient.class == Class::Shared && timeline.is_private(index) {
+            transient.class = Class::Private;
+        }
+    }
+    found.moments = timeline.now() + 1;
+    Ok(found)
+}
+
+impl<'p> Walker<'p> {
+    /// Runs `inner` one level deeper.
+    pub fn deeper<T>(
+        &mut self,
+        inner: impl FnOnce(&mut Self) -> Result<T, Diagnostic>,
+    ) -> Result<T, Diagnostic> {
+        if self.depth >= MAX_DEPTH {
+            return Err(Diagnostic::error("P0103", "the program nests too deep"));
+        }
+        self.depth += 1;
+        let result = inner(self);
+        self.depth -= 1;
+        result
+    }
+
+    /// A graph whose connectors and symbols mean what the maps say.
+    pub fn graph(
+        &mut self,
+        id: GraphId,
+        names: HashMap<Name, Targets>,
+        symbols: HashMap<Name, Option<ExprId>>,
+        outermost: bool,
+    ) -> Result<(), Diagnostic> {
+        let Some(graph) = self.program.graphs.get(id) else {
+            return Err(Diagnostic::error("P0100", format!("there is no {id}")));
+        };
+        // A graph belongs to one node; a second one would be a malformed program, and means nothing new.
+        if !self.seen.insert(id) {
+            return Ok(());
+        }
+        let uses = Uses::of(self.program, graph)?;
+        let mut scope = GraphScope { graph, uses, names, symbols, outermost, reads: HashMap::new() };
+        for &name in &scope.uses.assigned {
+            scope.symbols.insert(name, None);
+        }
+        for (&name, constant) in &graph.constants {
+            let value = match constant.values.as_slice() {
+                [value] if value.dtype().is_integral() => Some(self.exprs.int(value.as_i64())),
+                _ => None,
+            };
+            scope.symbols.insert(name, value);
+        }
+        self.labels.push(graph.name.clone());
+        self.transients(id, &mut scope);
+        self.aliases(&mut scope);
+        for name in scope.uses.at_entry.clone() {
+            self.declare(&mut scope, name);
+        }
+        // What its own control flow sizes keeps its content from state to state.
+        let mut late: Vec<Name> = scope.uses.late.values().flatten().copied().collect();
+        late.sort_unstable();
+        late.dedup();
+        for name in late {
+            self.declare(&mut scope, name);
+        }
+        if let Some(body) = graph.body {
+            self.region(&mut scope, body)?;
+        }
+        self.labels.pop();
+        Ok(())
+    }
+
+    /// A row for every transient that may own memory.
+    fn transients(&mut self, id: GraphId, scope: &mut GraphScope<'p>) {
+        for (&name, data) in &scope.graph.data {
+            let aliases = data.is_view() || data.is_reference();
+            if !data.transient || aliases || scope.graph.constants.contains_key(&name) {
+                continue;
+            }
+            let class = match (&data.kind, data.lifetime, &data.storage) {
+                (_, Lifetime::Persistent | Lifetime::External, _) => Class::Persistent,
+                (DataKind::Array(_) | DataKind::Scalar(_), _, Storage::ThreadLocal) => Class::Private,
+                (DataKind::Array(_) | DataKind::Scalar(_), _, _) => Class::Shared,
+                _ => Class::Other,
+            };
+            let index = self.timeline.item();
+            let mut path = self.labels.join("/");
+            path.push('/');
+            path.push_str(self.program.names.get(name));
+            self.found.transients.push(Transient { graph: id, name, path, class, span: None, size: None });
+            scope.names.insert(name, Targets::from_slice(&[index]));
+        }
+    }
+
+    /// The memory of a transient is taken here.
+    pub fn declare(&mut self, scope: &mut GraphScope<'p>, name: Name) {
+        let Some(data) = scope.graph.data.get(&name) else { return };
+        let [index] = *self.targets(scope, name) else { return };
+        for expr in layout_exprs(data) {
+            self.read(scope, expr);
+        }
+        if data.lifetime == Lifetime::Global {
+            self.timeline.declare_outermost(index);
+        } else {
+            self.timeline.declare(index);
+        }
+        // Clearing it is the first write.
+        if scope.uses.setzero.contains(&name) {
+            self.timeline.touch(index);
+        }
+        let Some(class) = self.found.transients.get(index).map(|transient| transient.class) else { return };
+        if !matches!(class, Class::Shared | Class::Private) {
+            return;
+        }
+        let size = self.byte_count(scope, data);
+        let class = match &size {
+            None => Class::Dynamic,
+            Some(size) if size.constant().is_some_and(|bytes| bytes <= SMALL) => Class::Small,
+            Some(_) => class,
+        };
+        if let Some(transient) = self.found.transients.get_mut(index) {
+            transient.class = class;
+            transient.size = size;
+        }
+    }
+
+    fn byte_count(&mut self, scope: &GraphScope<'p>, data: &Data) -> Option<ByteCount> {
+        let none = Array::default();
+        let array = match &data.kind {
+            DataKind::Array(array) => array,
+            DataKind::Scalar(_) => &none,
+            _ => return None,
+        };
+        let item = data.ty.bytes(&self.program.structs) as u64;
+        let mut compile = |expr: ExprId| {
+            let rewritten = self.outermost(scope, expr)?;
+            Some(self.exprs.compile(rewritten, &mut |name| {
+                *self.slots.entry(name).or_insert_with(|| {
+                    self.found.symbols.push(name);
+                    self.found.symbols.len() as u32 - 1
+                })
+            }))
+        };
+        let shape: Option<Box<[_]>> = array.shape.iter().map(|&expr| compile(expr)).collect();
+        let strides: Option<Box<[_]>> = array.strides.iter().map(|&expr| compile(expr)).collect();
+        let mut optional = |expr: Option<ExprId>| match expr {
+            Some(expr) => compile(expr).map(Some),
+            None => Some(None),
+        };
+        Some(ByteCount {
+            item,
+            shape: shape?,
+            strides: strides?,
+            total: optional(array.total_size)?,
+            start: optional(array.start_offset)?,
+        })
+    }
+
+    /// An expression in terms of the outermost graph's symbols, if those decide it.
+    pub fn outermost(&mut self, scope: &GraphScope<'p>, expr: ExprId) -> Option<ExprId> {
+        let mut images: HashMap<Name, ExprId> = HashMap::new();
+        for name in self.exprs.free_symbols(expr) {
+            match scope.symbols.get(&name) {
+                Some(known) => images.insert(name, (*known)?),
+                None if scope.names.contains_key(&name) || scope.graph.data.contains_key(&name) => return None,
+                None if scope.outermost => None,
+                None => return None,
+            };
+        }
+        Some(if images.is_empty() {
+            expr
+        } else {
+            self.exprs.substitute(expr, &|name| images.get(&name).copied())
+        })
+    }
+
+    /// What symbols mean in a nested graph that maps these; others mean what they mean outside.
+    pub fn inner_symbols<'m>(
+        &mut self,
+        scope: &GraphScope<'p>,
+        mapping: impl Iterator<Item = (&'m Name, &'m ExprId)>,
+        inner: &Graph,
+    ) -> HashMap<Name, Option<ExprId>> {
+        let mut symbols: HashMap<Name, Option<ExprId>> = scope.symbols.clone();
+        if scope.outermost {
+            for data in inner.data.values() {
+                for name in layout_exprs(data).iter().flat_map(|&expr| self.program.exprs.free_symbols(expr)) {
+                    if !symbols.contains_key(&name) && !scope.graph.data.contains_key(&name) {
+                        let itself = self.exprs.symbol(name);
+                        symbols.insert(name, Some(itself));
+                    }
+                }
+            }
+            for &name in inner.symbols.keys() {
+                if !symbols.contains_key(&name) && !scope.graph.data.contains_key(&name) {
+                    let itself = self.exprs.symbol(name);
+                    symbols.insert(name, Some(itself));
+                }
+            }
+        }
+        for (&name, &value) in mapping {
+            let value = self.outermost(scope, value);
+            symbols.insert(name, value);
+        }
+        symbols
+    }
+
+    /// Parameters of a map hide what was known about those names. Gives what to put back.
+    pub fn hide(scope: &mut GraphScope<'p>, names: &[Name]) -> Vec<(Name, Option<Option<ExprId>>)> {
+        names.iter().map(|&name| (name, scope.symbols.insert(name, None))).collect()
+    }
+
+    /// Puts hidden symbols back.
+    pub fn show(scope: &mut GraphScope<'p>, hidden: Vec<(Name, Option<Option<ExprId>>)>) {
+        for (name, before) in hidden.into_iter().rev() {
+            match before {
+                Some(before) => scope.symbols.insert(name, before),
+                None => scope.symbols.remove(&name),
+            };
+        }
+    }
+
+    /// The transients behind a name (of a container, or of a member of one).
+    pub fn targets<'s>(&self, scope: &'s GraphScope<'p>, name: Name) -> &'s [usize] {
+        let known = scope.names.get(&name).or_else(|| {
+            let root = root_container(self.program, scope.graph, name);
+            scope.names.get(&root)
+        });
+        known.map_or(&[], |targets| targets)
+    }
+
+    /// A container is read or written.
+    pub fn touch(&mut self, scope: &GraphScope<'p>, name: Name) {
+        for &index in self.targets(scope, name) {
+            self.timeline.touch(index);
+        }
+    }
+
+    /// An expression is evaluated: containers it names are read.
+    pub fn read(&mut self, scope: &mut GraphScope<'p>, expr: ExprId) {
+        if self.program.exprs.as_int(expr).is_some() {
+            return;
+        }
+        if !scope.reads.contains_key(&expr) {
+            let mut targets = Targets::new();
+            for name in self.program.exprs.free_symbols(expr) {
+                targets.extend_from_slice(self.targets(scope, name));
+            }
+            scope.reads.insert(expr, targets);
+        }
+        for &index in scope.reads.get(&expr).into_iter().flatten() {
+            self.timeline.touch(index);
+        }
+    }
+
+    /// Code of control flow runs.
+    fn code(&mut self, scope: &GraphScope<'p>, expr: &CodeExpr) {
+        for port in expr.code.iter().flat_map(|code| code.ports.values()) {
+            self.touch(scope, port.name);
+        }
+    }
+
+    fn region(&mut self, scope: &mut GraphScope<'p>, id: RegionId) -> Result<(), Diagnostic> {
+        let graph = scope.graph;
+        let Some(region) = graph.regions.get(id) else { return Ok(()) };
+        for group in in_order(region) {
+            if group.cyclic {
+                self.timeline.open_loop(false);
+            }
+            for &block in &group.blocks {
+                self.deeper(|walker| walker.block(scope, block))?;
+                self.timeline.step();
+                for edge in region.edges.iter().filter(|edge| edge.src == block) {
+                    edge.condition.iter().for_each(|condition| self.code(scope, condition));
+                    edge.assignments.iter().for_each(|(_, value)| self.code(scope, value));
+                }
+            }
+            if group.cyclic {
+                self.timeline.close_loop();
+            }
+        }
+        Ok(())
+    }
+
+    fn block(&mut self, scope: &mut GraphScope<'p>, id: BlockId) -> Result<(), Diagnostic> {
+        let graph = scope.graph;
+        let Some(block) = graph.blocks.get(id) else { return Ok(()) };
+        match &block.kind {
+            BlockKind::State(state) => {
+                let begin = self.timeline.step();
+                let mut label = self.labels.join("/");
+                label.push('/');
+                label.push_str(&block.label);
+                self.found.states.push((begin, label));
+                self.state(scope, id, state)
+            }
+            BlockKind::Loop(inner) => {
+                self.timeline.step();
+                inner.init.iter().for_each(|init| self.code(scope, init));
+                self.timeline.open_loop(false);
+                self.code(scope, &inner.condition);
+                self.region(scope, inner.body)?;
+                self.timeline.step();
+                inner.update.iter().for_each(|update| self.code(scope, update));
+                self.code(scope, &inner.condition);
+                self.timeline.close_loop();
+                Ok(())
+            }
+            BlockKind::Conditional(branches) => {
+                self.timeline.step();
+                for condition in branches.iter().filter_map(|branch| branch.condition.as_ref()) {
+                    self.code(scope, condition);
+                }
+                branches.iter().try_for_each(|branch| self.region(scope, branch.body))
+            }
+            BlockKind::Region(_, body) => self.region(scope, *body),
+            BlockKind::Break | BlockKind::Continue | BlockKind::Return => Ok(()),
+        }
+    }
+}
+
+/// Blocks that run one after another or, if cyclic, round and round.
+struct Group {
+    blocks: Vec<BlockId>,
+    cyclic: bool,
+}
+
+/// The strongly connected components of a region in topological order, from its start (Tarjan, with an own stack).
+fn in_order(region: &Region) -> Vec<Group> {
+    let count = region.blocks.len();
+    let place: HashMap<BlockId, usize> =
+        region.blocks.iter().enumerate().map(|(place, &block)| (block, place)).collect();
+    let mut next: Vec<Vec<usize>> = vec![Vec::new(); count];
+    for edge in &region.edges {
+        if let (Some(&src), Some(&dst)) = (place.get(&edge.src), place.get(&edge.dst)) {
+            next[src].push(dst);
+        }
+    }
+    let first = region.entry().and_then(|entry| place.get(&entry)).copied();
+    const UNSEEN: usize = usize::MAX;
+    let mut number = vec![UNSEEN; count];
+    let mut low = vec![0; count];
+    let mut on_path = vec![false; count];
+    let mut path: Vec<usize> = Vec::new();
+    let mut groups: Vec<Group> = Vec::new();
+    let mut counter = 0;
+    // What the start does not lead to stands last.
+    let roots = (0..count).filter(|&block| Some(block) != first);
+    for root in first.into_iter().chain(roots) {
+        if number[root] != UNSEEN {
+            continue;
+        }
+        let mut calls = vec![(root, 0)];
+        let mut finished: Vec<Group> = Vec::new();
+        while let Some((block, at)) = calls.pop() {
+            if at == 0 {
+                number[block] = counter;
+                low[block] = counter;
+                counter += 1;
+                path.push(block);
+                on_path[block] = true;
+            } else if let Some(&child) = next[block].get(at - 1) {
+                low[block] = low[block].min(low[child]);
+            }
+            if let Some(&child) = next[block].get(at) {
+                calls.push((block, at + 1));
+                if number[child] == UNSEEN {
+                    calls.push((child, 0));
+                } else if on_path[child] {
+                    low[block] = low[block].min(number[child]);
+                }
+                continue;
+            }
+            if low[block] == number[block] {
+                let mut members = Vec::new();
+                while let Some(member) = path.pop() {
+                    on_path[member] = false;
+                    members.push(member);
+                    if member == block {
+                        break;
+                    }
+                }
+                members.sort_unstable_by_key(|&member| number[member]);
+                let cyclic = members.len() > 1 || next[block].contains(&block);
+                let blocks = members.iter().map(|&member| region.blocks[member]).collect();
+                finished.push(Group { blocks, cyclic });
+            }
+        }
+        // A component is finished after those it leads to.
+        finished.reverse();
+        groups.extend(finished);
+    }
+    groups
+}
