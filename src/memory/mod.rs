@@ -1,7 +1,10 @@
-//! Memory: arguments of a call, and (later) the arena that transients come from.
+//! Memory: the arguments of a call, and the arena that transients come from.
+//!
+//! [`plan`] says where each transient lies in a slab, [`pool`] owns the slabs.
 
 mod arguments;
 mod layout;
+pub mod plan;
 mod view;
 
 pub use arguments::{Arguments, Binding, Buffer, BufferId};
