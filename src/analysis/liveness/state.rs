@@ -5,9 +5,7 @@ use hashbrown::HashMap;
 use crate::analysis::{MemletPaths, ScopeTree};
 use crate::diag::Diagnostic;
 use crate::entity::Name;
-use crate::ir::{
-    Adjacency, BlockId, EdgeId, NestedGraph, NodeId, NodeKind, Range, Schedule, State, Subset,
-};
+use crate::ir::{Adjacency, BlockId, EdgeId, NestedGraph, NodeId, NodeKind, Range, Schedule, State, Subset};
 
 use super::walk::{GraphScope, Targets, Walker};
 
@@ -74,7 +72,9 @@ impl<'p> Walker<'p> {
                     Schedule::Default | Schedule::Parallel => true,
                 };
                 let mut names = map.params.clone();
-                names.extend(cx.adjacency.incoming(id).iter().filter_map(|&edge| cx.state.edges[edge].dst_conn));
+                names.extend(
+                    cx.adjacency.incoming(id).iter().filter_map(|&edge| cx.state.edges[edge].dst_conn),
+                );
                 self.around(scope, cx, id, parallel, &names)
             }
             NodeKind::ConsumeEntry(consume) => {

@@ -230,7 +230,9 @@ impl<'p> Walker<'p> {
         for name in self.exprs.free_symbols(expr) {
             match scope.symbols.get(&name) {
                 Some(known) => images.insert(name, (*known)?),
-                None if scope.names.contains_key(&name) || scope.graph.data.contains_key(&name) => return None,
+                None if scope.names.contains_key(&name) || scope.graph.data.contains_key(&name) => {
+                    return None;
+                }
                 None if scope.outermost => None,
                 None => return None,
             };
@@ -252,7 +254,8 @@ impl<'p> Walker<'p> {
         let mut symbols: HashMap<Name, Option<ExprId>> = scope.symbols.clone();
         if scope.outermost {
             for data in inner.data.values() {
-                for name in layout_exprs(data).iter().flat_map(|&expr| self.program.exprs.free_symbols(expr)) {
+                for name in layout_exprs(data).iter().flat_map(|&expr| self.program.exprs.free_symbols(expr))
+                {
                     if !symbols.contains_key(&name) && !scope.graph.data.contains_key(&name) {
                         let itself = self.exprs.symbol(name);
                         symbols.insert(name, Some(itself));

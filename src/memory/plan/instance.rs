@@ -44,8 +44,12 @@ impl Instance {
             sizes.push(rounded);
         }
         // Gaps that alignment makes count too.
-        widest.checked_mul(items.len() as u64).and_then(|gaps| gaps.checked_add(total)).ok_or(PlanError::Overflow)?;
-        let mut by_time: Vec<u32> = (0..items.len() as u32).filter(|&item| sizes[item as usize] > 0).collect();
+        widest
+            .checked_mul(items.len() as u64)
+            .and_then(|gaps| gaps.checked_add(total))
+            .ok_or(PlanError::Overflow)?;
+        let mut by_time: Vec<u32> =
+            (0..items.len() as u32).filter(|&item| sizes[item as usize] > 0).collect();
         by_time.sort_by_key(|&item| (items[item as usize].span.first, item));
         let spans: Vec<Span> = items.iter().map(|item| item.span).collect();
         let mut instance = Instance {

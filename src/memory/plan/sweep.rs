@@ -46,7 +46,8 @@ pub(super) fn place(instance: &Instance) -> Layout {
     let mut holes = Holes::default();
     for &item in &instance.by_time {
         let index = item as usize;
-        while let Some(gone) = ends.next_if(|&gone| instance.spans[gone as usize].last < instance.spans[index].first)
+        while let Some(gone) =
+            ends.next_if(|&gone| instance.spans[gone as usize].last < instance.spans[index].first)
         {
             holes.add(layout.offsets[gone as usize], instance.sizes[gone as usize]);
         }

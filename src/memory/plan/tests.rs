@@ -28,11 +28,12 @@ fn assert_sound(items: &[Item], plan: &Plan) {
 }
 
 fn items(most: usize) -> impl Strategy<Value = Vec<Item>> {
-    let one = (0_u32..40, 0_u32..12, 0_u64..2000, 0_u32..4).prop_map(|(first, length, bytes, alignment)| Item {
-        span: Span { first, last: first + length },
-        bytes,
-        alignment: [64, 64, 1, 256][alignment as usize],
-    });
+    let one =
+        (0_u32..40, 0_u32..12, 0_u64..2000, 0_u32..4).prop_map(|(first, length, bytes, alignment)| Item {
+            span: Span { first, last: first + length },
+            bytes,
+            alignment: [64, 64, 1, 256][alignment as usize],
+        });
     prop::collection::vec(one, 0..most)
 }
 
