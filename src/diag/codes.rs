@@ -372,6 +372,14 @@ pub const CODES: &[Code] = &[
           program."),
     unsupported("P0710", "the native engine does not compile this",
          "The program asks for something that is only interpreted so far. `--engine auto` does that by itself."),
+    code("P0750", "no memory for transients",
+         "The system gives no slab of the size that the program's transients need at once. `pelton plan` shows \
+          which they are and when they live; smaller sizes, or fewer calls at a time, need less."),
+    code("P0751", "the workspace is too small",
+         "The memory that was given for transients, or the limit that was set, is less than what they need at \
+          once. `pelton plan` shows the plan; the bytes it needs are in its first line."),
+    code("P0752", "transients without a size",
+         "The size of a transient is negative, does not fit 64 bits, or depends on a symbol that was not given."),
     code("P0799", "no engine",
          "The chosen engine was lost. This is a defect in Pelton."),
 ];

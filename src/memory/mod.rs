@@ -5,6 +5,7 @@
 mod arguments;
 mod layout;
 pub mod plan;
+pub mod pool;
 mod view;
 
 pub use arguments::{Arguments, Binding, Buffer, BufferId};
