@@ -1,5 +1,6 @@
 //! Questions about a graph: scopes and memlet paths.
 
+pub mod components;
 pub mod liveness;
 pub mod paths;
 pub mod propagate;

@@ -30,6 +30,7 @@ pub mod linear;
 pub mod lower;
 pub mod print;
 mod program;
+pub mod scratch;
 pub mod verify;
 
 pub use program::{

@@ -13,6 +13,7 @@ impl fmt::Display for Kernel {
             let kind = match &buffer.kind {
                 BufferKind::Argument(index) => format!("argument {index}"),
                 BufferKind::Scratch => "scratch".to_owned(),
+                BufferKind::Planned(index) => format!("planned {index}"),
                 BufferKind::Persistent(index) => format!("persistent {index}"),
                 BufferKind::Constant(bytes) => format!("constant, {} bytes", bytes.len()),
                 BufferKind::Anywhere => "anywhere".to_owned(),

@@ -89,6 +89,10 @@ pub enum BufferKind {
     Argument(u32),
     /// A [`Stmt::Alloc`]; freed when the statement list it stands in ends.
     Scratch,
+    /// The caller, before the kernel runs: the n-th address of a table, which goes with the number of bytes behind it.
+    /// Where an [`Stmt::Alloc`] wants more, it takes them as scratch. The buffer may share bytes with other planned
+    /// ones whose [spans](super::scratch) do not meet.
+    Planned(u32),
     /// The instance, at the first [`Stmt::Alloc`] that reaches it; content survives between calls.
     /// The number is dense among persistent buffers.
     Persistent(u32),

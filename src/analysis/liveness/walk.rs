@@ -4,6 +4,7 @@ use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
 
 use crate::analysis::Uses;
+use crate::analysis::components::{Component, components};
 use crate::analysis::uses::{layout_exprs, root_container};
 use crate::diag::Diagnostic;
 use crate::entity::Name;
@@ -334,11 +335,11 @@ impl<'p> Walker<'p> {
     fn region(&mut self, scope: &mut GraphScope<'p>, id: RegionId) -> Result<(), Diagnostic> {
         let graph = scope.graph;
         let Some(region) = graph.regions.get(id) else { return Ok(()) };
-        for group in in_order(region) {
-            if group.cyclic {
+        for component in in_order(region) {
+            if component.cyclic {
                 self.timeline.open_loop(false);
             }
-            for &block in &group.blocks {
+            for &block in component.members.iter().filter_map(|&member| region.blocks.get(member)) {
                 self.deeper(|walker| walker.block(scope, block))?;
                 self.timeline.step();
                 for edge in region.edges.iter().filter(|edge| edge.src == block) {
@@ -346,7 +347,7 @@ impl<'p> Walker<'p> {
                     edge.assignments.iter().for_each(|(_, value)| self.code(scope, value));
                 }
             }
-            if group.cyclic {
+            if component.cyclic {
                 self.timeline.close_loop();
             }
         }
@@ -390,76 +391,15 @@ impl<'p> Walker<'p> {
     }
 }
 
-/// Blocks that run one after another or, if cyclic, round and round.
-struct Group {
-    blocks: Vec<BlockId>,
-    cyclic: bool,
-}
-
-/// The strongly connected components of a region in topological order, from its start (Tarjan, with an own stack).
-fn in_order(region: &Region) -> Vec<Group> {
-    let count = region.blocks.len();
+/// The components of a region, from its start.
+fn in_order(region: &Region) -> Vec<Component> {
     let place: HashMap<BlockId, usize> =
         region.blocks.iter().enumerate().map(|(place, &block)| (block, place)).collect();
-    let mut next: Vec<Vec<usize>> = vec![Vec::new(); count];
+    let mut next: Vec<Vec<usize>> = vec![Vec::new(); region.blocks.len()];
     for edge in &region.edges {
         if let (Some(&src), Some(&dst)) = (place.get(&edge.src), place.get(&edge.dst)) {
             next[src].push(dst);
         }
     }
-    let first = region.entry().and_then(|entry| place.get(&entry)).copied();
-    const UNSEEN: usize = usize::MAX;
-    let mut number = vec![UNSEEN; count];
-    let mut low = vec![0; count];
-    let mut on_path = vec![false; count];
-    let mut path: Vec<usize> = Vec::new();
-    let mut groups: Vec<Group> = Vec::new();
-    let mut counter = 0;
-    // What the start does not lead to stands last.
-    let roots = (0..count).filter(|&block| Some(block) != first);
-    for root in first.into_iter().chain(roots) {
-        if number[root] != UNSEEN {
-            continue;
-        }
-        let mut calls = vec![(root, 0)];
-        let mut finished: Vec<Group> = Vec::new();
-        while let Some((block, at)) = calls.pop() {
-            if at == 0 {
-                number[block] = counter;
-                low[block] = counter;
-                counter += 1;
-                path.push(block);
-                on_path[block] = true;
-            } else if let Some(&child) = next[block].get(at - 1) {
-                low[block] = low[block].min(low[child]);
-            }
-            if let Some(&child) = next[block].get(at) {
-                calls.push((block, at + 1));
-                if number[child] == UNSEEN {
-                    calls.push((child, 0));
-                } else if on_path[child] {
-                    low[block] = low[block].min(number[child]);
-                }
-                continue;
-            }
-            if low[block] == number[block] {
-                let mut members = Vec::new();
-                while let Some(member) = path.pop() {
-                    on_path[member] = false;
-                    members.push(member);
-                    if member == block {
-                        break;
-                    }
-                }
-                members.sort_unstable_by_key(|&member| number[member]);
-                let cyclic = members.len() > 1 || next[block].contains(&block);
-                let blocks = members.iter().map(|&member| region.blocks[member]).collect();
-                finished.push(Group { blocks, cyclic });
-            }
-        }
-        // A component is finished after those it leads to.
-        finished.reverse();
-        groups.extend(finished);
-    }
-    groups
+    components(&next, region.entry().and_then(|entry| place.get(&entry)).copied())
 }
