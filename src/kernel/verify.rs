@@ -173,7 +173,9 @@ impl Verifier<'_> {
     fn reachable(&self, buffer: BufferId) -> Result<(), String> {
         match self.kernel.buffers.get(buffer).map(|decl| &decl.kind) {
             None => Err(format!("{buffer} does not exist")),
-            Some(BufferKind::Scratch | BufferKind::Planned(_) | BufferKind::Persistent(_)) if !self.allocated.contains(&buffer) => {
+            Some(BufferKind::Scratch | BufferKind::Planned(_) | BufferKind::Persistent(_))
+                if !self.allocated.contains(&buffer) =>
+            {
                 Err(format!("{buffer} is used where it is not allocated"))
             }
             Some(_) => Ok(()),

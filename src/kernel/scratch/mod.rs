@@ -68,7 +68,8 @@ impl Planned {
     /// the kernel finds out when it gets there.
     pub fn items(&self, parameters: &[u64]) -> Vec<Item> {
         let values = self.sizes.run(parameters);
-        let size = |value: &ValueId| values.get(value).and_then(|&bytes| u64::try_from(bytes).ok()).unwrap_or(0);
+        let size =
+            |value: &ValueId| values.get(value).and_then(|&bytes| u64::try_from(bytes).ok()).unwrap_or(0);
         self.buffers
             .iter()
             .map(|buffer| Item::new(buffer.span, buffer.bytes.iter().map(size).max().unwrap_or(0)))

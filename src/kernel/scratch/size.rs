@@ -68,7 +68,8 @@ impl SizeCode {
 
     /// Every integer value, for parameters as literals' bits.
     pub fn run(&self, parameters: &[u64]) -> HashMap<ValueId, i64> {
-        let mut values: HashMap<ValueId, Scalar> = HashMap::with_capacity(self.steps.len() + parameters.len());
+        let mut values: HashMap<ValueId, Scalar> =
+            HashMap::with_capacity(self.steps.len() + parameters.len());
         for ((&value, &ty), &bits) in self.parameters.iter().zip(&self.parameter_types).zip(parameters) {
             values.extend(Literal { ty, bits }.to_scalar().map(|number| (value, number)));
         }

@@ -29,7 +29,6 @@ struct Walker {
 
 pub(super) fn walk(kernel: &Kernel) -> Found {
     let mut walker = Walker {
-
         timeline: Timeline::default(),
         items: HashMap::new(),
         scratch: IndexMap::new(),

@@ -104,7 +104,9 @@ impl Default for Block {
     /// No bytes.
     fn default() -> Self {
         // An address on a cache line that is never read.
-        let start = NonNull::without_provenance(std::num::NonZero::new(ALIGNMENT as usize).unwrap_or(std::num::NonZero::<usize>::MIN));
+        let start = NonNull::without_provenance(
+            std::num::NonZero::new(ALIGNMENT as usize).unwrap_or(std::num::NonZero::<usize>::MIN),
+        );
         Block { start, len: 0, origin: Origin::Nothing }
     }
 }
