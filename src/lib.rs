@@ -36,6 +36,7 @@ pub mod front;
 pub mod interp;
 pub mod ir;
 pub mod kernel;
+mod linalg;
 pub mod memory;
 pub mod scalar;
 pub mod symbolic;

@@ -5,11 +5,11 @@
 use crate::interp::fault::{Fault, FaultKind};
 use crate::interp::machine::{Fallible, Machine};
 use crate::interp::plan::{Access, LibraryPlan};
+use crate::linalg::{Number, Square, with_number};
 use crate::scalar::parse::c::LapackCall;
 use crate::scalar::{DType, Scalar};
 
-use super::factor::{Square, columns};
-use super::number::{Number, with_number};
+use super::factor::columns;
 use super::{Tensor, shapes};
 
 impl<'p> Machine<'p, '_> {
@@ -56,13 +56,12 @@ impl<'p> Machine<'p, '_> {
         }
     }
 
-    fn lapack_square<T: Number>(&mut self, access: &'p Access, dtype: DType) -> Fallible<Square<T>> {
+    fn lapack_square<T: Number>(&mut self, access: &'p Access, dtype: DType) -> Fallible<(Square<T>, bool)> {
         let tensor: Tensor<T> = self.gather(access, dtype)?;
-        let n = (tensor.values.len() as f64).sqrt() as usize;
-        if n * n != tensor.values.len() {
-            return Err(shapes(&format!("`{}` is not square", access.text)));
+        match Square::of(tensor.values) {
+            Some(matrix) => Ok((matrix, tensor.poison)),
+            None => Err(shapes(&format!("`{}` is not square", access.text))),
         }
-        Ok(Square { n, values: tensor.values, poison: tensor.poison })
     }
 
     fn call_potrf<T: Number>(
@@ -73,9 +72,9 @@ impl<'p> Machine<'p, '_> {
     ) -> Fallible<usize> {
         let lower = call.arguments.get(1).is_none_or(|triangle| triangle.contains(['L', 'l']));
         let (input, output) = self.argument(library, call, 3)?;
-        let mut matrix = self.lapack_square::<T>(input, dtype)?;
+        let (mut matrix, poison) = self.lapack_square::<T>(input, dtype)?;
         let info = matrix.cholesky(lower, dtype);
-        self.scatter(output, None, &matrix.values, matrix.poison)?;
+        self.scatter(output, None, &matrix.values, poison)?;
         Ok(info)
     }
 
@@ -87,9 +86,9 @@ impl<'p> Machine<'p, '_> {
     ) -> Fallible<usize> {
         let (input, output) = self.argument(library, call, 3)?;
         let (_, pivots) = self.argument(library, call, 5)?;
-        let mut matrix = self.lapack_square::<T>(input, dtype)?;
+        let (mut matrix, poison) = self.lapack_square::<T>(input, dtype)?;
         let (found, info) = matrix.factorize();
-        self.scatter(output, None, &matrix.values, matrix.poison)?;
+        self.scatter(output, None, &matrix.values, poison)?;
         let found: Vec<Scalar> = found.into_iter().map(|pivot| Scalar::I64(pivot as i64)).collect();
         self.scatter(pivots, None, &found, false)?;
         Ok(info)
@@ -109,12 +108,12 @@ impl<'p> Machine<'p, '_> {
         let (matrix, _) = self.argument(library, call, 4)?;
         let (pivots, _) = self.argument(library, call, 6)?;
         let (input, output) = self.argument(library, call, 7)?;
-        let matrix = self.lapack_square::<T>(matrix, dtype)?;
+        let (matrix, poison) = self.lapack_square::<T>(matrix, dtype)?;
         let pivots = self.lapack_pivots(pivots)?;
         let mut b: Tensor<T> = self.gather(input, dtype)?;
         let columns = columns(matrix.n, b.values.len())?;
         matrix.back_substitute(&pivots, &mut b.values, columns);
-        self.scatter(output, None, &b.values, b.poison || matrix.poison)?;
+        self.scatter(output, None, &b.values, b.poison || poison)?;
         Ok(0)
     }
 
@@ -126,10 +125,10 @@ impl<'p> Machine<'p, '_> {
     ) -> Fallible<usize> {
         let (input, output) = self.argument(library, call, 2)?;
         let (pivots, _) = self.argument(library, call, 4)?;
-        let matrix = self.lapack_square::<T>(input, dtype)?;
+        let (matrix, poison) = self.lapack_square::<T>(input, dtype)?;
         let pivots = self.lapack_pivots(pivots)?;
         let inverse = matrix.invert(&pivots, dtype);
-        self.scatter(output, None, &inverse, matrix.poison)?;
+        self.scatter(output, None, &inverse, poison)?;
         Ok(0)
     }
 }

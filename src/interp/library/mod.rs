@@ -7,7 +7,6 @@ mod contract;
 mod factor;
 mod fourier;
 mod lapack;
-mod number;
 mod product;
 mod reduce;
 mod sparse;
@@ -219,7 +218,7 @@ impl<'p> Machine<'p, '_> {
     }
 
     /// Reads an operand whole.
-    fn gather<T: number::Number>(&mut self, access: &Access, dtype: DType) -> Fallible<Tensor<T>> {
+    fn gather<T: crate::linalg::Number>(&mut self, access: &Access, dtype: DType) -> Fallible<Tensor<T>> {
         let own = self.dtype_of(access)?;
         let points = self.points(access)?;
         let shape: Vec<usize> = points.dims.iter().map(|&(count, _)| count.max(0) as usize).collect();
@@ -247,7 +246,7 @@ impl<'p> Machine<'p, '_> {
     }
 
     /// Writes a result whole, in row-major order of the output's box.
-    fn scatter<T: number::Number>(
+    fn scatter<T: crate::linalg::Number>(
         &mut self,
         access: &'p Access,
         wcr: Option<&'p WcrPlan>,

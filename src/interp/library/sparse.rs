@@ -2,9 +2,9 @@
 
 use crate::interp::machine::{Fallible, Machine};
 use crate::interp::plan::LibraryPlan;
+use crate::linalg::{Number, meeting_type, with_number};
 use crate::scalar::{DType, Scalar};
 
-use super::number::{Number, meeting_type, with_number};
 use super::{Factor, Tensor, shapes};
 
 impl<'p> Machine<'p, '_> {

@@ -6,7 +6,7 @@ use num_complex::{Complex32, Complex64};
 use crate::scalar::{BinaryOp, DType, Scalar, arith};
 
 /// A number of one type, known at compile time or not.
-pub(super) trait Number: Copy {
+pub(crate) trait Number: Copy {
     /// The number in this type (or in `dtype`, where the type is only known at run time).
     fn of(value: Scalar, dtype: DType) -> Self;
     fn scalar(self) -> Scalar;
@@ -128,7 +128,7 @@ impl Number for Scalar {
 
 /// The type in which numbers of several types meet: the widest complex, else the widest float, else the
 /// first type.
-pub(super) fn meeting_type(dtypes: &[DType]) -> DType {
+pub(crate) fn meeting_type(dtypes: &[DType]) -> DType {
     let has = |wanted: DType| dtypes.contains(&wanted);
     let complex = dtypes.iter().any(|dtype| dtype.is_complex());
     let double = has(DType::F64) || has(DType::C128);
@@ -168,4 +168,4 @@ macro_rules! with_number {
         }
     };
 }
-pub(super) use with_number;
+pub(crate) use with_number;
