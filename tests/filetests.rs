@@ -188,7 +188,7 @@ impl Case {
     fn gives_what_is_expected(&self, engine: Engine, checked: bool) -> Check {
         let program = self.program()?;
         let mut args = self.arguments(&program)?;
-        let mut prepared = Prepared::new(&program, engine, checked)?;
+        let prepared = Prepared::new(&program, engine, checked)?;
         for _ in 0..self.runs {
             match prepared.run(&mut args, &options(checked))? {
                 Outcome::Done(_) => {}
@@ -223,7 +223,7 @@ impl Case {
         let program = self.program()?;
         for &checked in modes {
             let mut args = self.arguments(&program)?;
-            let mut prepared = Prepared::new(&program, Engine::Interp, checked)?;
+            let prepared = Prepared::new(&program, Engine::Interp, checked)?;
             let mut outcome = prepared.run(&mut args, &options(checked))?;
             for _ in 1..self.runs {
                 outcome = prepared.run(&mut args, &options(checked))?;

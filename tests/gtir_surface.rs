@@ -152,7 +152,7 @@ fn run_native(source: &str, setup: Setup) -> Result<GtirArgs<'static>> {
 fn run_lowered(source: &str, mut setup: Setup, engine: Engine) -> Result<GtirArgs<'static>> {
     setup.args.column_axis = Some("K".to_owned());
     let lowered = GtirProgram::new(&text::read(source)?, &setup.args)?;
-    let mut prepared = Prepared::new(&lowered.program, engine, false)?;
+    let prepared = Prepared::new(&lowered.program, engine, false)?;
     let mut bound = lowered.bind(&mut setup.args)?;
     let outcome = prepared.run(&mut bound, &Options::default());
     lowered.unbind(bound, &mut setup.args);

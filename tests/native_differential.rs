@@ -11,7 +11,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use pelton::back::native::{Compiled, Options, Outcome};
+use pelton::exec::engine::{Engine, Prepared};
 use pelton::exec::{bind, load, npz};
 use pelton::interp;
 use pelton::ir::Program;
@@ -109,20 +109,15 @@ fn run(path: &Path) -> Result<String, String> {
     let loaded = load(path).map_err(|error| skipped("load", &error))?;
     let mut program = loaded.program;
     pelton::scalar::lower::lower_program(&mut program);
-    let mut compiled = match Compiled::new(&program, &Options::default()) {
-        Ok(compiled) => compiled,
-        Err(refused) => {
-            let diagnostic = pelton::diag::Diagnostic::from(refused);
-            return Ok(match diagnostic.code {
-                "P0710" => format!("unsupported {}", diagnostic.message),
-                _ => format!("error {diagnostic}"),
-            });
-        }
+    let prepared = match Prepared::new(&program, Engine::Native, false) {
+        Ok(prepared) if prepared.engine() == Engine::Native => prepared,
+        Ok(prepared) => return Ok(format!("unsupported {}", prepared.why())),
+        Err(diagnostic) => return Ok(format!("error {diagnostic}")),
     };
     let folder = path.parent().expect("a case folder");
     let inputs = npz::read(&folder.join("inputs.npz")).map_err(|error| skipped("inputs", &error))?;
     let mut native_args = bind::bind(&program, inputs.clone()).map_err(|error| skipped("bind", &error))?;
-    let native = compiled.run(&mut native_args);
+    let native = prepared.run(&mut native_args, &interp::Options::default());
     let mut interp_args = bind::bind(&program, inputs).map_err(|error| skipped("bind", &error))?;
     let options =
         interp::Options { fuel: Some(30_000_000), track_written: true, ..interp::Options::default() };
@@ -132,22 +127,20 @@ fn run(path: &Path) -> Result<String, String> {
         Ok(outcome) => outcome,
         Err(error) => return Err(skipped("interp", &error)),
     };
-    let native = match native {
-        Ok(outcome) => outcome,
-        // The engine layer hands such arguments to the interpreter.
-        Err(error) if error.code == "P0402" => {
-            return Ok(format!("unsupported arguments: {}", error.message));
-        }
-        Err(error) => return Err(format!("error run: {error}")),
-    };
+    let native = native.map_err(|error| format!("error run: {error}"))?;
     let stats = match (&native, oracle) {
-        (Outcome::Done, interp::Outcome::Done(stats)) => stats,
-        (Outcome::Trap(_), interp::Outcome::Trap(_)) => return Ok("same both stop".to_owned()),
-        (Outcome::Trap(info), _) => return Ok(format!("traps {} {:?}", info.message, info.place)),
-        (Outcome::Done, interp::Outcome::Trap(fault)) if fault.kind == interp::FaultKind::Fuel => {
+        (interp::Outcome::Done(native), interp::Outcome::Done(stats)) => {
+            if let Some(note) = native.notes.first() {
+                return Ok(format!("interpreted {note}"));
+            }
+            stats
+        }
+        (interp::Outcome::Trap(_), interp::Outcome::Trap(_)) => return Ok("same both stop".to_owned()),
+        (interp::Outcome::Trap(fault), _) => return Ok(format!("differs only machine code stops: {fault}")),
+        (_, interp::Outcome::Trap(fault)) if fault.kind == interp::FaultKind::Fuel => {
             return Err(skipped("interp", &fault));
         }
-        (Outcome::Done, interp::Outcome::Trap(fault)) => {
+        (_, interp::Outcome::Trap(fault)) => {
             return Ok(format!("differs only the interpreter stops: {fault}"));
         }
     };

@@ -44,7 +44,7 @@ pub(super) fn run(
         report.run_seconds = start.elapsed().as_secs_f64();
     } else {
         let lowered = GtirProgram::new(&program, &args)?;
-        let mut prepared = Prepared::new(&lowered.program, engine, is_observed(options))?;
+        let prepared = Prepared::new(&lowered.program, engine, is_observed(options))?;
         report.engine = Some(prepared.engine());
         report.why = prepared.why().to_owned();
         let mut bound = lowered.bind(&mut args)?;

@@ -152,7 +152,7 @@ fn run_sdfg(
         return Err(Diagnostic::error("P0430", "expected.npz holds no array, so nothing would be checked"));
     }
     let mut args = bind(&program, inputs.clone())?;
-    let mut prepared = Prepared::new(&program, engine, is_observed(options))?;
+    let prepared = Prepared::new(&program, engine, is_observed(options))?;
     report.engine = Some(prepared.engine());
     report.why = prepared.why().to_owned();
     let start = Instant::now();

@@ -86,7 +86,7 @@ pub fn run(args: &RunArgs, out: &mut Output) -> anyhow::Result<Verdict> {
     let mut bound = bind(&program, arrays)?;
     let start = Instant::now();
     let options = Options { checked: args.checked, fuel: args.fuel, track_written: false };
-    let mut prepared = Prepared::new(&program, args.engine, is_observed(&options))?;
+    let prepared = Prepared::new(&program, args.engine, is_observed(&options))?;
     times.prepare = start.elapsed();
     let spinner = spinner(&args.program.display().to_string());
     let start = Instant::now();

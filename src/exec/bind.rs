@@ -13,9 +13,8 @@
 
 use crate::diag::{Diagnostic, Result};
 use crate::entity::Name;
-use crate::interp::{Required, RequiredKind, infer_symbols, required_arguments};
 use crate::ir::Program;
-use crate::memory::{Arguments, Binding, Buffer};
+use crate::memory::{Arguments, Binding, Buffer, Required, RequiredKind, infer_symbols, required_arguments};
 use crate::scalar::{DType, Scalar, StructDef, Type, arith};
 use crate::symbolic::{Env, EvalError};
 

@@ -1,15 +1,28 @@
 //! The engines a program can run on, and how one is chosen.
+//!
+//! A [`Prepared`] program can be called from many threads at once. Machine code is made for what its calls bring: which
+//! optional arguments are there, and arrays whose extent is another than the program says; a few such variants are
+//! kept, and calls that would need more are interpreted.
+//!
+//! **Faults.** Machine code that stops has not shown the program to be at fault (see `back/native/restore.rs`): the
+//! run is repeated by the interpreter, on arguments as they were, and its answer counts. Programs with persistent
+//! containers are the exception: what machine code says is final, because the containers remember the first run.
+//!
+//! **Checked, counted and tracked runs** ([`is_observed`]) are the interpreter's, and [`Prepared::why`] says so.
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::back::native;
+use crate::back::native::{self, Unbound};
 use crate::diag::{Diagnostic, Result};
 use crate::interp::{self, FaultKind};
 use crate::ir::Program;
-use crate::kernel::lower::Refused;
+use crate::kernel::lower::{Refused, Specialization};
 use crate::kernel::{TrapInfo, TrapKind};
-use crate::memory::Arguments;
+use crate::memory::{Arguments, Given, Required, required_arguments};
+
+use super::direct;
 
 pub use crate::interp::{Fault, Options, Outcome, Stats};
 
@@ -59,20 +72,45 @@ impl FromStr for Engine {
     }
 }
 
-/// A program made ready for one engine. Persistent containers keep their content from run to run.
+/// A program made ready for one engine. Persistent containers keep their content from run to run. It can be called
+/// from many threads at once.
 #[derive(Debug)]
 pub struct Prepared {
     engine: Engine,
     why: String,
-    runner: Runner,
+    program: Arc<Program>,
+    required: Vec<Required>,
+    names: Vec<String>,
+    code: Option<Mutex<Vec<Variant>>>,
+    /// Made when it is needed.
+    interp: Mutex<Option<interp::Prepared>>,
 }
 
+/// Machine code and what it was specialised on; no code where it was refused.
 #[derive(Debug)]
-enum Runner {
-    Interp(Box<interp::Prepared>),
-    /// Machine code, and the program for arguments that it cannot bind.
-    Native(Box<native::Compiled>, Box<Program>),
+struct Variant {
+    special: Specialization,
+    code: Option<Arc<native::Compiled>>,
 }
+
+/// How a run of machine code ended.
+enum Native {
+    /// For good.
+    Ended(Outcome),
+    /// The interpreter has to say, for that reason.
+    Interpret(String),
+}
+
+/// An outcome with a note.
+fn noted(mut outcome: Outcome, note: String) -> Outcome {
+    if let Outcome::Done(stats) = &mut outcome {
+        stats.notes.push(note);
+    }
+    outcome
+}
+
+/// Calls that need more variants than that are interpreted.
+const MOST_VARIANTS: usize = 8;
 
 impl Prepared {
     /// Makes a program ready. `Auto` takes native code where it can and the interpreter otherwise. Runs that
@@ -81,37 +119,67 @@ impl Prepared {
     /// # Errors
     /// What the engine refuses, with the place in the program.
     pub fn new(program: &Program, engine: Engine, observed: bool) -> Result<Prepared> {
+        Prepared::shared(Arc::new(program.clone()), engine, observed)
+    }
+
+    /// The same for a program that others hold too.
+    ///
+    /// # Errors
+    /// What the engine refuses, with the place in the program.
+    pub fn shared(program: Arc<Program>, engine: Engine, observed: bool) -> Result<Prepared> {
+        let required = required_arguments(&program)?;
+        let names = required.iter().map(|item| program.names.get(item.name).to_owned()).collect();
+        let mut prepared = Prepared {
+            engine: Engine::Interp,
+            why: "asked for".to_owned(),
+            program,
+            required,
+            names,
+            code: None,
+            interp: Mutex::default(),
+        };
         match engine {
-            Engine::Interp => Self::interp(program, "asked for".into()),
+            Engine::Interp => prepared.interpret()?,
             Engine::Native | Engine::Auto if observed => {
-                Self::interp(program, "checked and counted runs are interpreted".into())
+                prepared.why = "checked and counted runs are interpreted".to_owned();
+                prepared.interpret()?;
             }
             Engine::Native | Engine::Auto => {
-                match native::Compiled::new(program, &native::Options::default()) {
-                    Ok(compiled) => {
-                        let why = format!("{} CLIF instructions", compiled.instructions());
-                        Ok(Prepared {
-                            engine: Engine::Native,
-                            why,
-                            runner: Runner::Native(Box::new(compiled), Box::new(program.clone())),
-                        })
+                match prepared.compile(Specialization::default()) {
+                    Ok(variant) => {
+                        let compiled = variant.code.as_ref();
+                        let count = compiled.map_or(0, |code| code.instructions());
+                        prepared.engine = Engine::Native;
+                        prepared.why = format!("{count} CLIF instructions");
+                        prepared.code = Some(Mutex::new(vec![variant]));
+                        return Ok(prepared);
                     }
                     Err(refused @ Refused::Unsupported { .. }) => {
                         let diagnostic = Diagnostic::from(refused);
                         let place = diagnostic.place.join(" / ");
-                        Self::interp(program, format!("{} at {place}", diagnostic.message))
+                        prepared.why = format!("{} at {place}", diagnostic.message);
                     }
-                    Err(Refused::Invalid(diagnostic)) if engine == Engine::Native => Err(diagnostic),
-                    Err(Refused::Invalid(diagnostic)) => Self::interp(program, diagnostic.message),
+                    Err(Refused::Invalid(diagnostic)) if engine == Engine::Native => return Err(diagnostic),
+                    Err(Refused::Invalid(diagnostic)) => prepared.why = diagnostic.message,
                 }
+                prepared.interpret()?;
             }
-            Engine::GtirOracle => Err(Diagnostic::error("P0702", "the GTIR oracle runs GTIR programs only")),
+            Engine::GtirOracle => {
+                return Err(Diagnostic::error("P0702", "the GTIR oracle runs GTIR programs only"));
+            }
         }
+        Ok(prepared)
     }
 
-    fn interp(program: &Program, why: String) -> Result<Prepared> {
-        let runner = Runner::Interp(Box::new(interp::Prepared::new(program)?));
-        Ok(Prepared { engine: Engine::Interp, why, runner })
+    fn interpret(&mut self) -> Result<()> {
+        self.interp = Mutex::new(Some(interp::Prepared::new(&self.program)?));
+        Ok(())
+    }
+
+    fn compile(&self, special: Specialization) -> std::result::Result<Variant, Refused> {
+        let options = native::Options { special, ..native::Options::default() };
+        let code = native::Compiled::new(&self.program, &self.required, &options)?;
+        Ok(Variant { special: options.special, code: Some(Arc::new(code)) })
     }
 
     /// The engine that was chosen; never `Auto`.
@@ -124,23 +192,118 @@ impl Prepared {
         &self.why
     }
 
-    /// Runs the program once, in place. Native code ignores the options: it cannot observe.
+    /// What a call has to bring, in the order of [`Prepared::run_given`].
+    pub fn required(&self) -> &[Required] {
+        &self.required
+    }
+
+    /// Names of what a call has to bring, in the same order.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Runs the program once, in place. The options are the interpreter's: native code cannot observe.
     ///
     /// # Errors
     /// Arguments that do not fit. Faults of the program are [`Outcome::Trap`].
-    pub fn run(&mut self, args: &mut Arguments<'_>, options: &Options) -> Result<Outcome> {
-        let refused = match &mut self.runner {
-            Runner::Interp(prepared) => return prepared.run(args, options),
-            Runner::Native(compiled, program) => match compiled.run(args) {
-                Ok(native::Outcome::Done) => return Ok(Outcome::Done(Stats::default())),
-                Ok(native::Outcome::Trap(info)) => return Ok(Outcome::Trap(fault_of(info))),
-                // Machine code takes arguments of the declared shape only; the interpreter reads others as memory.
-                Err(error) if error.code == "P0402" => Self::interp(program, error.message)?,
-                Err(error) => return Err(error),
-            },
+    pub fn run(&self, args: &mut Arguments<'_>, options: &Options) -> Result<Outcome> {
+        if let Some(variants) = &self.code {
+            let ended = {
+                let given = direct::given(&self.required, &self.names, &self.program.structs, args)?;
+                // SAFETY: `given` looked that each array lies in its buffer, and `args` is ours alone.
+                unsafe { self.native(variants, &given)? }
+            };
+            return match ended {
+                Native::Ended(outcome) => Ok(outcome),
+                Native::Interpret(why) => Ok(noted(self.interpreted(args, options)?, why)),
+            };
+        }
+        self.interpreted(args, options)
+    }
+
+    /// Runs the program once, in place, on arguments by position, without a look at names: the fast way for those
+    /// who call often. Symbols and scalars are numbers; symbols that extents tell may be absent.
+    ///
+    /// # Errors
+    /// Arguments that do not fit. Faults of the program are [`Outcome::Trap`].
+    ///
+    /// # Safety
+    /// Each array is memory of its layout which the program may read, and write where it writes; nobody else uses it
+    /// until the call ends. Two arrays may share memory.
+    pub unsafe fn run_given(&self, given: &[Given<'_>], options: &Options) -> Result<Outcome> {
+        let mut why = None;
+        if let Some(variants) = &self.code {
+            // SAFETY: as the caller says.
+            match unsafe { self.native(variants, given)? } {
+                Native::Ended(outcome) => return Ok(outcome),
+                Native::Interpret(reason) => why = Some(reason),
+            }
+        }
+        // SAFETY: as the caller says.
+        let mut args = unsafe { direct::arguments(&self.names, given, &self.program.structs) };
+        let outcome = self.interpreted(&mut args, options)?;
+        Ok(match why {
+            Some(why) => noted(outcome, why),
+            None => outcome,
+        })
+    }
+
+    fn interpreted(&self, args: &mut Arguments<'_>, options: &Options) -> Result<Outcome> {
+        // A panic in a run is a defect of the interpreter; what it left behind is not used again.
+        let mut slot = self.interp.lock().unwrap_or_else(PoisonError::into_inner);
+        let prepared = match &mut *slot {
+            Some(prepared) => prepared,
+            empty => empty.insert(interp::Prepared::new(&self.program)?),
         };
-        *self = refused;
-        self.run(args, options)
+        prepared.run(args, options)
+    }
+
+    /// Runs machine code.
+    ///
+    /// # Safety
+    /// As [`Prepared::run_given`].
+    unsafe fn native(&self, variants: &Mutex<Vec<Variant>>, given: &[Given<'_>]) -> Result<Native> {
+        let mut wanted: Option<Specialization> = None;
+        // Each step may learn one thing more about the arguments.
+        for _ in 0..MOST_VARIANTS {
+            let Some(code) = self.variant(variants, wanted.as_ref())? else { break };
+            // SAFETY: as the caller says.
+            match unsafe { code.call(given) } {
+                Ok(native::Outcome::Done) => return Ok(Native::Ended(Outcome::Done(Stats::default()))),
+                Ok(native::Outcome::Trap(info)) if code.is_persistent() => {
+                    return Ok(Native::Ended(Outcome::Trap(fault_of(info))));
+                }
+                Ok(native::Outcome::Trap(info)) => {
+                    let why = format!("interpreted, because machine code stopped: {}", info.message);
+                    return Ok(Native::Interpret(why));
+                }
+                Err(Unbound::Wrong(diagnostic)) => return Err(*diagnostic),
+                Err(Unbound::Other(special)) => wanted = Some(special),
+            }
+        }
+        Ok(Native::Interpret("interpreted, because there is no machine code for such arguments".to_owned()))
+    }
+
+    /// The code for a specialisation (the general one, if nothing special is wanted); none if there is no such code.
+    fn variant(
+        &self,
+        variants: &Mutex<Vec<Variant>>,
+        wanted: Option<&Specialization>,
+    ) -> Result<Option<Arc<native::Compiled>>> {
+        let mut known = variants.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = known.iter().position(|variant| wanted.is_none_or(|wanted| variant.special == *wanted));
+        if let Some(found) = found {
+            return Ok(known.get(found).and_then(|variant| variant.code.clone()));
+        }
+        let (Some(wanted), true) = (wanted, known.len() < MOST_VARIANTS) else { return Ok(None) };
+        let variant = match self.compile(wanted.clone()) {
+            Ok(variant) => variant,
+            Err(Refused::Unsupported { .. }) => Variant { special: wanted.clone(), code: None },
+            Err(Refused::Invalid(diagnostic)) => return Err(diagnostic),
+        };
+        let code = variant.code.clone();
+        known.push(variant);
+        Ok(code)
     }
 }
 

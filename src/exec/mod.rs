@@ -2,6 +2,7 @@
 
 mod array;
 pub mod bind;
+mod direct;
 pub mod engine;
 pub mod gtir;
 pub mod load;

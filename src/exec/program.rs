@@ -1,12 +1,11 @@
 //! The public face: a loaded program that can be called.
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::diag::{Diagnostic, Result};
-use crate::interp::{Required, RequiredKind, infer_symbols, required_arguments};
 use crate::ir;
-use crate::memory::{Arguments, Binding, Buffer};
+use crate::memory::{Arguments, Binding, Buffer, Required, RequiredKind, infer_symbols, required_arguments};
 use crate::scalar::{DType, Scalar, Type};
 
 use super::array::{ErasedArray, Number};
@@ -15,13 +14,13 @@ use super::engine::{Engine, Options, Outcome, Prepared, Stats, is_observed};
 use super::load::load;
 use super::npz::dense_strides;
 
-/// A program that can be called, many times and from many threads (one call at a time per engine).
+/// A program that can be called, many times and from many threads at once.
 #[derive(Debug)]
 pub struct Program {
-    graph: ir::Program,
+    graph: Arc<ir::Program>,
     required: Vec<Required>,
     /// Made on first use, kept with its persistent containers.
-    prepared: Mutex<Vec<(Engine, Options, Prepared)>>,
+    prepared: Mutex<Vec<(Engine, bool, Arc<Prepared>)>>,
 }
 
 impl Program {
@@ -39,7 +38,7 @@ impl Program {
     /// The program has no body.
     pub fn new(graph: ir::Program) -> Result<Program> {
         let required = required_arguments(&graph)?;
-        Ok(Program { graph, required, prepared: Mutex::default() })
+        Ok(Program { graph: Arc::new(graph), required, prepared: Mutex::default() })
     }
 
     /// The graph.
@@ -73,25 +72,25 @@ impl Program {
         engine: Engine,
         options: &Options,
     ) -> Result<(Outcome, Engine)> {
-        // A panic in a run is a defect of an engine; what it left behind is not used again.
-        let mut table = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = table.iter().position(|(made_for, with, _)| *made_for == engine && with == options);
-        let position = match known {
-            Some(position) => position,
-            None => {
-                table.push((
-                    engine,
-                    options.clone(),
-                    Prepared::new(&self.graph, engine, is_observed(options))?,
-                ));
-                table.len() - 1
-            }
-        };
-        let Some((_, _, prepared)) = table.get_mut(position) else {
-            return Err(Diagnostic::error("P0799", "no engine was prepared"));
-        };
+        let prepared = self.prepared(engine, options)?;
         let outcome = prepared.run(args, options)?;
         Ok((outcome, prepared.engine()))
+    }
+
+    /// The program made ready for an engine; made once.
+    ///
+    /// # Errors
+    /// What the engine refuses.
+    pub fn prepared(&self, engine: Engine, options: &Options) -> Result<Arc<Prepared>> {
+        let observed = is_observed(options);
+        let mut table = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = table.iter().find(|(made_for, with, _)| *made_for == engine && *with == observed);
+        if let Some((_, _, known)) = known {
+            return Ok(Arc::clone(known));
+        }
+        let prepared = Arc::new(Prepared::shared(Arc::clone(&self.graph), engine, observed)?);
+        table.push((engine, observed, Arc::clone(&prepared)));
+        Ok(prepared)
     }
 }
 

@@ -4,14 +4,15 @@
 //! element, to a block with the declared layout, and back when the run ends.
 
 use crate::diag::Diagnostic;
-use crate::memory::{Arguments, Binding, Buffer, fits_buffer, is_dense};
-use crate::scalar::{Scalar, Type};
+use crate::memory::{
+    Arguments, Binding, Buffer, Declared, Fit, convert_scalar, fits_buffer, scalar_argument,
+};
+use crate::scalar::Scalar;
 
 use super::fault::Fault;
 use super::machine::Machine;
 use super::memory::{Block, Place, Shadow};
 use super::plan::{ContainerKind, ContainerSlot, Element, Size};
-use super::required::{convert_scalar, scalar_argument};
 
 /// A container that has to be copied back.
 #[derive(Debug)]
@@ -117,34 +118,17 @@ impl Machine<'_, '_> {
         };
         let place = self.aim(&container.layout, 0, 0, item).map_err(inside)?;
         let expected: Vec<i64> = place.dims.iter().map(|dim| dim.extent).collect();
-        let spread = spread_lanes(container.ty, ty);
-        if !spread && !compatible(container.ty, ty, item, plan) {
-            return Err(mismatch(name, &type_text(container.ty, plan), &type_text(ty, plan)));
-        }
-        let ones = expected.iter().all(|&extent| extent == 1) && shape.iter().all(|&extent| extent == 1);
-        let same = expected.len() == shape.len()
-            && expected.iter().zip(shape).all(|(&a, &b)| i64::try_from(b) == Ok(a));
-        let dense = is_dense(shape, strides, ty.bytes(&plan.structs));
-        let bytes_given = shape.iter().product::<usize>().saturating_mul(ty.bytes(&plan.structs));
-        let bytes_expected = expected.iter().product::<i64>().saturating_mul(item as i64);
-        let spread_fits = spread && dense && i64::try_from(bytes_given) == Ok(bytes_expected);
-        // A declared layout with gaps covers the caller's array as memory; a longer array is taken in part.
-        let declared_dense = place.dims.iter().rev().try_fold(item as i64, |stride, dim| {
-            (dim.extent <= 1 || dim.stride == stride).then(|| stride.saturating_mul(dim.extent))
-        });
-        let reach: i64 =
-            place.dims.iter().map(|dim| dim.extent.saturating_sub(1).max(0) * dim.stride.max(0)).sum();
-        let as_memory = declared_dense.is_none()
-            && dense
-            && i64::try_from(bytes_given).is_ok_and(|given| given >= reach.saturating_add(item as i64));
-        // A literal extent in one dimension is what the caller happened to pass when the program was made.
-        let literal = matches!(*container.layout.shape, [Size::Const(_)]) && shape.len() == 1;
-        if !same && (as_memory || literal) {
+        let distances: Vec<i64> = place.dims.iter().map(|dim| dim.stride).collect();
+        let declared = Declared {
+            name,
+            ty: container.ty,
+            shape: &expected,
+            strides: &distances,
+            literal: matches!(*container.layout.shape, [Size::Const(_)]),
+        };
+        let fit = declared.fit(ty, shape, strides, &plan.structs)?;
+        if matches!(fit, Fit::AsMemory | Fit::Extent { .. }) {
             self.notes.push(format!("argument `{name}` has shape {shape:?}, declared is {expected:?}"));
-        }
-        if !same && !ones && !spread_fits && !as_memory && !literal {
-            return Err(Diagnostic::error("P0402", format!("argument `{name}` has the wrong shape"))
-                .with_note(format!("expected {expected:?}, found {shape:?}")));
         }
         let block = plan.containers.len() as u32 + buffer.0;
         let length = self.memory.blocks.get(block as usize).map_or(0, |block| block.bytes.bytes().len());
@@ -155,17 +139,9 @@ impl Machine<'_, '_> {
                 )));
         }
         let undefined = name.starts_with("__return");
-        let in_place = ones
-            || spread_fits
-            || (as_memory && !same)
-            || place
-                .dims
-                .iter()
-                .zip(strides)
-                .all(|(dim, &stride)| dim.extent <= 1 || i64::try_from(stride) == Ok(dim.stride));
-        if in_place {
+        if fit != Fit::Copy && fit != (Fit::Extent { in_place: false }) {
             let mut place = self.aim(&container.layout, block, offset as i64, item).map_err(inside)?;
-            if let (true, [dim], [given]) = (literal, place.dims.as_mut_slice(), shape.as_slice()) {
+            if let (Fit::Extent { .. }, [dim], [given]) = (fit, place.dims.as_mut_slice(), shape.as_slice()) {
                 dim.extent = i64::try_from(*given).unwrap_or(i64::MAX);
             }
             self.places[slot as usize] = place;
@@ -276,41 +252,7 @@ pub(super) fn unit(element: &Element) -> usize {
     element.leaves.iter().map(|(dtype, _)| dtype.bytes()).min().unwrap_or(1)
 }
 
-/// Numbers given for an array of vectors.
-fn spread_lanes(expected: Type, given: Type) -> bool {
-    matches!((expected, given), (Type::Vector(a, _), Type::Scalar(b)) if a == b)
-}
-
-/// The same type, or one that NumPy has no name for under the name of its bits.
-fn compatible(expected: Type, given: Type, item: usize, plan: &super::plan::Plan) -> bool {
-    use crate::scalar::DType::{BF16, Bool, F8E4M3, F8E5M2, F16, I8, I16, U8, U16};
-    if expected == given {
-        return true;
-    }
-    match (expected, given) {
-        (Type::Scalar(F8E4M3 | F8E5M2 | Bool), Type::Scalar(U8 | I8 | Bool)) => true,
-        (Type::Scalar(BF16 | F16), Type::Scalar(U16 | I16)) => true,
-        (Type::Scalar(U8), Type::Scalar(Bool)) => true,
-        (Type::Struct(_) | Type::Opaque(_) | Type::Vector(..), Type::Struct(_) | Type::Opaque(_)) => {
-            given.bytes(&plan.structs) == item
-        }
-        _ => false,
-    }
-}
-
 fn mismatch(name: &str, expected: &str, found: &str) -> Diagnostic {
     Diagnostic::error("P0403", format!("argument `{name}` has the wrong type"))
         .with_note(format!("expected {expected}, found {found}"))
-}
-
-fn type_text(ty: Type, plan: &super::plan::Plan) -> String {
-    match ty {
-        Type::Scalar(dtype) => dtype.name().to_owned(),
-        Type::Vector(dtype, lanes) => format!("{lanes} lanes of {dtype}"),
-        Type::Struct(id) => match plan.structs.get(id) {
-            Some(def) => format!("record `{}`", plan.names.get(def.name)),
-            None => "a record".to_owned(),
-        },
-        Type::Opaque(name) => format!("`{}`", plan.names.get(name)),
-    }
 }

@@ -51,7 +51,6 @@ mod machine;
 mod memory;
 mod plan;
 mod prepare;
-mod required;
 mod routine;
 mod routine_state;
 mod tasklet;
@@ -61,9 +60,8 @@ use machine::Machine;
 use memory::{Block, Memory, Place, Shadow};
 use routine_state::RegisterFile;
 
+pub use crate::memory::{Required, RequiredKind, infer_symbols, required_arguments};
 pub use fault::{Fault, FaultKind};
-pub use required::{Required, RequiredKind, infer_symbols, required_arguments};
-pub(crate) use required::{convert_scalar, scalar_argument};
 
 /// How to run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -144,6 +144,10 @@ pub struct LibraryCall {
     pub operands: Vec<(String, DType, u32)>,
     /// Write-conflict function, where the node has one.
     pub wcr: Option<Code>,
+    /// Buffers it may read.
+    pub reads: Vec<BufferId>,
+    /// Buffers it may write, if it does not fail.
+    pub writes: Vec<BufferId>,
     /// Reported when the routine fails.
     pub trap: TrapId,
 }

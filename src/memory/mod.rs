@@ -1,13 +1,18 @@
-//! Memory: the arguments of a call, and the arena that transients come from.
+//! Memory: the arguments of a call, how they meet their declarations, and the arena that transients come from.
 //!
 //! [`plan`] says where each transient lies in a slab, [`pool`] owns the slabs.
 
 mod arguments;
+mod given;
 mod layout;
 pub mod plan;
 pub mod pool;
+mod required;
 mod view;
 
 pub use arguments::{Arguments, Binding, Buffer, BufferId};
-pub(crate) use layout::{fits_buffer, is_dense};
+pub use given::{Given, GivenArray};
+pub(crate) use layout::{Declared, Fit, fits_buffer};
+pub use required::{Required, RequiredKind, infer_symbols, required_arguments};
+pub(crate) use required::{Tells, convert_scalar, scalar_argument};
 pub use view::{PythonSlice, View};

@@ -3,10 +3,10 @@
 use hashbrown::HashSet;
 use indexmap::IndexMap;
 
+use super::{Arguments, Binding};
 use crate::diag::Diagnostic;
 use crate::entity::Name;
 use crate::ir::{BlockKind, CodeExpr, DataKind, Graph, Program};
-use crate::memory::{Arguments, Binding};
 use crate::scalar::{DType, Scalar, Type};
 use crate::symbolic::{ExprId, ExprPool, Node};
 
@@ -87,7 +87,8 @@ pub fn infer_symbols(program: &Program, args: &Arguments<'_>) -> Result<IndexMap
             continue;
         }
         for (&expr, &extent) in data.shape().iter().zip(shape) {
-            let Some((symbol, value)) = solve(&program.exprs, expr, extent) else { continue };
+            let Some(tells) = Tells::of(&program.exprs, expr) else { continue };
+            let (symbol, Some(value)) = (tells.symbol, tells.value(extent)) else { continue };
             if !graph.data.contains_key(&symbol) && !graph.constants.contains_key(&symbol) {
                 values.entry(symbol).or_insert(Scalar::I64(value));
             }
@@ -130,17 +131,40 @@ fn free_symbols(program: &Program, graph: &Graph) -> Vec<Name> {
     free
 }
 
-/// The symbol and its value, if `expr = extent` has one solution.
-fn solve(exprs: &ExprPool, expr: ExprId, extent: usize) -> Option<(Name, i64)> {
-    let extent = i64::try_from(extent).ok()?;
-    if let Some(symbol) = exprs.as_symbol(expr) {
-        return Some((symbol, extent));
+/// An extent that tells a symbol: `coefficient * symbol + constant`.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Tells {
+    /// The symbol.
+    pub symbol: Name,
+    coefficient: i64,
+    constant: i64,
+}
+
+impl Tells {
+    /// Which symbol an extent tells, if it is one symbol times and plus integers.
+    pub fn of(exprs: &ExprPool, expr: ExprId) -> Option<Tells> {
+        if let Some(symbol) = exprs.as_symbol(expr) {
+            return Some(Tells { symbol, coefficient: 1, constant: 0 });
+        }
+        let Node::Sum(constant, terms) = exprs.node(expr) else { return None };
+        let [term] = &**terms else { return None };
+        let symbol = exprs.as_symbol(term.monomial)?;
+        (term.coefficient != 0).then_some(Tells {
+            symbol,
+            coefficient: term.coefficient,
+            constant: *constant,
+        })
     }
-    let Node::Sum(constant, terms) = exprs.node(expr) else { return None };
-    let [term] = &**terms else { return None };
-    let symbol = exprs.as_symbol(term.monomial)?;
-    let rest = extent.checked_sub(*constant)?;
-    (term.coefficient != 0 && rest % term.coefficient == 0).then(|| (symbol, rest / term.coefficient))
+
+    /// The symbol's value where the extent is `extent`, if that has a solution.
+    pub fn value(self, extent: usize) -> Option<i64> {
+        let rest = i64::try_from(extent).ok()?.checked_sub(self.constant)?;
+        match self.coefficient {
+            1 => Some(rest),
+            coefficient if rest.checked_rem(coefficient) == Some(0) => rest.checked_div(coefficient),
+            _ => None,
+        }
+    }
 }
 
 /// A scalar given under a name: as such, or as an array of one element.

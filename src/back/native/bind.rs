@@ -1,163 +1,443 @@
 //! Arguments of a call: which bytes of the caller the kernel works on.
 //!
-//! An argument that has the declared strides is used in place. Any other is copied, element by element, to memory of
-//! the declared layout, and back when the run ends. Scalars are passed by value.
+//! How an argument meets its declaration is [`memory::layout`](crate::memory)'s: in place where the distances agree,
+//! else copied, element by element, to memory of the declared layout, and back when the run ends. Scalars are
+//! passed by value. Everything that does not depend on the call is prepared once in a [`Binder`]; a call neither
+//! looks up names nor allocates, unless an argument has to be copied.
+
+use smallvec::SmallVec;
 
 use crate::diag::Diagnostic;
-use crate::kernel::lower::ArrayArgument;
-use crate::memory::{Arguments, Binding, BufferId, fits_buffer, is_dense};
+use crate::entity::Name;
+use crate::ir::Program;
+use crate::kernel::Literal;
+use crate::kernel::lower::{ArrayArgument, Lowered, Specialization};
+use crate::memory::{Declared, Fit, Given, GivenArray, Required, Tells, convert_scalar};
 use crate::scalar::{DType, Scalar, StructTable, Type, arith};
-use crate::symbolic::EvalError;
+use crate::symbolic::{CompiledExpr, EvalError};
 
 use super::call::Block;
-use super::program::CompiledLayout;
 
-/// One argument of a call, bound.
-pub(super) enum Bound {
-    /// The caller's bytes, from an offset.
-    InPlace(BufferId, usize),
-    /// Our own bytes.
-    Own(Block),
-    /// A copy of the caller's array in the declared layout.
-    Copied { block: Block, caller: Walk, own: Walk, buffer: BufferId, written: bool },
+/// Why a call cannot be bound to this code.
+#[derive(Debug)]
+pub enum Unbound {
+    /// The arguments do not fit the program.
+    Wrong(Box<Diagnostic>),
+    /// The arguments fit code that was specialised on this.
+    Other(Specialization),
 }
 
-/// Element offsets of an array in row-major order.
-#[derive(Clone)]
-pub(super) struct Walk {
-    base: i64,
-    dims: Vec<(i64, i64)>,
+impl From<Diagnostic> for Unbound {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Unbound::Wrong(Box::new(diagnostic))
+    }
+}
+
+/// What of binding is known before a call.
+pub(super) struct Binder {
+    symbols: Vec<SymbolPlan>,
+    arrays: Vec<ArrayPlan>,
+    structs: StructTable,
+    /// What the code was specialised on.
+    special: Specialization,
+    /// Arguments that the code takes as absent, by position.
+    absent: Vec<usize>,
+}
+
+/// A symbol: where its value comes from, and where it goes.
+struct SymbolPlan {
+    text: String,
+    /// Its declared type.
+    declared: DType,
+    /// Position among the program's arguments.
+    given: Option<usize>,
+    /// Arrays whose extents tell it: position, rank, dimension.
+    told: SmallVec<[(usize, usize, usize, Tells); 2]>,
+    /// The type of the kernel parameter that it is.
+    parameter: Option<DType>,
+    /// Whether it needs no value.
+    optional: bool,
+}
+
+/// An argument that is memory.
+struct ArrayPlan {
+    name: Name,
+    text: String,
+    ty: Type,
     item: usize,
+    scalar: bool,
+    given: Option<usize>,
+    shape: Vec<CompiledExpr>,
+    strides: Vec<CompiledExpr>,
+    literal: bool,
+    written: bool,
+}
+
+/// The arguments of one call, bound.
+pub(super) struct Bound {
+    pub addresses: SmallVec<[*mut u8; 16]>,
+    /// Bytes behind each address that the program may reach.
+    pub bytes: SmallVec<[usize; 16]>,
+    pub parameters: SmallVec<[u64; 16]>,
+    /// Numbers that were passed by value.
+    cells: Vec<u128>,
+    own: Vec<Block>,
+    copies: Vec<Copied>,
+}
+
+/// A copy of the caller's array in the declared layout.
+struct Copied {
+    own: *mut u8,
+    caller: *mut u8,
+    item: usize,
+    extents: SmallVec<[usize; 6]>,
+    own_strides: SmallVec<[isize; 6]>,
+    caller_strides: SmallVec<[isize; 6]>,
+    written: bool,
+}
+
+impl Binder {
+    /// Prepares binding for a lowered program whose arguments are given in the order of `required`.
+    pub fn new(
+        program: &Program,
+        lowered: &Lowered,
+        required: &[Required],
+        special: Specialization,
+    ) -> Binder {
+        let position = |name: Name| required.iter().position(|item| item.name == name);
+        let root = program.root_graph();
+        let mut symbols: Vec<(Name, SymbolPlan)> = Vec::new();
+        let plan = |name: Name, parameter: Option<DType>| -> (Name, SymbolPlan) {
+            let mut told = SmallVec::new();
+            let hidden =
+                root.is_none_or(|root| root.data.contains_key(&name) || root.constants.contains_key(&name));
+            for (&argument, data) in root.into_iter().flat_map(|root| &root.data) {
+                let (false, false, Some(at)) = (hidden, data.transient, position(argument)) else { continue };
+                for (dimension, &extent) in data.shape().iter().enumerate() {
+                    let tells = Tells::of(&program.exprs, extent).filter(|tells| tells.symbol == name);
+                    if let Some(tells) = tells {
+                        told.push((at, data.shape().len(), dimension, tells));
+                    }
+                }
+            }
+            let plan = SymbolPlan {
+                text: program.names.get(name).to_owned(),
+                declared: root.map_or(DType::I64, |root| root.symbol_type(name)),
+                given: position(name).filter(|_| !hidden),
+                told,
+                parameter,
+                optional: parameter.is_none() || lowered.optional.contains(&name),
+            };
+            (name, plan)
+        };
+        symbols.extend(lowered.symbols.iter().map(|&(name, dtype)| plan(name, Some(dtype))));
+        let mut slot = |name: Name| {
+            let known = symbols.iter().position(|(known, _)| *known == name);
+            let at = known.unwrap_or_else(|| {
+                symbols.push(plan(name, None));
+                symbols.len() - 1
+            });
+            u32::try_from(at).unwrap_or(u32::MAX)
+        };
+        let mut arrays = Vec::with_capacity(lowered.arrays.len());
+        for array in &lowered.arrays {
+            let ArrayArgument { name, ty, scalar, written, .. } = *array;
+            let mut compile = |exprs: &[_]| -> Vec<CompiledExpr> {
+                exprs.iter().map(|&expr| program.exprs.compile(expr, &mut slot)).collect()
+            };
+            arrays.push(ArrayPlan {
+                name,
+                text: program.names.get(name).to_owned(),
+                ty,
+                item: ty.bytes(&program.structs),
+                scalar,
+                given: position(name),
+                shape: compile(&array.shape),
+                strides: compile(&array.strides),
+                literal: matches!(array.shape[..], [extent] if program.exprs.as_int(extent).is_some()),
+                written,
+            });
+        }
+        let absent = special.absent.iter().filter_map(|&name| position(name)).collect();
+        Binder {
+            symbols: symbols.into_iter().map(|(_, plan)| plan).collect(),
+            arrays,
+            structs: program.structs.clone(),
+            special,
+            absent,
+        }
+    }
+
+    /// Binds the arguments of a call.
+    ///
+    /// # Safety
+    /// Each array given is memory of its layout that the program may read, and write where it writes.
+    pub unsafe fn bind(&self, given: &[Given<'_>]) -> Result<Bound, Unbound> {
+        let mut slots: SmallVec<[i64; 16]> = SmallVec::with_capacity(self.symbols.len());
+        let mut parameters = SmallVec::with_capacity(self.symbols.len());
+        for symbol in &self.symbols {
+            let value = symbol.value(given)?;
+            slots.push(if value.dtype().is_integral() { value.as_i64() } else { 0 });
+            if let Some(dtype) = symbol.parameter {
+                let value = if value.dtype() == dtype { value } else { arith::cast(dtype, value) };
+                parameters.push(Literal::from_scalar(value).map_or(0, |literal| literal.bits));
+            }
+        }
+        self.special_enough(given)?;
+        let mut bound = Bound {
+            addresses: SmallVec::with_capacity(self.arrays.len()),
+            bytes: SmallVec::with_capacity(self.arrays.len()),
+            parameters,
+            cells: if self.arrays.iter().any(|array| array.scalar) {
+                vec![0; self.arrays.len()]
+            } else {
+                Vec::new()
+            },
+            own: Vec::new(),
+            copies: Vec::new(),
+        };
+        for (index, array) in self.arrays.iter().enumerate() {
+            let given = array.given.and_then(|at| given.get(at)).copied().unwrap_or(Given::Absent);
+            let (address, bytes) = match given {
+                Given::Array(ref memory) if !array.scalar => {
+                    // SAFETY: as the caller says.
+                    unsafe { self.array(array, memory, &slots, &mut bound)? }
+                }
+                // SAFETY: as the caller says.
+                given => unsafe { self.element(array, given, &slots, index, &mut bound)? },
+            };
+            bound.addresses.push(address);
+            bound.bytes.push(bytes);
+        }
+        Ok(bound)
+    }
+
+    /// Whether the code speaks for calls with these arguments absent.
+    fn special_enough(&self, given: &[Given<'_>]) -> Result<(), Unbound> {
+        let is_absent = |at: Option<usize>| {
+            matches!(at.and_then(|at| given.get(at)).copied().unwrap_or(Given::Absent), Given::Absent)
+        };
+        let missing = self.arrays.iter().any(|array| is_absent(array.given));
+        let extra = self.absent.iter().any(|&at| !is_absent(Some(at)));
+        if !missing && !extra {
+            return Ok(());
+        }
+        let mut special = self.special.clone();
+        if extra {
+            // Which of them are there now: start over from the general code.
+            special.absent.clear();
+        }
+        special.absent.extend(self.arrays.iter().filter(|a| is_absent(a.given)).map(|array| array.name));
+        if extra {
+            let still = self.special.absent.iter().zip(&self.absent);
+            special.absent.extend(still.filter(|(_, at)| is_absent(Some(**at))).map(|(&name, _)| name));
+        }
+        special.absent.sort_unstable();
+        special.absent.dedup();
+        Err(Unbound::Other(special))
+    }
+
+    unsafe fn array(
+        &self,
+        plan: &ArrayPlan,
+        given: &GivenArray<'_>,
+        slots: &[i64],
+        bound: &mut Bound,
+    ) -> Result<(*mut u8, usize), Unbound> {
+        let shape = plan.evaluated(&plan.shape, slots)?;
+        let strides = plan.evaluated(&plan.strides, slots)?;
+        let Some(reach) = reach(&shape, &strides).and_then(|reach| reach.checked_mul(plan.item)) else {
+            let name = &plan.text;
+            return Err(Diagnostic::error(
+                "P0402",
+                format!("argument `{name}` is declared with an impossible shape"),
+            )
+            .with_note(format!("shape {shape:?}, strides {strides:?}"))
+            .into());
+        };
+        let item = plan.item as i64;
+        let in_bytes: SmallVec<[i64; 6]> = strides.iter().map(|&stride| stride.wrapping_mul(item)).collect();
+        let declared = Declared {
+            name: &plan.text,
+            ty: plan.ty,
+            shape: &shape,
+            strides: &in_bytes,
+            literal: plan.literal,
+        };
+        match declared.fit(given.ty, given.shape, given.strides, &self.structs)? {
+            Fit::InPlace | Fit::AsMemory => Ok((given.address, reach)),
+            Fit::Extent { .. } => {
+                let mut special = self.special.clone();
+                special.extents.retain(|(name, _)| *name != plan.name);
+                let extent = given.shape.first().and_then(|&extent| i64::try_from(extent).ok());
+                special.extents.push((plan.name, extent.unwrap_or(i64::MAX)));
+                special.extents.sort_unstable();
+                Err(Unbound::Other(special))
+            }
+            Fit::Copy => {
+                let Some(mut block) = Block::new(reach) else {
+                    return Err(no_memory(&plan.text).into());
+                };
+                let copy = Copied {
+                    own: block.address(),
+                    caller: given.address,
+                    item: plan.item,
+                    extents: given.shape.into(),
+                    own_strides: in_bytes.iter().map(|&stride| stride as isize).collect(),
+                    caller_strides: given.strides.into(),
+                    written: plan.written,
+                };
+                // SAFETY: the caller's memory has that layout; the block holds every element of the declared
+                // layout, whose extents are the same.
+                unsafe { copy.exchange(true) };
+                let address = block.address();
+                bound.own.push(block);
+                bound.copies.push(copy);
+                Ok((address, reach))
+            }
+        }
+    }
+
+    /// One element: a scalar container, or a number for an array of one element.
+    unsafe fn element(
+        &self,
+        plan: &ArrayPlan,
+        given: Given<'_>,
+        slots: &[i64],
+        index: usize,
+        bound: &mut Bound,
+    ) -> Result<(*mut u8, usize), Unbound> {
+        if !plan.scalar && plan.evaluated(&plan.shape, slots)?.iter().any(|&extent| extent != 1) {
+            return Err(mismatch(&plan.text).into());
+        }
+        let mut bytes: SmallVec<[u8; 16]> = SmallVec::from_elem(0, plan.item);
+        match (plan.ty, given) {
+            (Type::Scalar(dtype), Given::Number(value)) => {
+                convert_scalar(value, dtype, &plan.text)?.write_le_bytes(&mut bytes);
+            }
+            (Type::Scalar(dtype), Given::Array(memory)) => {
+                let (Type::Scalar(from), true) = (memory.ty, memory.shape.iter().all(|&extent| extent == 1))
+                else {
+                    return Err(mismatch(&plan.text).into());
+                };
+                // SAFETY: the caller's array has one element of that type.
+                let value = unsafe { std::slice::from_raw_parts(memory.address, from.bytes()) };
+                let value = Scalar::from_le_bytes(from, value).ok_or_else(|| mismatch(&plan.text))?;
+                convert_scalar(value, dtype, &plan.text)?.write_le_bytes(&mut bytes);
+            }
+            (_, Given::Array(memory)) => {
+                let whole = memory.shape.iter().all(|&extent| extent == 1)
+                    && memory.ty.bytes(&self.structs) == plan.item;
+                if !whole {
+                    return Err(mismatch(&plan.text).into());
+                }
+                // SAFETY: the caller's array has one element of that many bytes.
+                bytes.copy_from_slice(unsafe { std::slice::from_raw_parts(memory.address, plan.item) });
+            }
+            _ => return Err(mismatch(&plan.text).into()),
+        }
+        if index < bound.cells.len() && bytes.len() <= size_of::<u128>() {
+            let cell: *mut u8 = bound.cells.as_mut_ptr().wrapping_add(index).cast();
+            // SAFETY: the cell is there, and large enough.
+            unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), cell, bytes.len()) };
+            return Ok((cell, bytes.len()));
+        }
+        let Some(mut block) = Block::new(bytes.len()) else { return Err(no_memory(&plan.text).into()) };
+        block.bytes_mut().copy_from_slice(&bytes);
+        let address = block.address();
+        bound.own.push(block);
+        Ok((address, bytes.len()))
+    }
+}
+
+impl SymbolPlan {
+    fn value(&self, given: &[Given<'_>]) -> Result<Scalar, Diagnostic> {
+        match self.given.and_then(|at| given.get(at)) {
+            Some(&Given::Number(value)) if value.dtype() == self.declared => return Ok(value),
+            Some(&Given::Number(value)) => return convert_scalar(value, self.declared, &self.text),
+            _ => {}
+        }
+        for &(at, rank, dimension, tells) in &self.told {
+            let Some(Given::Array(array)) = given.get(at) else { continue };
+            if array.shape.len() == rank
+                && let Some(value) = array.shape.get(dimension).and_then(|&extent| tells.value(extent))
+            {
+                return Ok(Scalar::I64(value));
+            }
+        }
+        if self.optional {
+            return Ok(Scalar::I64(0));
+        }
+        let text = &self.text;
+        Err(Diagnostic::error("P0401", format!("symbol `{text}` has no value"))
+            .with_help(format!("pass `{text}`; no shape of an array given tells it")))
+    }
+}
+
+impl ArrayPlan {
+    fn evaluated(&self, exprs: &[CompiledExpr], slots: &[i64]) -> Result<SmallVec<[i64; 6]>, Diagnostic> {
+        let one = |expr: &CompiledExpr| {
+            expr.eval(slots, &mut |name, _| Err(EvalError::Unknown(name))).map_err(|error| {
+                Diagnostic::error(
+                    "P0406",
+                    format!("the shape of argument `{}` is not known: {error}", self.text),
+                )
+            })
+        };
+        exprs.iter().map(one).collect()
+    }
 }
 
 impl Bound {
-    pub fn address(&mut self, args: &mut Arguments<'_>) -> *mut u8 {
-        match self {
-            Bound::InPlace(buffer, offset) => match args.buffers.get_mut(*buffer) {
-                Some(buffer) => buffer.bytes_mut().as_mut_ptr().wrapping_add(*offset),
-                None => std::ptr::null_mut(),
-            },
-            Bound::Own(block) | Bound::Copied { block, .. } => block.address(),
-        }
-    }
-
     /// Copies results back to the caller's layout.
-    pub fn finish(self, args: &mut Arguments<'_>) {
-        let Bound::Copied { block, caller, own, buffer, written: true } = self else { return };
-        let Some(buffer) = args.buffers.get_mut(buffer) else { return };
-        exchange(block.bytes(), &own, buffer.bytes_mut(), &caller);
+    ///
+    /// # Safety
+    /// The caller's memory is the one that was bound.
+    pub unsafe fn finish(&self) {
+        for copy in self.copies.iter().filter(|copy| copy.written) {
+            // SAFETY: as the caller says; our blocks live as long as `self`.
+            unsafe { copy.exchange(false) };
+        }
     }
 }
 
-pub(super) fn bind(
-    array: &ArrayArgument,
-    name: &str,
-    layout: &CompiledLayout,
-    slots: &[i64],
-    args: &Arguments<'_>,
-    structs: &StructTable,
-) -> Result<Bound, Diagnostic> {
-    let item = array.ty.bytes(structs);
-    if array.scalar {
-        return scalar(array, name, args, item);
-    }
-    let eval = |exprs: &[crate::symbolic::CompiledExpr]| -> Result<Vec<i64>, Diagnostic> {
-        exprs
-            .iter()
-            .map(|expr| {
-                expr.eval(slots, &mut |name, _| Err(EvalError::Unknown(name))).map_err(|error| {
-                    Diagnostic::error(
-                        "P0406",
-                        format!("the shape of argument `{name}` is not known: {error}"),
-                    )
-                })
-            })
-            .collect()
-    };
-    let shape = eval(&layout.shape)?;
-    let strides = eval(&layout.strides)?;
-    let reach = reach(&shape, &strides).ok_or_else(|| {
-        Diagnostic::error("P0402", format!("argument `{name}` is declared with an impossible shape"))
-            .with_note(format!("shape {shape:?}, strides {strides:?}"))
-    })?;
-    let (buffer, offset, ty, given, given_strides) = match args.get(name) {
-        // Who reads an argument that is absent sees zeros.
-        None | Some(Binding::Absent) => {
-            let bytes = usize::try_from(reach).ok().and_then(|reach| reach.checked_mul(item));
-            return match bytes.and_then(Block::new) {
-                Some(block) => Ok(Bound::Own(block)),
-                None => Err(Diagnostic::error("P0407", format!("no memory in place of argument `{name}`"))),
-            };
+impl Copied {
+    /// # Safety
+    /// Both sides hold every element in their layout.
+    unsafe fn exchange(&self, inwards: bool) {
+        if self.extents.contains(&0) {
+            return;
         }
-        Some(Binding::Scalar(value)) => {
-            let Type::Scalar(dtype) = array.ty else { return Err(mismatch(name)) };
-            if shape.iter().any(|&extent| extent != 1) {
-                return Err(mismatch(name));
+        let mut index: SmallVec<[usize; 6]> = SmallVec::from_elem(0, self.extents.len());
+        let (mut own, mut caller) = (self.own, self.caller);
+        loop {
+            let (from, to) = if inwards { (caller, own) } else { (own, caller) };
+            // SAFETY: both point at an element, as the caller says; elements of a type do not overlap.
+            unsafe { std::ptr::copy(from.cast_const(), to, self.item) };
+            let mut dimension = self.extents.len();
+            loop {
+                if dimension == 0 {
+                    return;
+                }
+                dimension -= 1;
+                let (mine, theirs) = (self.own_strides[dimension], self.caller_strides[dimension]);
+                index[dimension] += 1;
+                if index[dimension] < self.extents[dimension] {
+                    own = own.wrapping_offset(mine);
+                    caller = caller.wrapping_offset(theirs);
+                    break;
+                }
+                let back = -(index[dimension] as isize - 1);
+                own = own.wrapping_offset(mine.wrapping_mul(back));
+                caller = caller.wrapping_offset(theirs.wrapping_mul(back));
+                index[dimension] = 0;
             }
-            return number(*value, dtype, name, item);
         }
-        Some(Binding::Array { buffer, offset, ty, shape, strides }) => {
-            (*buffer, *offset, *ty, shape, strides)
-        }
-    };
-    let spread = matches!((array.ty, ty), (Type::Vector(a, _), Type::Scalar(b)) if a == b);
-    let given_item = ty.bytes(structs);
-    if !spread && !compatible(array.ty, ty, item, given_item) {
-        return Err(mismatch(name).with_note(format!("expected {:?}, found {ty:?}", array.ty)));
     }
-    let ones = shape.iter().all(|&extent| extent == 1) && given.iter().all(|&extent| extent == 1);
-    let same =
-        shape.len() == given.len() && shape.iter().zip(given).all(|(&a, &b)| i64::try_from(b) == Ok(a));
-    let given_bytes = given.iter().try_fold(given_item, |bytes, &extent| bytes.checked_mul(extent));
-    let own_bytes = shape.iter().try_fold(item as i64, |bytes, &extent| bytes.checked_mul(extent));
-    let spread_fits = spread
-        && is_dense(given, given_strides, given_item)
-        && given_bytes.and_then(|bytes| i64::try_from(bytes).ok()) == own_bytes;
-    if !same && !ones && !spread_fits {
-        return Err(Diagnostic::error("P0402", format!("argument `{name}` has the wrong shape"))
-            .with_note(format!("expected {shape:?}, found {given:?}")));
-    }
-    let length = args.buffers.get(buffer).map_or(0, |buffer| buffer.bytes().len());
-    if !fits_buffer(offset, given, given_strides, given_item, length) {
-        return Err(Diagnostic::error("P0405", format!("argument `{name}` reaches outside its buffer"))
-            .with_note(format!(
-                "{length} bytes, offset {offset}, shape {given:?}, strides {given_strides:?}"
-            )));
-    }
-    let in_place = ones
-        || spread_fits
-        || shape.iter().zip(&strides).zip(given_strides).all(|((&extent, &stride), &given)| {
-            extent <= 1 || i64::try_from(given) == Ok(stride.wrapping_mul(item as i64))
-        });
-    if in_place {
-        return Ok(Bound::InPlace(buffer, offset));
-    }
-    let bytes = usize::try_from(reach).ok().and_then(|reach| reach.checked_mul(item));
-    let Some(mut block) = bytes.and_then(Block::new) else {
-        return Err(Diagnostic::error("P0407", format!("no memory for a copy of argument `{name}`")));
-    };
-    let caller = Walk {
-        base: offset as i64,
-        dims: given
-            .iter()
-            .zip(given_strides)
-            .map(|(&extent, &stride)| (extent as i64, stride as i64))
-            .collect(),
-        item,
-    };
-    let own = Walk {
-        base: 0,
-        dims: shape.iter().zip(&strides).map(|(&extent, &stride)| (extent, stride * item as i64)).collect(),
-        item,
-    };
-    if let Some(buffer) = args.buffers.get(buffer) {
-        exchange(buffer.bytes(), &caller, block.bytes_mut(), &own);
-    }
-    Ok(Bound::Copied { block, caller, own, buffer, written: array.written })
 }
 
 /// Elements between the first and the last one, inclusive, if that is sane.
-fn reach(shape: &[i64], strides: &[i64]) -> Option<i64> {
+fn reach(shape: &[i64], strides: &[i64]) -> Option<usize> {
     if shape.len() != strides.len() || shape.iter().chain(strides).any(|&number| number < 0) {
         return None;
     }
@@ -168,100 +448,13 @@ fn reach(shape: &[i64], strides: &[i64]) -> Option<i64> {
     for (&extent, &stride) in shape.iter().zip(strides) {
         last = last.checked_add((extent - 1).checked_mul(stride)?)?;
     }
-    last.checked_add(1)
-}
-
-/// A scalar container: its own bytes.
-fn scalar(array: &ArrayArgument, name: &str, args: &Arguments<'_>, item: usize) -> Result<Bound, Diagnostic> {
-    match (array.ty, args.get(name)) {
-        (_, None | Some(Binding::Absent)) => own_bytes(&vec![0; item], name),
-        (Type::Scalar(dtype), _) => match crate::interp::scalar_argument(args, name) {
-            Some(value) => number(value, dtype, name, item),
-            None => Err(mismatch(name)),
-        },
-        (_, Some(Binding::Array { buffer, offset, .. })) => {
-            let source = args.buffers.get(*buffer).map(|buffer| buffer.bytes());
-            match source.and_then(|source| source.get(*offset..offset.saturating_add(item))) {
-                Some(source) => own_bytes(source, name),
-                None => Err(mismatch(name)),
-            }
-        }
-        (_, Some(_)) => Err(mismatch(name)),
-    }
-}
-
-fn number(value: Scalar, dtype: DType, name: &str, item: usize) -> Result<Bound, Diagnostic> {
-    let value = crate::interp::convert_scalar(value, dtype, name)?;
-    let mut bytes = vec![0; item];
-    arith::cast(dtype, value).write_le_bytes(&mut bytes);
-    own_bytes(&bytes, name)
-}
-
-fn own_bytes(bytes: &[u8], name: &str) -> Result<Bound, Diagnostic> {
-    match Block::new(bytes.len()) {
-        Some(mut block) => {
-            block.bytes_mut().copy_from_slice(bytes);
-            Ok(Bound::Own(block))
-        }
-        None => Err(Diagnostic::error("P0407", format!("no memory for argument `{name}`"))),
-    }
-}
-
-/// Copies elements between two layouts.
-fn exchange(source: &[u8], from: &Walk, target: &mut [u8], to: &Walk) {
-    let (mut read, mut write) = (from.offsets(), to.offsets());
-    while let (Some(read), Some(write)) = (read.next(), write.next()) {
-        let from = usize::try_from(read).ok().and_then(|at| source.get(at..at.saturating_add(from.item)));
-        let to = usize::try_from(write).ok().and_then(|at| target.get_mut(at..at.saturating_add(to.item)));
-        if let (Some(from), Some(to)) = (from, to) {
-            to.copy_from_slice(from);
-        }
-    }
-}
-
-impl Walk {
-    fn offsets(&self) -> impl Iterator<Item = i64> {
-        let mut at = vec![0i64; self.dims.len()];
-        let mut offset = self.base;
-        let mut done = self.dims.iter().any(|&(count, _)| count <= 0);
-        std::iter::from_fn(move || {
-            if done {
-                return None;
-            }
-            let present = offset;
-            done = true;
-            for (&(count, stride), at) in self.dims.iter().zip(at.iter_mut()).rev() {
-                *at += 1;
-                if *at < count {
-                    offset += stride;
-                    done = false;
-                    break;
-                }
-                offset -= stride * (*at - 1);
-                *at = 0;
-            }
-            Some(present)
-        })
-    }
-}
-
-/// The same type, or one that NumPy has no name for under the name of its bits.
-fn compatible(expected: Type, given: Type, item: usize, given_item: usize) -> bool {
-    use DType::{BF16, Bool, F8E4M3, F8E5M2, F16, I8, I16, U8, U16};
-    if expected == given {
-        return true;
-    }
-    match (expected, given) {
-        (Type::Scalar(F8E4M3 | F8E5M2 | Bool), Type::Scalar(U8 | I8 | Bool)) => true,
-        (Type::Scalar(BF16 | F16), Type::Scalar(U16 | I16)) => true,
-        (Type::Scalar(U8), Type::Scalar(Bool)) => true,
-        (Type::Struct(_) | Type::Opaque(_) | Type::Vector(..), Type::Struct(_) | Type::Opaque(_)) => {
-            given_item == item
-        }
-        _ => false,
-    }
+    usize::try_from(last.checked_add(1)?).ok()
 }
 
 fn mismatch(name: &str) -> Diagnostic {
     Diagnostic::error("P0403", format!("argument `{name}` has the wrong type"))
+}
+
+fn no_memory(name: &str) -> Diagnostic {
+    Diagnostic::error("P0407", format!("no memory for argument `{name}`"))
 }

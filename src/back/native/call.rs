@@ -175,6 +175,46 @@ pub unsafe extern "C" fn persistent(frame: *mut Frame, index: i64, bytes: i64) -
 pub struct Instance {
     arena: Arena,
     persistent: Vec<Block>,
+    /// What arguments held before the run.
+    before: Vec<u8>,
+}
+
+impl Instance {
+    /// Keeps a copy of so many bytes behind each address; false if there is no memory for it.
+    ///
+    /// # Safety
+    /// The addresses are valid for that.
+    pub unsafe fn remember(&mut self, memory: &[(*mut u8, usize)]) -> bool {
+        self.before.clear();
+        let total = memory.iter().map(|&(_, bytes)| bytes).sum();
+        if self.before.try_reserve(total).is_err() {
+            return false;
+        }
+        for &(address, bytes) in memory.iter().filter(|&&(_, bytes)| bytes > 0) {
+            // SAFETY: as the caller says.
+            self.before.extend_from_slice(unsafe { std::slice::from_raw_parts(address, bytes) });
+        }
+        true
+    }
+
+    /// Drops the copy.
+    pub fn forget(&mut self) {
+        self.before.clear();
+    }
+
+    /// Puts the copy back.
+    ///
+    /// # Safety
+    /// The same addresses as before, which are valid for writing.
+    pub unsafe fn put_back(&mut self, memory: &[(*mut u8, usize)]) {
+        let mut rest = self.before.as_slice();
+        for &(address, bytes) in memory.iter().filter(|&&(_, bytes)| bytes > 0) {
+            let Some((bytes, after)) = rest.split_at_checked(bytes) else { return };
+            // SAFETY: as the caller says.
+            unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), address, bytes.len()) };
+            rest = after;
+        }
+    }
 }
 
 // SAFETY: the blocks are owned bytes; raw addresses into them exist only during a call, which borrows the

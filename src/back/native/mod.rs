@@ -14,8 +14,10 @@ pub mod isa;
 pub mod memory;
 mod product;
 mod program;
+mod restore;
 pub mod runtime;
 
+pub use bind::Unbound;
 pub use program::{Compiled, Dump, Mode, Options, Outcome};
 
 /// Machine code as text.

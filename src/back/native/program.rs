@@ -1,26 +1,23 @@
 //! A compiled program: kernel, code, and what a call has to do around them.
 
 use std::fmt;
-
-use indexmap::IndexMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::diag::Diagnostic;
-use crate::entity::Name;
 use crate::ir::Program;
-use crate::kernel::lower::{self, ArrayArgument, Lowered, Refused};
-use crate::kernel::{Literal, TrapInfo, TrapKind, verify};
-use crate::memory::Arguments;
-use crate::scalar::{Scalar, StructTable};
-use crate::symbolic::CompiledExpr;
+use crate::kernel::lower::{self, ArrayArgument, Lowered, Refused, Specialization};
+use crate::kernel::{BufferKind, TrapInfo, TrapKind, verify};
+use crate::memory::{Given, Required};
 
-use super::bind::{self, Bound};
+use super::bind::{Binder, Bound, Unbound};
 use super::call::{self, Instance};
 use super::emit;
 use super::isa;
 use super::memory::CodeMemory;
+use super::restore::Spoilt;
 
 /// How to compile.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
     /// Strict or fast.
     pub mode: Mode,
@@ -28,6 +25,8 @@ pub struct Options {
     pub optimize: bool,
     /// Keep the text of the kernel, the CLIF and the assembly.
     pub keep_text: bool,
+    /// What the code may take for granted about its arguments.
+    pub special: Specialization,
 }
 
 /// What arithmetic may do.
@@ -42,7 +41,7 @@ pub enum Mode {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { mode: Mode::Strict, optimize: true, keep_text: false }
+        Options { mode: Mode::Strict, optimize: true, keep_text: false, special: Specialization::default() }
     }
 }
 
@@ -62,35 +61,24 @@ pub struct Dump {
 pub enum Outcome {
     /// To the end.
     Done,
-    /// A fault of the program stopped it; arguments hold what was written until then.
+    /// A check failed. Unless the program has persistent containers, which remember, arguments that it reads
+    /// hold what they held before, so that the interpreter can say whether the program is at fault.
     Trap(TrapInfo),
 }
 
-/// A program as machine code, with its scratch memory and persistent containers.
+/// A program as machine code, with its scratch memory and persistent containers. It can be called from many
+/// threads at once; programs with persistent containers run one call at a time.
 pub struct Compiled {
     /// Boxed: machine code refers to constants and library descriptions inside by address.
     lowered: Box<Lowered>,
     code: CodeMemory,
-    instance: Instance,
-    layouts: Vec<CompiledLayout>,
-    structs: StructTable,
-    names: Vec<String>,
-    /// Slot of each symbol that layouts need, by name; kernel parameters first.
-    symbols: Vec<(Name, String)>,
-    /// Whether the symbol needs no value.
-    optional: Vec<bool>,
-    program: SymbolSource,
+    binder: Binder,
+    spoilt: Spoilt,
+    /// Scratch memory that no call uses at present.
+    instances: Mutex<Vec<Instance>>,
+    persistent: bool,
     dump: Dump,
     instructions: usize,
-}
-
-/// What inferring symbols from shapes needs of the program.
-type SymbolSource = Box<Program>;
-
-/// Extents and strides of an argument over symbol slots.
-pub(super) struct CompiledLayout {
-    pub shape: Vec<CompiledExpr>,
-    pub strides: Vec<CompiledExpr>,
 }
 
 impl fmt::Debug for Compiled {
@@ -100,13 +88,14 @@ impl fmt::Debug for Compiled {
 }
 
 impl Compiled {
-    /// Compiles a program whose scalar code is lowered.
+    /// Compiles a program whose scalar code is lowered. Calls give arguments in the order of `required`.
     ///
     /// # Errors
     /// [`Refused::Unsupported`] for what this engine does not compile; everything else is a defect of the program,
     /// or of Pelton.
-    pub fn new(program: &Program, options: &Options) -> Result<Compiled, Refused> {
-        let lowered = Box::new(lower::lower(program)?);
+    pub fn new(program: &Program, required: &[Required], options: &Options) -> Result<Compiled, Refused> {
+        let program = &*options.special.applied(program);
+        let lowered = Box::new(lower::lower(program, &options.special)?);
         let kernel = &lowered.kernel;
         let kernel_text = if options.keep_text { kernel.to_string() } else { String::new() };
         verify::verify(kernel).map_err(|problem| {
@@ -116,37 +105,13 @@ impl Compiled {
         let isa = isa::host(options.optimize)?;
         let emitted = emit::emit(kernel, &isa, options.keep_text)?;
         let code = CodeMemory::new(&emitted.code)?;
-        let mut symbols: Vec<(Name, String)> = Vec::new();
-        let mut slot_of: IndexMap<Name, u32> = IndexMap::new();
-        for &(name, _) in &lowered.symbols {
-            slot_of.insert(name, symbols.len() as u32);
-            symbols.push((name, program.names.get(name).to_owned()));
-        }
-        let mut slot = |name: Name| {
-            *slot_of.entry(name).or_insert_with(|| {
-                symbols.push((name, program.names.get(name).to_owned()));
-                symbols.len() as u32 - 1
-            })
-        };
-        let mut layouts = Vec::with_capacity(lowered.arrays.len());
-        for array in &lowered.arrays {
-            let mut compile = |exprs: &[_]| -> Vec<CompiledExpr> {
-                exprs.iter().map(|&expr| program.exprs.compile(expr, &mut slot)).collect()
-            };
-            layouts.push(CompiledLayout { shape: compile(&array.shape), strides: compile(&array.strides) });
-        }
-        let names = lowered.arrays.iter().map(|array| program.names.get(array.name).to_owned()).collect();
         let assembly = if options.keep_text { super::disassemble(code.bytes()) } else { String::new() };
-        let optional = symbols.iter().map(|(name, _)| lowered.optional.contains(name)).collect();
         Ok(Compiled {
             code,
-            instance: Instance::default(),
-            layouts,
-            structs: program.structs.clone(),
-            names,
-            symbols,
-            optional,
-            program: Box::new(program.clone()),
+            binder: Binder::new(program, &lowered, required, options.special.clone()),
+            spoilt: Spoilt::of(kernel),
+            instances: Mutex::default(),
+            persistent: kernel.buffers.values().any(|b| matches!(b.kind, BufferKind::Persistent(_))),
             dump: Dump { kernel: kernel_text, clif: emitted.clif, assembly },
             instructions: emitted.instructions,
             lowered,
@@ -168,56 +133,87 @@ impl Compiled {
         self.code.bytes().len()
     }
 
-    /// Runs the program once, in place.
-    ///
-    /// # Errors
-    /// `P04xx` for missing or misshaped arguments.
-    pub fn run(&mut self, args: &mut Arguments<'_>) -> Result<Outcome, Diagnostic> {
-        let known = crate::interp::infer_symbols(&self.program, args)?;
-        let mut slots = Vec::with_capacity(self.symbols.len());
-        let mut parameters = Vec::with_capacity(self.lowered.symbols.len());
-        for (position, (name, text)) in self.symbols.iter().enumerate() {
-            let value = match known.get(name) {
-                Some(&value) => value,
-                None if self.optional[position] || position >= self.lowered.symbols.len() => Scalar::I64(0),
-                None => {
-                    return Err(Diagnostic::error("P0401", format!("symbol `{text}` has no value"))
-                        .with_help(format!("pass `{text}`; no shape of an array given tells it")));
-                }
-            };
-            slots.push(if value.dtype().is_integral() { value.as_i64() } else { 0 });
-            if let Some(&(_, dtype)) = self.lowered.symbols.get(position) {
-                let value = crate::scalar::arith::cast(dtype, value);
-                parameters.push(Literal::from_scalar(value).map_or(0, |literal| literal.bits));
-            }
-        }
-        let mut bound: Vec<Bound> = Vec::with_capacity(self.lowered.arrays.len());
-        for (index, array) in self.lowered.arrays.iter().enumerate() {
-            let (name, layout) = (&self.names[index], &self.layouts[index]);
-            bound.push(bind::bind(array, name, layout, &slots, args, &self.structs)?);
-        }
-        let addresses: Vec<*mut u8> = bound.iter_mut().map(|bound| bound.address(args)).collect();
-        // SAFETY: the kernel was verified before it was emitted; `bind` sees to it that each address is valid for the
-        // declared layout, which is what the kernel's checks are about; counts agree by construction.
-        let trap = unsafe { call::run(&self.code, &mut self.instance, &addresses, &parameters) };
-        for bound in bound {
-            bound.finish(args);
-        }
-        Ok(match trap {
-            None => Outcome::Done,
-            Some(index) => {
-                let info = self.lowered.kernel.traps.get(crate::kernel::TrapId(index)).cloned();
-                Outcome::Trap(info.unwrap_or(TrapInfo {
-                    kind: TrapKind::Library,
-                    message: "an unknown fault".to_owned(),
-                    place: Vec::new(),
-                }))
-            }
-        })
+    /// Whether it keeps containers from call to call.
+    pub fn is_persistent(&self) -> bool {
+        self.persistent
     }
 
     /// Arguments that are memory, in the kernel's order.
     pub fn arrays(&self) -> &[ArrayArgument] {
         &self.lowered.arrays
+    }
+
+    /// Runs the program once, in place.
+    ///
+    /// # Errors
+    /// [`Unbound::Wrong`] (`P04xx`) for missing or misshaped arguments, [`Unbound::Other`] if they need code
+    /// that was specialised on something else.
+    ///
+    /// # Safety
+    /// Each array given is memory of its layout, which the program may read, and write where it writes; nobody else
+    /// uses what is written until the call ends.
+    pub unsafe fn call(&self, given: &[Given<'_>]) -> Result<Outcome, Unbound> {
+        // SAFETY: as the caller says.
+        let bound = unsafe { self.binder.bind(given)? };
+        let mut pool = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut instance = pool.pop().unwrap_or_default();
+        // Who remembers runs alone.
+        let alone: Option<MutexGuard<'_, Vec<Instance>>> = self.persistent.then_some(pool);
+        // SAFETY: the kernel was verified before it was emitted; `bind` saw to it that each address is valid for the
+        // declared layout, which is what the kernel's checks are about; counts agree by construction.
+        let trap = unsafe { self.guarded(&bound, &mut instance) };
+        match alone {
+            Some(mut pool) => pool.push(instance),
+            None => self.instances.lock().unwrap_or_else(PoisonError::into_inner).push(instance),
+        }
+        let Some(index) = trap else {
+            // SAFETY: as the caller says.
+            unsafe { bound.finish() };
+            return Ok(Outcome::Done);
+        };
+        if self.persistent {
+            // SAFETY: as the caller says.
+            unsafe { bound.finish() };
+        }
+        let info = self.lowered.kernel.traps.get(crate::kernel::TrapId(index)).cloned();
+        Ok(Outcome::Trap(info.unwrap_or(TrapInfo {
+            kind: TrapKind::Library,
+            message: "an unknown fault".to_owned(),
+            place: Vec::new(),
+        })))
+    }
+
+    /// Runs, and puts back what a stopped run has spoilt.
+    unsafe fn guarded(&self, bound: &Bound, instance: &mut Instance) -> Option<u32> {
+        let ranges =
+            || bound.addresses.iter().zip(&bound.bytes).map(|(&at, &len)| (at as usize, at as usize + len));
+        let overlap = |index: usize, (start, end): (usize, usize)| {
+            ranges().enumerate().any(|(other, (from, to))| other != index && from < end && start < to)
+        };
+        let spoilt: smallvec::SmallVec<[(*mut u8, usize); 8]> = match self.persistent {
+            true => smallvec::SmallVec::new(),
+            false => self
+                .spoilt
+                .arguments
+                .iter()
+                .filter_map(|&(index, read)| {
+                    let (&address, &bytes) = (bound.addresses.get(index)?, bound.bytes.get(index)?);
+                    let range = (address as usize, address as usize + bytes);
+                    (read || overlap(index, range)).then_some((address, bytes))
+                })
+                .collect(),
+        };
+        // SAFETY: each address is valid for so many bytes, as `bind` says.
+        if !unsafe { instance.remember(&spoilt) } {
+            // No memory for that: the run begins with what it cannot take back.
+            instance.forget();
+        }
+        // SAFETY: as the caller says.
+        let trap = unsafe { call::run(&self.code, instance, &bound.addresses, &bound.parameters) };
+        if trap.is_some() {
+            // SAFETY: as above.
+            unsafe { instance.put_back(&spoilt) };
+        }
+        trap
     }
 }

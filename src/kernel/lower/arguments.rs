@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use crate::ir::{Array, DataKind, Graph};
-use crate::kernel::{BufferKind, Literal, Op};
-use crate::scalar::{DType, Scalar};
+use crate::kernel::{BufferKind, Literal, Op, ValueId};
+use crate::scalar::{DType, Scalar, Type};
 
 use super::container::{Container, Memory, leaves};
 use super::{ArrayArgument, Lowerer, Lowering};
@@ -23,6 +23,11 @@ impl Lowerer<'_> {
             let Ok(leaves) = leaves(data.ty, &self.program.structs) else { continue };
             let index = arguments.len() as u32;
             let text = self.text(name);
+            if self.special.absent.contains(&name) {
+                let container = self.absent_container(text, data.ty, array.shape.len());
+                self.cx.data.insert(name, container);
+                continue;
+            }
             let written = self.cx.uses.written.contains(&name);
             let buffer = self.b.buffer(text, BufferKind::Argument(index));
             let base = self.b.value(Op::Base(buffer), DType::I64);
@@ -84,11 +89,34 @@ impl Lowerer<'_> {
         Ok(arguments)
     }
 
+    /// Stands for an argument that is absent: whoever reaches for an element of it stops.
+    pub fn absent_container(&mut self, text: &str, ty: Type, rank: usize) -> Container {
+        let buffer = self.b.buffer(text, BufferKind::Anywhere);
+        self.absent.insert(buffer);
+        let none = self.b.int(0);
+        let nothing: Rc<[ValueId]> = vec![none; rank].into();
+        Container::Memory(Memory {
+            buffer,
+            base: none,
+            ty,
+            shape: Rc::clone(&nothing),
+            strides: nothing,
+            offset: Rc::new([]),
+            bytes: none,
+        })
+    }
+
+    /// Whether a container stands for an argument that is absent.
+    pub fn is_absent(&self, container: &Container) -> bool {
+        matches!(container, Container::Memory(memory) if self.absent.contains(&memory.buffer))
+    }
+
     /// Binds the compile-time constants of a graph.
     pub fn constants(&mut self, graph: &Graph) -> Lowering<()> {
         for (&name, constant) in &graph.constants {
-            if graph.data.contains_key(&name) {
-                return self.unsupported("a constant that hides a container");
+            // A transient of that name is the constant; an argument would be something else.
+            if graph.data.get(&name).is_some_and(|data| !data.transient) {
+                return self.unsupported("a constant that hides an argument");
             }
             let Ok(leaves) = leaves(constant.data.ty, &self.program.structs) else {
                 continue;

@@ -201,6 +201,11 @@ impl Lowerer<'_> {
 
     /// The element at indices that are known to be in range (offsets added).
     pub fn place(&mut self, memory: &Memory, indices: &[ValueId]) -> Element {
+        if self.absent.contains(&memory.buffer) {
+            let never = self.b.bool(false);
+            let trap = self.trap(TrapKind::OutOfRange, "an argument that is absent is needed");
+            self.b.check(never, trap);
+        }
         let bytes = memory.ty.bytes(&self.program.structs) as i64;
         let mut terms = vec![memory.base];
         let mut displacement = 0i64;

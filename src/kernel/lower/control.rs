@@ -312,6 +312,7 @@ impl<'p> Lowerer<'p> {
         let mut ports = HashMap::new();
         for (id, port) in code.ports.iter() {
             let access = match self.container(port.name) {
+                Some(container) if self.is_absent(&container) => continue,
                 Some(container) => self.whole(container, self.program.names.get(port.name))?,
                 None => continue,
             };

@@ -788,6 +788,8 @@ impl<'p> Lowerer<'p> {
             properties: Extra::new(),
             operands: vec![(String::new(), dtype, 2)],
             wcr: None,
+            reads: buffers(&operands),
+            writes: buffers(&[output]),
             trap,
         };
         let call = self.b.kernel.libraries.push(call);
@@ -918,6 +920,15 @@ struct Matrices {
     /// Counts that have to agree.
     inner: (ValueId, ValueId),
     equal: Vec<(ValueId, ValueId)>,
+}
+
+/// The buffers that operands lie in.
+fn buffers(operands: &[&Operand]) -> Vec<crate::kernel::BufferId> {
+    let buffer = |operand: &&Operand| match &operand.access.container {
+        Container::Memory(memory) => Some(memory.buffer),
+        _ => None,
+    };
+    operands.iter().filter_map(buffer).collect()
 }
 
 /// Per dimension, the loop variable that runs over it.

@@ -34,11 +34,13 @@ mod nested;
 mod symbols;
 mod tasklet;
 
+use std::borrow::Cow;
+
 use hashbrown::{HashMap, HashSet};
 
 use crate::diag::Diagnostic;
 use crate::entity::Name;
-use crate::ir::{Graph, GraphId, Program};
+use crate::ir::{Data, DataKind, Graph, GraphId, Program};
 use crate::scalar::{DType, Type};
 use crate::symbolic::ExprId;
 
@@ -122,15 +124,44 @@ pub struct ArrayArgument {
 /// Graphs, regions and scopes nested deeper are refused.
 const MAX_DEPTH: usize = 200;
 
-/// Lowers a program whose code is lowered.
+/// What a kernel may take for granted about the arguments of its calls.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Specialization {
+    /// Arguments that are not given, in order. All others are.
+    pub absent: Vec<Name>,
+    /// Arrays of one dimension whose extent is another than the number that the program gives, in order.
+    pub extents: Vec<(Name, i64)>,
+}
+
+impl Specialization {
+    /// The program as it is for such arguments: with the extents that its arrays have.
+    pub fn applied<'p>(&self, program: &'p Program) -> Cow<'p, Program> {
+        if self.extents.is_empty() {
+            return Cow::Borrowed(program);
+        }
+        let mut changed = program.clone();
+        for &(name, extent) in &self.extents {
+            let extent = changed.exprs.int(extent);
+            let root = changed.root.and_then(|root| changed.graphs.get_mut(root));
+            let data = root.and_then(|root| root.data.get_mut(&name));
+            if let Some(Data { kind: DataKind::Array(array), .. }) = data {
+                array.shape = vec![extent];
+                array.total_size = None;
+            }
+        }
+        Cow::Owned(changed)
+    }
+}
+
+/// Lowers a program whose code is lowered, to which the specialisation was [applied](Specialization::applied).
 ///
 /// # Errors
 /// [`Refused`].
-pub fn lower(program: &Program) -> Lowering<Lowered> {
+pub fn lower(program: &Program, special: &Specialization) -> Lowering<Lowered> {
     let Some(root) = program.root else {
         return Err(Diagnostic::error("P0100", "the program has no graph").into());
     };
-    let lowerer = Lowerer::new(program, root)?;
+    let lowerer = Lowerer::new(program, root, special)?;
     lowerer.run(root)
 }
 
@@ -151,6 +182,9 @@ struct Lowerer<'p> {
     constants: HashMap<Name, Container>,
     /// The buffer that references reach.
     anywhere: Option<BufferId>,
+    special: &'p Specialization,
+    /// Stand for the memory of arguments that are absent.
+    absent: HashSet<BufferId>,
 }
 
 /// What names mean in the graph being lowered.
@@ -174,7 +208,7 @@ struct GraphContext<'p> {
 }
 
 impl<'p> Lowerer<'p> {
-    fn new(program: &'p Program, root: GraphId) -> Lowering<Self> {
+    fn new(program: &'p Program, root: GraphId, special: &'p Specialization) -> Lowering<Self> {
         let Some(graph) = program.graphs.get(root) else {
             return Err(Diagnostic::error("P0100", format!("there is no {root}")).into());
         };
@@ -204,6 +238,8 @@ impl<'p> Lowerer<'p> {
             late_buffers: HashMap::new(),
             constants: HashMap::new(),
             anywhere: None,
+            special,
+            absent: HashSet::new(),
         })
     }
 

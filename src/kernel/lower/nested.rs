@@ -132,6 +132,9 @@ impl<'p> Lowerer<'p> {
                 .invalid("P0112", format!("connector `{}` has no container inside", self.text(connector)));
         };
         let container = match &data.kind {
+            DataKind::Scalar(_) | DataKind::Array(_) if self.is_absent(&outer.container) => {
+                self.absent_container(self.text(connector), data.ty, data.shape().len())
+            }
             DataKind::Scalar(_) => {
                 if outer.container.ty() != data.ty {
                     return self.unsupported(format!("`{}`, which changes its type", self.text(connector)));

@@ -33,6 +33,9 @@ impl<'p> Lowerer<'p> {
                 PortKind::Value if port.reads => {
                     let Some(edge) = input else { continue };
                     let access = self.code_access(cx, edge, false)?;
+                    if self.is_absent(&access.container) {
+                        continue;
+                    }
                     let element = self.first_as(&access, port.ty)?;
                     Bound::Value(self.load_as(&element, port.ty)?)
                 }
@@ -42,6 +45,9 @@ impl<'p> Lowerer<'p> {
                     let Some(edge) = edge else { continue };
                     let writes = Some(edge) != input;
                     let access = self.code_access(cx, edge, writes)?;
+                    if self.is_absent(&access.container) {
+                        continue;
+                    }
                     let wcr =
                         output.and_then(|edge| cx.edge(edge).memlet.wcr.as_ref()).filter(|_| port.writes);
                     self.bind_port(code, port_id, access, wcr, raw)?

@@ -1,0 +1,43 @@
+//! The arguments of one call by position, as addresses: what a caller that calls often hands over.
+
+use crate::scalar::{Scalar, Type};
+
+/// One argument.
+#[derive(Clone, Copy, Debug)]
+pub enum Given<'a> {
+    /// Not given.
+    Absent,
+    /// A scalar or symbol.
+    Number(Scalar),
+    /// An array, or one element by address.
+    Array(GivenArray<'a>),
+}
+
+/// An array in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct GivenArray<'a> {
+    /// Address of element `[0, 0, ...]`.
+    pub address: *mut u8,
+    /// Element type as the caller has it.
+    pub ty: Type,
+    /// Extent per dimension.
+    pub shape: &'a [usize],
+    /// Distance per dimension, in bytes.
+    pub strides: &'a [isize],
+}
+
+impl GivenArray<'_> {
+    /// The bytes around all elements: distance from the address to the first one, and how many; none if there are
+    /// no elements or the layout is impossible.
+    pub(crate) fn reach(&self, item: usize) -> Option<(isize, usize)> {
+        if self.shape.contains(&0) {
+            return None;
+        }
+        let (mut low, mut high) = (0i128, item as i128);
+        for (&extent, &stride) in self.shape.iter().zip(self.strides) {
+            let reach = (extent as i128 - 1) * stride as i128;
+            if reach < 0 { low += reach } else { high += reach }
+        }
+        Some((isize::try_from(low).ok()?, usize::try_from(high - low).ok()?))
+    }
+}
