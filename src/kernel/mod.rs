@@ -34,6 +34,6 @@ pub mod scratch;
 pub mod verify;
 
 pub use program::{
-    BufferDecl, BufferId, BufferKind, CfgBlock, Jump, Kernel, LabelId, LibraryCall, LibraryId, Literal, Op,
-    Parameter, Stmt, TrapId, TrapInfo, TrapKind, ValueId, VarId, Variable,
+    BufferDecl, BufferId, BufferKind, CallFactor, CallOperand, CfgBlock, Jump, Kernel, LabelId, LibraryCall,
+    LibraryId, Literal, Op, Parameter, Stmt, TrapId, TrapInfo, TrapKind, ValueId, VarId, Variable,
 };

@@ -3,9 +3,10 @@
 use half::{bf16, f16};
 use serde_json::Map;
 
-use crate::entity::Arena;
+use crate::entity::{Arena, Name};
 use crate::entity_id;
-use crate::scalar::{BinaryOp, Code, DType, Func, Scalar, UnaryOp};
+use crate::scalar::{BinaryOp, DType, Func, Scalar, UnaryOp};
+use crate::symbolic::{ExprId, ExprPool};
 
 entity_id! {
     /// A value, defined once.
@@ -132,24 +133,49 @@ pub enum TrapKind {
     EmptyStream,
 }
 
-/// A library call: what the run-time routine needs to know beside its arguments.
-#[derive(Clone, PartialEq, Debug)]
+/// A library call: what the run-time routine needs to know beside its arguments. A routine that fails has
+/// written nothing.
+#[derive(Clone, Debug)]
 pub struct LibraryCall {
-    /// The last part of the class path: `MatMul`, `Reduce`, ...
+    /// The last part of the class path: `MatMul`, `Cholesky`, ...
     pub class: String,
     /// Properties of the node.
     pub properties: Map<String, serde_json::Value>,
-    /// Element type and rank per operand, in the order of the operands in the arguments. An operand takes
-    /// `1 + 2 * rank` arguments: address, extents, strides in bytes.
-    pub operands: Vec<(String, DType, u32)>,
-    /// Write-conflict function, where the node has one.
-    pub wcr: Option<Code>,
+    /// Operands in the order of the arguments. One takes `1 + 2 * rank` arguments: address, extents, distances
+    /// in bytes.
+    pub operands: Vec<CallOperand>,
+    /// A factor that symbols decide, whose values are the last arguments.
+    pub factor: Option<CallFactor>,
     /// Buffers it may read.
     pub reads: Vec<BufferId>,
-    /// Buffers it may write, if it does not fail.
+    /// Buffers it may write.
     pub writes: Vec<BufferId>,
     /// Reported when the routine fails.
     pub trap: TrapId,
+}
+
+/// An operand of a library call.
+#[derive(Clone, PartialEq, Debug)]
+pub struct CallOperand {
+    /// The role it has in the routine.
+    pub role: String,
+    /// Element type.
+    pub ty: DType,
+    /// How many dimensions it has.
+    pub rank: u32,
+    /// Whether it is a result.
+    pub written: bool,
+}
+
+/// A number that is an expression of integer symbols.
+#[derive(Clone, Debug)]
+pub struct CallFactor {
+    /// Where the expression lives.
+    pub exprs: ExprPool,
+    /// The expression.
+    pub expr: ExprId,
+    /// Its symbols, in the order of the arguments.
+    pub symbols: Vec<Name>,
 }
 
 /// A literal of any kernel type, as bits (floats of any width hold their own encoding).

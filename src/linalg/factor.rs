@@ -71,7 +71,7 @@ impl<T: Number> Square<T> {
 
     /// Solves `A x = b` for each column of `b`, given the factors.
     pub fn back_substitute(&self, pivots: &[usize], b: &mut [T], columns: usize) {
-        for (row, &pivot) in pivots.iter().enumerate() {
+        for (row, &pivot) in pivots.iter().enumerate().take(self.n) {
             let pivot = pivot.saturating_sub(1);
             if pivot != row && pivot < self.n {
                 for column in 0..columns {

@@ -9,6 +9,7 @@
 
 mod bind;
 pub mod call;
+mod callout;
 pub mod emit;
 pub mod isa;
 pub mod memory;

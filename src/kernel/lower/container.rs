@@ -371,6 +371,8 @@ pub(super) fn elements_in_memory(program: &Program) -> Result<HashSet<(GraphId, 
                     for (node, connector) in ends {
                         let needs = match state.nodes.get(node).map(|node| &node.kind) {
                             Some(NodeKind::Library(_)) => true,
+                            // A call of a library, which takes addresses.
+                            Some(NodeKind::Tasklet(tasklet)) => tasklet.code.is_none(),
                             Some(NodeKind::Access { data, .. }) => {
                                 graph.data.get(data).is_some_and(|data| data.is_view() || data.is_reference())
                             }

@@ -102,6 +102,17 @@ impl<'p> Lowerer<'p> {
 
     /// Sets a symbol.
     pub fn assign(&mut self, name: Name, value: &CodeExpr) -> Lowering<()> {
+        if let Some((dtype, variables)) = self.complex_symbol(name) {
+            let (values, ty) = self.expression(value)?;
+            let crate::scalar::Type::Scalar(from) = ty else {
+                return self.unsupported(format!("an assignment of no number to `{}`", self.text(name)));
+            };
+            let values = self.convert_number(&values, from, dtype);
+            for (&variable, value) in variables.iter().zip(values) {
+                self.b.set(variable, value);
+            }
+            return Ok(());
+        }
         let Some(Symbol::Variable(variable)) = self.cx.symbols.get(&name).copied() else {
             return self.unsupported(format!("an assignment to `{}`", self.text(name)));
         };

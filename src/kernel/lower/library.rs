@@ -3,33 +3,32 @@
 //!
 //! Matrix products of `float32` and `float64` are calls of a run-time routine with the same order per element.
 
-use serde_json::Value as Json;
-
 use crate::ir::{Extra, Library, NodeId, Wcr};
 use crate::kernel::build::LoopFacts;
-use crate::kernel::{LibraryCall, Literal, Op, Stmt, TrapKind, ValueId, VarId};
+use crate::kernel::{CallOperand, LibraryCall, Literal, Op, Stmt, TrapKind, ValueId, VarId};
 use crate::scalar::{BinaryOp, Code, DType, Scalar, Type, arith};
 use crate::symbolic::{ExprId, Grammar};
 
 use super::container::{Container, Memory};
 use super::dataflow::StateContext;
 use super::memlet::Access;
+use super::properties::{as_number, integers, is_true};
 use super::{Lowerer, Lowering};
 
 /// An operand or result: its access, and how many indices each dimension has.
 #[derive(Clone)]
-struct Operand {
-    access: Access,
-    counts: Vec<ValueId>,
-    wcr: Option<Wcr>,
+pub(super) struct Operand {
+    pub access: Access,
+    pub counts: Vec<ValueId>,
+    pub wcr: Option<Wcr>,
 }
 
 /// An operand of a contraction: which index each of its dimensions runs over.
-struct Term<'o> {
-    operand: &'o Operand,
+pub(super) struct Term<'o> {
+    pub operand: &'o Operand,
     /// Per dimension of the operand: a letter, or none for a dimension of one index.
-    letters: Vec<Option<usize>>,
-    conjugate: bool,
+    pub letters: Vec<Option<usize>>,
+    pub conjugate: bool,
 }
 
 impl<'p> Lowerer<'p> {
@@ -79,11 +78,22 @@ impl<'p> Lowerer<'p> {
                 self.product(&a, &x, &output, addend, properties)
             }
             "TensorDot" => self.tensor_dot(cx, id, properties),
+            "Einsum" => self.einsum(cx, id, properties),
+            "Axpy" => self.axpy(cx, id, properties),
+            "Ger" => self.ger(cx, id, properties),
+            class @ ("FFT" | "IFFT" | "Cholesky" | "Potrf" | "Getrf" | "Getrs" | "Getri" | "Inv"
+            | "Solve") => self.call_out(cx, id, class, properties),
             other => self.unsupported(format!("the library node {other}")),
         }
     }
 
-    fn operand(&mut self, access: Access, wcr: Option<Wcr>) -> Lowering<Operand> {
+    pub(super) fn operand(&mut self, mut access: Access, wcr: Option<Wcr>) -> Lowering<Operand> {
+        // A vector of one number is a number.
+        if let Container::Memory(memory) = &mut access.container
+            && let Type::Vector(dtype, 1) = memory.ty
+        {
+            memory.ty = Type::Scalar(dtype);
+        }
         let mut counts = Vec::with_capacity(access.ranges.len());
         for range in access.ranges.clone() {
             counts.push(self.count(&range)?);
@@ -92,7 +102,7 @@ impl<'p> Lowerer<'p> {
         Ok(Operand { access, counts, wcr })
     }
 
-    fn optional_input(
+    pub(super) fn optional_input(
         &mut self,
         cx: &StateContext<'p>,
         id: NodeId,
@@ -114,7 +124,7 @@ impl<'p> Lowerer<'p> {
     }
 
     /// The input at a connector; the only input, if it has no name.
-    fn input(&mut self, cx: &StateContext<'p>, id: NodeId, connector: &str) -> Lowering<Operand> {
+    pub(super) fn input(&mut self, cx: &StateContext<'p>, id: NodeId, connector: &str) -> Lowering<Operand> {
         if let Some(found) = self.optional_input(cx, id, connector)? {
             return Ok(found);
         }
@@ -135,7 +145,7 @@ impl<'p> Lowerer<'p> {
     }
 
     /// The output at a connector; the only output, if it has no name.
-    fn output(&mut self, cx: &StateContext<'p>, id: NodeId, connector: &str) -> Lowering<Operand> {
+    pub(super) fn output(&mut self, cx: &StateContext<'p>, id: NodeId, connector: &str) -> Lowering<Operand> {
         let data: Vec<_> = cx
             .adjacency
             .outgoing(id)
@@ -156,7 +166,7 @@ impl<'p> Lowerer<'p> {
         self.operand(access, cx.edge(edge).memlet.wcr.clone())
     }
 
-    fn number_type(&self, operand: &Operand) -> Lowering<DType> {
+    pub(super) fn number_type(&self, operand: &Operand) -> Lowering<DType> {
         match operand.access.container.ty() {
             Type::Scalar(dtype) => Ok(dtype),
             _ => self.unsupported("a library node on elements that are no numbers"),
@@ -164,7 +174,7 @@ impl<'p> Lowerer<'p> {
     }
 
     /// Opens one loop per count and gives the loop variables.
-    fn open_loops(&mut self, counts: &[ValueId]) -> Vec<ValueId> {
+    pub(super) fn open_loops(&mut self, counts: &[ValueId]) -> Vec<ValueId> {
         let zero = self.b.int(0);
         let mut opened = Vec::with_capacity(counts.len());
         for &count in counts {
@@ -177,7 +187,7 @@ impl<'p> Lowerer<'p> {
         opened
     }
 
-    fn close_loops(&mut self, counts: &[ValueId], opened: &[ValueId], parallel: bool) {
+    pub(super) fn close_loops(&mut self, counts: &[ValueId], opened: &[ValueId], parallel: bool) {
         let zero = self.b.int(0);
         for (&count, &number) in counts.iter().zip(opened).rev() {
             let body = self.b.close();
@@ -186,7 +196,7 @@ impl<'p> Lowerer<'p> {
     }
 
     /// The container's indices at positions of the operand's box.
-    fn at(&mut self, operand: &Operand, positions: &[Option<ValueId>]) -> Vec<ValueId> {
+    pub(super) fn at(&mut self, operand: &Operand, positions: &[Option<ValueId>]) -> Vec<ValueId> {
         let ranges = operand.access.ranges.clone();
         ranges
             .iter()
@@ -201,12 +211,12 @@ impl<'p> Lowerer<'p> {
             .collect()
     }
 
-    fn is_one(&self, count: ValueId) -> bool {
+    pub(super) fn is_one(&self, count: ValueId) -> bool {
         self.b.as_int(count) == Some(1)
     }
 
     /// Dimensions that have more than one index.
-    fn kept(&self, operand: &Operand) -> Vec<usize> {
+    pub(super) fn kept(&self, operand: &Operand) -> Vec<usize> {
         (0..operand.counts.len()).filter(|&dim| !self.is_one(operand.counts[dim])).collect()
     }
 
@@ -227,7 +237,7 @@ impl<'p> Lowerer<'p> {
     }
 
     /// Stops the program unless two counts agree.
-    fn check_equal(&mut self, a: ValueId, b: ValueId) -> Lowering<()> {
+    pub(super) fn check_equal(&mut self, a: ValueId, b: ValueId) -> Lowering<()> {
         if a == b {
             return Ok(());
         }
@@ -275,7 +285,7 @@ impl<'p> Lowerer<'p> {
     }
 
     /// Whether two operands may share memory of one container.
-    fn overlap(&self, a: &Operand, b: &Operand) -> bool {
+    pub(super) fn overlap(&self, a: &Operand, b: &Operand) -> bool {
         match (&a.access.container, &b.access.container) {
             (Container::Memory(a), Container::Memory(b)) => a.buffer == b.buffer,
             (Container::Register { variables: a, .. }, Container::Register { variables: b, .. }) => a == b,
@@ -469,7 +479,7 @@ impl<'p> Lowerer<'p> {
     }
 
     /// A factor of a library node; none if it is one (or zero, for those that default to zero).
-    fn factor(&mut self, properties: &Extra, key: &str, default: i64) -> Lowering<Option<Scalar>> {
+    pub(super) fn factor(&mut self, properties: &Extra, key: &str, default: i64) -> Lowering<Option<Scalar>> {
         let Some(value) = properties.get(key).filter(|value| !value.is_null()) else { return Ok(None) };
         let number = match as_number(value) {
             Some(number) => Some(number),
@@ -487,7 +497,7 @@ impl<'p> Lowerer<'p> {
         }
     }
 
-    fn meeting(&self, operands: &[&Operand]) -> Lowering<DType> {
+    pub(super) fn meeting(&self, operands: &[&Operand]) -> Lowering<DType> {
         let mut dtypes = Vec::new();
         for operand in operands {
             dtypes.push(self.number_type(operand)?);
@@ -505,7 +515,7 @@ impl<'p> Lowerer<'p> {
     }
 
     /// `output[free] = alpha * sum over the other letters of the product of the terms + beta * addend[free]`.
-    fn contract(
+    pub(super) fn contract(
         &mut self,
         terms: &[Term<'_>],
         letters: &[ValueId],
@@ -786,8 +796,8 @@ impl<'p> Lowerer<'p> {
         let call = LibraryCall {
             class: "MatMul".to_owned(),
             properties: Extra::new(),
-            operands: vec![(String::new(), dtype, 2)],
-            wcr: None,
+            operands: vec![CallOperand { role: String::new(), ty: dtype, rank: 2, written: false }],
+            factor: None,
             reads: buffers(&operands),
             writes: buffers(&[output]),
             trap,
@@ -923,7 +933,7 @@ struct Matrices {
 }
 
 /// The buffers that operands lie in.
-fn buffers(operands: &[&Operand]) -> Vec<crate::kernel::BufferId> {
+pub(super) fn buffers(operands: &[&Operand]) -> Vec<crate::kernel::BufferId> {
     let buffer = |operand: &&Operand| match &operand.access.container {
         Container::Memory(memory) => Some(memory.buffer),
         _ => None,
@@ -932,7 +942,7 @@ fn buffers(operands: &[&Operand]) -> Vec<crate::kernel::BufferId> {
 }
 
 /// Per dimension, the loop variable that runs over it.
-fn positions(rank: usize, parts: &[(&[usize], &[ValueId])]) -> Vec<Option<ValueId>> {
+pub(super) fn positions(rank: usize, parts: &[(&[usize], &[ValueId])]) -> Vec<Option<ValueId>> {
     let mut result = vec![None; rank];
     for (dims, numbers) in parts {
         for (&dim, &number) in dims.iter().zip(numbers.iter()) {
@@ -955,56 +965,4 @@ fn permuted_container(container: &Container, order: &[usize]) -> Container {
         }),
         other => other.clone(),
     }
-}
-
-fn is_true(value: Option<&Json>) -> bool {
-    match value {
-        Some(Json::Bool(value)) => *value,
-        Some(Json::String(text)) => text == "True" || text == "true" || text == "1",
-        Some(Json::Number(number)) => number.as_f64() == Some(1.0),
-        _ => false,
-    }
-}
-
-fn integers(properties: &Extra, key: &str) -> Option<Vec<i64>> {
-    let list = properties.get(key)?.as_array()?;
-    Some(list.iter().filter_map(|item| as_number(item).map(Scalar::as_i64)).collect())
-}
-
-/// A JSON number, or Python's text of one.
-fn as_number(value: &Json) -> Option<Scalar> {
-    match value {
-        Json::Bool(value) => Some(Scalar::Bool(*value)),
-        Json::Number(number) => match number.as_i64() {
-            Some(integer) => Some(Scalar::I64(integer)),
-            None => number.as_u64().map(Scalar::U64).or_else(|| number.as_f64().map(Scalar::F64)),
-        },
-        Json::String(text) => number_text(text.trim()),
-        _ => None,
-    }
-}
-
-fn number_text(text: &str) -> Option<Scalar> {
-    if let Ok(integer) = text.parse::<i64>() {
-        return Some(Scalar::I64(integer));
-    }
-    if let Ok(integer) = text.parse::<u64>() {
-        return Some(Scalar::U64(integer));
-    }
-    match text {
-        "True" => return Some(Scalar::Bool(true)),
-        "False" => return Some(Scalar::Bool(false)),
-        "None" | "" => return None,
-        "nan" | "NaN" => return Some(Scalar::F64(f64::NAN)),
-        _ => {}
-    }
-    let bare = text.trim_start_matches('(').trim_end_matches(')');
-    if let Ok(float) = bare.parse::<f64>() {
-        return Some(Scalar::F64(float));
-    }
-    let complex = bare.strip_suffix('j')?;
-    let split = complex.rfind(['+', '-']).filter(|&at| at > 0 && !complex[..at].ends_with(['e', 'E']));
-    let (re, im) = complex.split_at(split.unwrap_or(0));
-    let re = if re.is_empty() { 0.0 } else { re.parse().ok()? };
-    Some(Scalar::C128(num_complex::Complex64::new(re, im.parse().ok()?)))
 }

@@ -20,6 +20,7 @@
 mod allocate;
 mod arguments;
 mod bounds;
+mod callout;
 mod code;
 mod container;
 mod control;
@@ -31,6 +32,8 @@ mod library;
 mod map;
 mod memlet;
 mod nested;
+mod properties;
+mod sums;
 mod symbols;
 mod tasklet;
 
@@ -47,6 +50,7 @@ use crate::symbolic::ExprId;
 use super::build::Builder;
 use super::{BufferId, Kernel, LabelId, Stmt, TrapId, TrapInfo, TrapKind, ValueId, VarId};
 use container::Container;
+pub(crate) use properties::{as_number as number_of, is_false};
 use symbols::Symbol;
 
 /// Why a program is not compiled.

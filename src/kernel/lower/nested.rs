@@ -27,12 +27,16 @@ impl<'p> Lowerer<'p> {
             return self.invalid("P0100", format!("there is no {graph_id}"));
         };
         // Everything outside is evaluated before the names change.
+        let complex = self.complex_symbols_of(nested, graph);
         let mut symbols: Vec<(Name, Symbol)> = Vec::new();
         for (&name, &expr) in &nested.symbol_mapping {
             if !graph.symbols.contains_key(&name)
                 && !super::container::free_symbols(self.program, graph).contains(&name)
             {
                 // Nobody inside looks at it, or only code does.
+            }
+            if complex.iter().any(|(known, _)| *known == name) {
+                continue;
             }
             let declared = graph.symbol_type(name);
             let plain = self.program.exprs.as_symbol(expr);
@@ -95,6 +99,7 @@ impl<'p> Lowerer<'p> {
         symbols.sort_unstable_by_key(|(name, _)| *name);
         let outer = std::mem::replace(&mut self.cx, inner);
         let result = self.inside(format!("graph `{}`", graph.name), |lowerer| {
+            lowerer.cx.data.extend(complex);
             lowerer.bind_inner_symbols(symbols);
             lowerer.constants(graph)?;
             for (connector, access) in connectors {
@@ -105,6 +110,44 @@ impl<'p> Lowerer<'p> {
         self.cx = outer;
         self.cx.cache.clear();
         result
+    }
+
+    /// Complex symbols that the graph inside sees, by the name they have there, as they are now.
+    fn complex_symbols_of(
+        &mut self,
+        nested: &NestedGraph,
+        graph: &crate::ir::Graph,
+    ) -> Vec<(Name, Container)> {
+        let mut names: Vec<(Name, Name)> = nested
+            .symbol_mapping
+            .iter()
+            .filter_map(|(&inner, &expr)| Some((inner, self.program.exprs.as_symbol(expr)?)))
+            .collect();
+        let others = self.cx.data.keys().filter(|name| !nested.symbol_mapping.contains_key(*name));
+        names.extend(others.map(|&name| (name, name)));
+        names.sort_unstable();
+        let mut found = Vec::new();
+        for (inner, outer) in names {
+            if graph.data.contains_key(&inner) {
+                continue;
+            }
+            let fixed = match (self.complex_symbol(outer), self.cx.data.get(&outer)) {
+                (Some((dtype, variables)), _) => {
+                    let values: Vec<ValueId> = variables.iter().map(|&part| self.b.get(part)).collect();
+                    Container::Fixed {
+                        ty: crate::scalar::Type::Scalar(dtype),
+                        values: values.into(),
+                        rank: 0,
+                    }
+                }
+                (None, Some(fixed @ Container::Fixed { .. })) if !self.cx.graph.data.contains_key(&outer) => {
+                    fixed.clone()
+                }
+                _ => continue,
+            };
+            found.push((inner, fixed));
+        }
+        found
     }
 
     fn bind_inner_symbols(&mut self, symbols: Vec<(Name, Symbol)>) {

@@ -1,15 +1,18 @@
 //! Symbols and symbolic expressions as values.
 
+use std::rc::Rc;
+
 use hashbrown::HashMap;
 
 use crate::entity::Name;
-use crate::scalar::{BinaryOp, DType, Func, UnaryOp};
+use crate::scalar::{BinaryOp, DType, Func, Type, UnaryOp};
 use crate::symbolic::ExprId;
 use crate::symbolic::node::{self, CompareOp, Merge, NaryOp, Node};
 
 use crate::kernel::build::integer_literal;
 use crate::kernel::{Literal, Op, TrapKind, ValueId, VarId};
 
+use super::container::Container;
 use super::{Lowerer, Lowering};
 
 /// What a symbol is.
@@ -72,6 +75,28 @@ impl Lowerer<'_> {
                 let variable = self.b.variable(self.program.names.get(name), dtype);
                 self.cx.symbols.insert(name, Symbol::Variable(variable));
             }
+            if dtype.is_complex() && !self.cx.data.contains_key(&name) {
+                let part = if dtype == DType::C64 { DType::F32 } else { DType::F64 };
+                let text = self.program.names.get(name);
+                let variables = [self.b.variable(text, part), self.b.variable(text, part)];
+                let ty = Type::Scalar(dtype);
+                let container = Container::Register { ty, variables: Rc::new(variables), rank: 0 };
+                self.cx.data.insert(name, container);
+            }
+        }
+    }
+
+    /// The two variables of a complex symbol that control flow assigns. Such a symbol stands among the containers,
+    /// because it is two values.
+    pub fn complex_symbol(&self, name: Name) -> Option<(DType, Rc<[VarId]>)> {
+        if self.cx.graph.data.contains_key(&name) {
+            return None;
+        }
+        match self.cx.data.get(&name) {
+            Some(Container::Register { ty: Type::Scalar(dtype), variables, .. }) if dtype.is_complex() => {
+                Some((*dtype, Rc::clone(variables)))
+            }
+            _ => None,
         }
     }
 
@@ -398,7 +423,31 @@ impl Lowerer<'_> {
                 let one = self.b.constant(Literal::i64(1));
                 Ok(self.b.binary(BinaryOp::Shl, one, exponent))
             }
-            _ => self.unsupported("a power in a size or index"),
+            _ => Ok(self.squared_and_multiplied(base, exponent)),
         }
+    }
+
+    /// `base ** exponent` for an exponent from 0 to 63, which is checked: nothing larger fits 64 bits, but for bases
+    /// of which the interpreter knows better.
+    fn squared_and_multiplied(&mut self, base: ValueId, exponent: ValueId) -> ValueId {
+        let (zero, one, most) = (self.b.int(0), self.b.int(1), self.b.int(63));
+        let above = self.b.binary(BinaryOp::Ge, exponent, zero);
+        let below = self.b.binary(BinaryOp::Le, exponent, most);
+        let fine = self.b.and(above, below);
+        let trap = self.trap(TrapKind::OutOfRange, "a power in a size does not fit 64 bits");
+        if self.b.note_check(fine, self.b.depth()) {
+            self.b.check(fine, trap);
+        }
+        let (mut product, mut square) = (one, base);
+        for bit in 0..6 {
+            let bit = self.b.int(bit);
+            let shifted = self.b.binary(BinaryOp::Shr, exponent, bit);
+            let last = self.b.binary(BinaryOp::BitAnd, shifted, one);
+            let set = self.b.cast(DType::Bool, last);
+            let with = self.b.mul(product, square);
+            product = self.b.select(set, with, product);
+            square = self.b.mul(square, square);
+        }
+        product
     }
 }

@@ -5,6 +5,7 @@ use hashbrown::HashMap;
 use crate::entity::Name;
 use crate::ir::{EdgeId, Language, NodeId, Tasklet};
 use crate::scalar::PortKind;
+use crate::scalar::parse::c::lapack_call;
 
 use super::code::Bound;
 use super::dataflow::StateContext;
@@ -15,6 +16,9 @@ impl<'p> Lowerer<'p> {
         let Some(code) = &tasklet.code else {
             if tasklet.text.text.trim().is_empty() {
                 return Ok(());
+            }
+            if let Some(call) = lapack_call(&tasklet.text.text) {
+                return self.lapack_tasklet(cx, id, &call);
             }
             return self.unsupported("a tasklet whose code was not lowered");
         };
