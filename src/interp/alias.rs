@@ -36,14 +36,19 @@ impl<'p> Machine<'p, '_> {
             return Ok(());
         }
         if connector.whole {
-            let whole = self.aim(&inner.layout, from.block, from.base, inner.element.bytes)?;
-            let from = &self.places[connector.outer.container as usize];
-            let agree = whole.dims.len() == from.dims.len()
-                && whole.dims.iter().zip(&from.dims).all(|(inner, outer)| {
+            let from_rank = from.dims.len();
+            // Declarations are compared, not the memory behind them: an argument may be laid out, or be as large,
+            // as its caller likes.
+            let inside = self.aim(&inner.layout, from.block, from.base, inner.element.bytes)?;
+            let outside = self.aim(&outer.layout, from.block, from.base, outer.element.bytes)?;
+            let agree = inside.dims.len() == outside.dims.len()
+                && inside.dims.len() == from_rank
+                && inside.dims.iter().zip(&outside.dims).all(|(inner, outer)| {
                     inner.extent == outer.extent && (inner.stride == outer.stride || inner.extent <= 1)
                 });
             if agree {
-                self.places[connector.inner as usize] = from.clone();
+                self.places[connector.inner as usize] =
+                    self.places[connector.outer.container as usize].clone();
                 return Ok(());
             }
         }
