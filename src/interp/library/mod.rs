@@ -3,6 +3,7 @@
 //! Sums run over the summed index upwards, with one accumulator that starts at zero, each step a product and
 //! then a sum, each rounded. Operands are read whole before results are written, except in a reduction.
 
+mod arrays;
 mod contract;
 mod factor;
 mod fourier;
@@ -13,6 +14,8 @@ mod sparse;
 mod tensor;
 
 use crate::scalar::{DType, Scalar, arith};
+
+pub(super) use arrays::{Extreme, MaskFold};
 
 use super::fault::{Fault, FaultKind};
 use super::machine::{Fallible, Machine};
@@ -97,6 +100,27 @@ pub(super) enum Operation {
         beta: Factor,
         transposed: bool,
     },
+    /// One of two values per element.
+    Merge,
+    /// Repeated along a new axis, or broadcast as in NumPy.
+    Spread {
+        dim: Option<i64>,
+    },
+    /// Rotated along an axis.
+    Rotate {
+        dim: i64,
+        shift: Factor,
+        numpy: bool,
+    },
+    /// The Euclidean norm.
+    Norm {
+        dim: Option<i64>,
+    },
+    FoldMask {
+        fold: MaskFold,
+        dim: Option<i64>,
+    },
+    ExtremeIndex(Extreme),
     /// A LAPACKE call in a tasklet.
     Lapack(crate::scalar::parse::c::LapackCall),
 }
@@ -170,6 +194,12 @@ impl<'p> Machine<'p, '_> {
             Operation::SparseProduct { alpha, beta, transposed } => {
                 self.sparse_product(library, alpha, beta, *transposed)
             }
+            Operation::Merge => self.merge_arrays(library),
+            Operation::Spread { dim } => self.spread(library, *dim),
+            Operation::Rotate { dim, shift, numpy } => self.rotate(library, *dim, shift, *numpy),
+            Operation::Norm { dim } => self.norm(library, *dim),
+            Operation::FoldMask { fold, dim } => self.fold_mask(library, *fold, *dim),
+            Operation::ExtremeIndex(extreme) => self.extreme_index(library, *extreme),
             Operation::Lapack(call) => self.lapack(library, call),
         }
     }

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use crate::diag::Diagnostic;
-use crate::interp::library::{Factor, Operation, Product};
+use crate::interp::library::{Extreme, Factor, MaskFold, Operation, Product};
 use crate::interp::plan::{GeneralSize, LibraryPlan};
 use crate::ir::{Extra, Library, NodeId};
 use crate::scalar::Scalar;
@@ -144,6 +144,29 @@ impl<'p> Builder<'p> {
                 beta: self.number(names, properties, "beta", 0)?,
                 transposed: flag("transB"),
             },
+            "MergeLibraryNode" => Operation::Merge,
+            "Broadcast" => Operation::Spread { dim: integer(properties, "dim", Some(1)) },
+            "CShift" => Operation::Rotate {
+                dim: integer(properties, "dim", Some(1)).unwrap_or(1),
+                shift: self.number(names, properties, "shift", 0)?,
+                numpy: string(properties, "direction", "").eq_ignore_ascii_case("numpy"),
+            },
+            "Norm2" => Operation::Norm { dim: integer(properties, "dim", None) },
+            "AllNode" => {
+                Operation::FoldMask { fold: MaskFold::All, dim: integer(properties, "dim", None) }
+            }
+            "AnyNode" => {
+                Operation::FoldMask { fold: MaskFold::Any, dim: integer(properties, "dim", None) }
+            }
+            "CountLibraryNode" => {
+                Operation::FoldMask { fold: MaskFold::Count, dim: integer(properties, "dim", None) }
+            }
+            class @ ("ArgMin" | "ArgMax") => Operation::ExtremeIndex(Extreme {
+                smallest: class == "ArgMin",
+                last: flag("back"),
+                one_based: !is_false(properties.get("one_based")),
+                dim: integer(properties, "dim", None),
+            }),
             _ => {
                 return Err(Diagnostic::error("P0113", "this library node is not supported")
                     .at(format!("`{}`", library.classpath))
@@ -229,6 +252,14 @@ fn string(properties: &Extra, key: &str, default: &str) -> Box<str> {
 fn integers(properties: &Extra, key: &str) -> Option<Vec<i64>> {
     let list = properties.get(key)?.as_array()?;
     Some(list.iter().filter_map(|item| as_number(item).map(Scalar::as_i64)).collect())
+}
+
+/// An integer; `default` where the property is absent, and nothing where it is `None`.
+fn integer(properties: &Extra, key: &str, default: Option<i64>) -> Option<i64> {
+    match properties.get(key) {
+        None => default,
+        Some(value) => as_number(value).map(Scalar::as_i64),
+    }
 }
 
 /// A number, where absent and `None` mean that there is none.
