@@ -110,13 +110,14 @@ impl<'p> Machine<'p, '_> {
         let (then, other) = (self.operand(library, "_mrg_t")?, self.operand(library, "_mrg_f")?);
         let masks = broadcast(&mask.shape, &shape, None)?;
         let (thens, others) = (broadcast(&then.shape, &shape, None)?, broadcast(&other.shape, &shape, None)?);
-        let values: Vec<Scalar> = masks
-            .iter()
-            .zip(thens.iter().zip(&others))
-            .map(|(&mask_at, (&then_at, &other_at))| {
-                if mask.values[mask_at].is_true() { then.values[then_at] } else { other.values[other_at] }
-            })
-            .collect();
+        let values: Vec<Scalar> =
+            masks
+                .iter()
+                .zip(thens.iter().zip(&others))
+                .map(|(&mask_at, (&then_at, &other_at))| {
+                    if mask.values[mask_at].is_true() { then.values[then_at] } else { other.values[other_at] }
+                })
+                .collect();
         let (output, wcr) = self.output_access(library, "_mrg_out")?;
         self.scatter(output, wcr, &values, mask.poison || then.poison || other.poison)
     }

@@ -152,12 +152,8 @@ impl<'p> Builder<'p> {
                 numpy: string(properties, "direction", "").eq_ignore_ascii_case("numpy"),
             },
             "Norm2" => Operation::Norm { dim: integer(properties, "dim", None) },
-            "AllNode" => {
-                Operation::FoldMask { fold: MaskFold::All, dim: integer(properties, "dim", None) }
-            }
-            "AnyNode" => {
-                Operation::FoldMask { fold: MaskFold::Any, dim: integer(properties, "dim", None) }
-            }
+            "AllNode" => Operation::FoldMask { fold: MaskFold::All, dim: integer(properties, "dim", None) },
+            "AnyNode" => Operation::FoldMask { fold: MaskFold::Any, dim: integer(properties, "dim", None) },
             "CountLibraryNode" => {
                 Operation::FoldMask { fold: MaskFold::Count, dim: integer(properties, "dim", None) }
             }
