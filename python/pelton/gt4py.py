@@ -1,4 +1,4 @@
-"""A GT4Py backend.
+"""A backend for GT4Py.
 
 >>> import gt4py.next as gtx, pelton.gt4py
 >>> @gtx.field_operator(backend=pelton.gt4py.cpu)          # doctest: +SKIP
@@ -6,82 +6,131 @@
 ...     return a + a
 
 The backend takes the program as GT4Py's frontend emits it; none of GT4Py's passes runs, and neither DaCe nor a
-C++ compiler is needed. Compilation takes milliseconds, so it happens in the calling process.
+C++ compiler is needed.
+
+**Compilation** takes milliseconds, so it happens in the thread that asks for it, whatever GT4Py's build jobs are
+configured to: a worker process would take longer to start than the work takes. What a program compiles to depends on
+the layouts of its arguments, so the first call with a new layout compiles, and a few layouts are kept.
+
+**There is no persistent cache**: reading one would take about as long as compiling does. Who builds one for other reasons
+can key it by :func:`fingerprint`.
+
+**Connectivities** are looked at once per object: a table is checked when a program first sees it, and its entries must not
+be changed while programs use it. With ``checked=True`` they are checked in every call.
+
+**Threads**: a compiled program can be called from several threads at once; the GIL is released while it runs.
+
+**Errors** are :class:`pelton.PeltonError`; the text names the program, the argument and the place, and nothing has been
+written unless it says that the program itself stopped.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
 from gt4py.next import backend as gtx_backend
-from gt4py.next import common, custom_layout_allocators
+from gt4py.next import common, config, custom_layout_allocators
 from gt4py.next.instrumentation import metrics
-from gt4py.next.otf import artifacts, stages, workflow
+from gt4py.next.iterator import ir as itir
 
 from pelton import _pelton, gtir_json
 
-__all__ = ["PeltonBackend", "cpu", "cpu_checked", "make_backend"]
+__all__ = ["Options", "PeltonArtifact", "PeltonCompile", "cpu", "cpu_checked", "fingerprint", "make_backend"]
+
+Connectivity = tuple[str, str, str, str, int, int | None]
+"""Name, source, local and target dimension, number of neighbours, skip value."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How programs run."""
+    """How programs run; see :func:`make_backend`."""
 
     engine: str = "auto"
+    mode: str = "strict"
+    threads: int | None = None
     checked: bool = False
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("strict", "fast"):
+            raise ValueError(f"no mode is called {self.mode!r}; there are 'strict' and 'fast'")
+        if self.threads is not None and self.threads < 1:
+            raise ValueError(f"a program runs on at least one thread, not on {self.threads}")
+        _pelton.check_engine(self.engine)
 
 
 @dataclasses.dataclass(frozen=True)
 class PeltonArtifact:
-    """A compiled program as data: the exported tree and what is known about its mesh."""
+    """A compiled program as data: the exported tree, and what is known about its mesh. It pickles."""
 
     name: str
     gtir: bytes
-    connectivities: tuple[tuple[str, str, str, str, int, int | None], ...]
+    connectivities: tuple[Connectivity, ...]
+    #: Connectivities without a table: neighbour ``i`` of point ``n`` is ``n * max_neighbors + i``.
+    strided: tuple[str, ...]
     column_axis: str | None
     options: Options
 
-    def load(self) -> artifacts.ExecutableProgram:
+    def load(self) -> Callable[..., None]:
+        """The program as GT4Py calls it: ``program(*args, offset_provider=..., out=...)``."""
         program = _pelton.GtirProgram(
             self.gtir,
             self.connectivities,
             self.column_axis,
             engine=self.options.engine,
+            mode=self.options.mode,
+            threads=self.options.threads,
             checked=self.options.checked,
+            metrics=(config, metrics.PERFORMANCE, functools.partial(_add_sample, metrics.COMPUTE_METRIC)),
         )
-        names = frozenset(name for name, *_ in self.connectivities)
+        if not self.strided:
+            return program
 
-        def call(*args: Any, offset_provider: common.OffsetProvider, out: Any = None, **_: Any) -> None:
-            if out is not None:
-                args = (*args, out)
-            tables = {name: offset_provider[name].ndarray for name in names}
-            seconds = program(args, tables)
-            if metrics.is_level_enabled(metrics.PERFORMANCE):
-                metrics.add_sample_to_current_source(metrics.COMPUTE_METRIC, seconds)
+        def call(*args: Any, offset_provider: common.OffsetProvider, **kwargs: Any) -> None:
+            tables = _with_tables(offset_provider, self.strided, (args, *kwargs.values()))
+            program(*args, offset_provider=tables, **kwargs)
 
-        call.__name__ = self.name
         return call
 
 
+def _add_sample(metric: str, seconds: float) -> None:
+    metrics.add_sample_to_current_source(metric, seconds)
+
+
 @dataclasses.dataclass(frozen=True)
-class PeltonCompile(workflow.Workflow[stages.CompilableProgramDef, artifacts.CompilationArtifact]):
-    """From GTIR to an artifact. The engine compiles when the first call shows layouts and sizes."""
+class PeltonCompile:
+    """From GTIR to an artifact: GT4Py calls this a backend's executor. It pickles."""
 
     options: Options
 
-    def __call__(self, inp: stages.CompilableProgramDef) -> PeltonArtifact:
+    def __call__(self, inp: Any) -> PeltonArtifact:
         axis = inp.args.column_axis
+        provider: common.OffsetProvider = inp.args.offset_provider or {}
         return PeltonArtifact(
             name=str(inp.data.id),
             gtir=gtir_json.dumps(inp.data),
-            connectivities=tuple(_connectivities(inp.args.offset_provider)),
+            connectivities=tuple(_connectivities(provider)),
+            strided=tuple(name for name, entry in provider.items() if _is_strided(entry)),
             column_axis=None if axis is None else axis.value,
             options=self.options,
         )
 
 
-def _connectivities(provider: common.OffsetProvider):
+def fingerprint(program: itir.Program, offset_provider: common.OffsetProvider, options: Options) -> str:
+    """A key for what the program compiles to on this version of Pelton, by content.
+
+    It covers the exported tree and, of the offset provider, what is compiled in: names, dimensions, numbers of neighbours
+    and skip values, but no table entries.
+    """
+    parts = (_pelton.version(), gtir_json.dumps(program), tuple(_connectivities(offset_provider)), options)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _connectivities(provider: common.OffsetProvider) -> Iterable[Connectivity]:
     for name, entry in provider.items():
         if not common.is_neighbor_table(entry):
             continue
@@ -96,30 +145,108 @@ def _connectivities(provider: common.OffsetProvider):
         )
 
 
-class PeltonBackend(gtx_backend.Backend):
-    """GT4Py's backend class; compiles in the calling process."""
+def _is_strided(entry: Any) -> bool:
+    if not common.is_neighbor_table(entry):
+        return False
+    try:
+        entry.ndarray
+    except NotImplementedError:
+        return True
+    return False
 
-    def compile(self, program: Any, compile_time_args: Any) -> artifacts.ExecutableProgram:
-        definition = stages.ConcreteProgramDef(data=program, args=compile_time_args)
-        return self.load_artifact(self.executor(self.transforms(definition)))
+
+@dataclasses.dataclass(frozen=True)
+class _Table:
+    ndarray: np.ndarray
 
 
-def make_backend(*, engine: str = "auto", checked: bool = False, name: str | None = None) -> PeltonBackend:
+@functools.lru_cache(maxsize=64)
+def _strided_table(rows: int, max_neighbors: int) -> _Table:
+    return _Table(np.arange(rows * max_neighbors, dtype=np.int32).reshape(rows, max_neighbors))
+
+
+def _with_tables(provider: common.OffsetProvider, strided: Iterable[str], args: Any) -> Mapping[str, Any]:
+    """The provider with a table for each strided connectivity, as long as the fields over its target allow."""
+    tables = dict(provider)
+    for name in strided:
+        kind = provider[name].__gt_type__()
+        stops = [0]
+        _collect_stops(args, kind.codomain, stops)
+        tables[name] = _strided_table(max(stops) // kind.max_neighbors, int(kind.max_neighbors))
+    return tables
+
+
+def _collect_stops(arg: Any, dim: common.Dimension, stops: list[int]) -> None:
+    if isinstance(arg, tuple):
+        for element in arg:
+            _collect_stops(element, dim, stops)
+    elif isinstance(arg, common.Field) and dim in arg.domain.dims:
+        stops.append(arg.domain[dim].unit_range.stop)
+
+
+def _compile_in_calling_thread() -> None:
+    """Keeps GT4Py's process pool from starting workers for programs that compile in milliseconds.
+
+    GT4Py offers no way for a backend to say so: its pool takes every task, or warns. Other backends are not affected.
+    """
+    try:
+        from gt4py.next.otf import runners
+
+        submit = runners.ProcessRunner.submit
+        serial = runners.SerialRunner()
+    except (ImportError, AttributeError):
+        return
+    if hasattr(submit, "__wrapped__"):
+        return
+
+    @functools.wraps(submit)
+    def in_calling_thread(self: Any, task: Any) -> Any:
+        if isinstance(task.executor, PeltonCompile):
+            return serial.submit(task)
+        return submit(self, task)
+
+    runners.ProcessRunner.submit = in_calling_thread
+
+
+_compile_in_calling_thread()
+
+
+def make_backend(
+    *,
+    engine: str = "auto",
+    mode: str = "strict",
+    threads: int | None = None,
+    checked: bool = False,
+    name: str | None = None,
+) -> gtx_backend.Backend:
     """A backend with the given options.
 
     Args:
         engine: ``"auto"``, ``"native"``, ``"interp"`` (the reference interpreter) or ``"gtir-oracle"``.
-        checked: also find out-of-bounds accesses and reads of undefined elements, with the place.
-        name: what GT4Py calls the backend; unique per set of options by default.
+        mode: ``"strict"`` gives the reference interpreter's bits on every engine; ``"fast"`` also permits contraction and
+            reassociation.
+        threads: at most so many threads per call; ``None`` leaves it to Pelton. Results do not depend on it.
+        checked: also find accesses out of bounds and reads of elements that nobody wrote, with the place.
+        name: what GT4Py calls the backend in metrics and messages; made from the options by default.
     """
-    options = Options(engine=engine, checked=checked)
-    default = "pelton_cpu" if options == Options() else f"pelton_{engine}{'_checked' if checked else ''}"
-    return PeltonBackend(
-        name=name or default,
+    options = Options(engine=engine, mode=mode, threads=threads, checked=checked)
+    return gtx_backend.Backend(
+        name=name or _name(options),
         executor=PeltonCompile(options),
         allocator=custom_layout_allocators.StandardCPUFieldBufferAllocator(),
         transforms=gtx_backend.DEFAULT_TRANSFORMS,
     )
+
+
+def _name(options: Options) -> str:
+    parts = ["pelton", "cpu" if options.engine == "auto" else options.engine]
+    if options.mode != "strict":
+        parts.append(options.mode)
+    if options.threads is not None:
+        parts.append(f"threads{options.threads}")
+    if options.checked:
+        parts.append("checked")
+    return "_".join(parts)
 
 
 cpu = make_backend()

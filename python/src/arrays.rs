@@ -1,12 +1,63 @@
-//! NumPy arrays as buffers of a call.
+//! NumPy arrays as memory of a call.
+//!
+//! An array object is read once per call, straight from its header: address, extents, distances. No reference to its
+//! memory outlives the call.
 
+use numpy::npyffi::{NPY_ARRAY_ALIGNED, NPY_ARRAY_WRITEABLE, PyArrayObject};
 use numpy::{PyUntypedArray, PyUntypedArrayMethods};
 use pelton::memory::{Arguments, Binding, Buffer, BufferId};
-use pelton::scalar::{DType, Scalar, Type};
+use pelton::scalar::{DType, Type};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyFloat, PyInt};
 
 use crate::PeltonError;
+
+/// What the header of an array object says.
+#[derive(Clone, Copy)]
+pub(crate) struct Header<'a> {
+    /// Address of element 0.
+    pub address: *mut u8,
+    /// Extent per dimension.
+    pub shape: &'a [usize],
+    /// Distance per dimension, in bytes.
+    pub strides: &'a [isize],
+    /// The address of the object that describes the element type.
+    pub descr: usize,
+    /// NumPy's flags.
+    pub flags: i32,
+}
+
+impl<'a> Header<'a> {
+    /// Reads an array object.
+    ///
+    /// # Safety
+    /// The object is an array (its type is `numpy.ndarray` or derived from it), and the GIL is held for `'a`.
+    pub unsafe fn read(array: &'a Bound<'_, PyAny>) -> Header<'a> {
+        // SAFETY: an array object starts with these fields, as the caller says.
+        let fields = unsafe { &(*array.as_ptr().cast::<PyArrayObject>()).fields };
+        let rank = usize::try_from(fields.nd).unwrap_or(0);
+        let slice = |start: *mut isize| match rank {
+            0 => &[][..],
+            // SAFETY: both tables have one entry per dimension and live as long as the array object does not change
+            // its shape, which needs the GIL.
+            _ => unsafe { std::slice::from_raw_parts(start, rank) },
+        };
+        let shape: &[isize] = slice(fields.dimensions);
+        // SAFETY: extents are never negative, so the bits mean the same.
+        let shape = unsafe { std::slice::from_raw_parts(shape.as_ptr().cast::<usize>(), rank) };
+        Header {
+            address: fields.data.cast(),
+            shape,
+            strides: slice(fields.strides),
+            descr: fields.descr as usize,
+            flags: fields.flags,
+        }
+    }
+
+    /// Whether elements may be written.
+    pub fn is_writeable(&self) -> bool {
+        self.flags & NPY_ARRAY_WRITEABLE != 0
+    }
+}
 
 /// Where an array lies.
 pub(crate) struct Raw {
@@ -26,41 +77,63 @@ impl Raw {
     /// Describes a NumPy array.
     pub fn of(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Raw> {
         let array = value.cast::<PyUntypedArray>().map_err(|_| {
-            PeltonError::new_err(format!("argument `{name}` is no NumPy array (found {})", type_name(value)))
+            PeltonError::new_err(format!(
+                "argument `{name}` is no NumPy array in this machine's memory (found {})",
+                type_name(value)
+            ))
         })?;
-        let text: String = array.dtype().getattr("name")?.extract()?;
+        let descr = array.dtype();
+        let text: String = descr.getattr("name")?.extract()?;
         let dtype = DType::from_name(&text).ok_or_else(|| {
             PeltonError::new_err(format!(
                 "argument `{name}` has element type {text}, which Pelton does not know"
             ))
         })?;
-        // SAFETY: `as_array_ptr` points to a live array object: `array` holds a reference.
-        let address = unsafe { (*array.as_array_ptr()).fields.data } as usize;
+        if !descr.getattr("isnative")?.is_truthy()? {
+            return Err(PeltonError::new_err(format!(
+                "argument `{name}` has bytes in foreign order; convert it with `array.astype(array.dtype.newbyteorder('='))`"
+            )));
+        }
+        // SAFETY: the cast has shown that it is an array.
+        let header = unsafe { Header::read(value) };
+        if header.flags & NPY_ARRAY_ALIGNED == 0 {
+            return Err(PeltonError::new_err(format!(
+                "argument `{name}` is not aligned to its element type; copy it to an array of its own"
+            )));
+        }
         Ok(Raw {
             name: name.to_owned(),
-            address,
+            address: header.address as usize,
             dtype,
-            shape: array.shape().to_vec(),
-            strides: array.strides().to_vec(),
+            shape: header.shape.to_vec(),
+            strides: header.strides.to_vec(),
         })
     }
 
     /// The bytes the array touches, as addresses.
     fn range(&self) -> (usize, usize) {
-        let (mut from, mut to) = (self.address, self.address + self.dtype.bytes());
-        for (&extent, &stride) in self.shape.iter().zip(&self.strides) {
-            if extent == 0 {
-                return (self.address, self.address);
-            }
-            let reach = stride * (extent.cast_signed() - 1);
-            if reach < 0 { from -= reach.unsigned_abs() } else { to += reach.unsigned_abs() }
-        }
-        (from, to)
+        let (low, bytes) = reach(&self.shape, &self.strides, self.dtype.bytes());
+        let from = self.address.wrapping_add_signed(low);
+        (from, from.wrapping_add(bytes))
     }
 }
 
-fn type_name(value: &Bound<'_, PyAny>) -> String {
-    value.get_type().name().map_or_else(|_| "something else".to_owned(), |name| name.to_string())
+/// The bytes around all elements of an array: distance from element 0 to the first, and how many.
+pub(crate) fn reach(shape: &[usize], strides: &[isize], item: usize) -> (isize, usize) {
+    if shape.contains(&0) {
+        return (0, 0);
+    }
+    let (mut low, mut high) = (0isize, item.cast_signed());
+    for (&extent, &stride) in shape.iter().zip(strides) {
+        let reach = stride.wrapping_mul(extent.cast_signed() - 1);
+        if reach < 0 { low = low.wrapping_add(reach) } else { high = high.wrapping_add(reach) }
+    }
+    (low, high.wrapping_sub(low).cast_unsigned())
+}
+
+/// The name of an object's type.
+pub(crate) fn type_name(value: &Bound<'_, PyAny>) -> String {
+    value.get_type().fully_qualified_name().map_or_else(|_| "something else".to_owned(), |name| name.to_string())
 }
 
 /// Adds arrays to a call. Arrays whose bytes overlap share a buffer.
@@ -104,28 +177,4 @@ fn bind_one(array: &Raw, buffer: BufferId, from: usize, arguments: &mut Argument
         strides: array.strides.clone(),
     };
     arguments.bindings.insert(array.name.clone(), binding);
-}
-
-/// A Python or NumPy number.
-pub(crate) fn number(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Scalar> {
-    if let Ok(value) = value.cast::<PyBool>() {
-        return Ok(Scalar::Bool(value.is_true()));
-    }
-    if value.cast::<PyInt>().is_ok() {
-        if let Ok(value) = value.extract::<i64>() {
-            return Ok(Scalar::I64(value));
-        }
-        return Ok(Scalar::U64(value.extract()?));
-    }
-    if let Ok(value) = value.cast::<PyFloat>() {
-        // `np.float64` is a float as well.
-        return Ok(Scalar::F64(value.value()));
-    }
-    // Other NumPy scalars, and arrays of one element, convert themselves.
-    if let Ok(item) = value.call_method0("item")
-        && !item.is(value)
-    {
-        return number(name, &item);
-    }
-    Err(PeltonError::new_err(format!("argument `{name}` is no number (found {})", type_name(value))))
 }

@@ -1,21 +1,21 @@
 //! Program files called with NumPy arrays.
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
 use numpy::{PyUntypedArray, PyUntypedArrayMethods};
-use pelton::exec::{Engine, Options, Outcome, Prepared, load};
+use pelton::exec::{Options, Outcome, Prepared, load};
 use pelton::memory::Arguments;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::arrays::{self, Raw};
-use crate::{PeltonError, raise};
+use crate::numbers::number;
+use crate::raise;
 
 /// A program file, made ready for an engine.
 #[pyclass(frozen)]
 pub(crate) struct Program {
-    prepared: Mutex<Prepared>,
+    prepared: Prepared,
     checked: bool,
 }
 
@@ -24,10 +24,10 @@ impl Program {
     #[new]
     #[pyo3(signature = (path, *, engine="auto", checked=false))]
     fn new(path: &str, engine: &str, checked: bool) -> PyResult<Self> {
-        let engine: Engine = engine.parse().map_err(PeltonError::new_err)?;
+        let engine = crate::engine(engine)?;
         let loaded = load(Path::new(path)).map_err(|error| raise(&error))?;
         let prepared = Prepared::new(&loaded.program, engine, checked).map_err(|error| raise(&error))?;
-        Ok(Self { prepared: Mutex::new(prepared), checked })
+        Ok(Self { prepared, checked })
     }
 
     /// Runs the program; arrays are written in place.
@@ -39,15 +39,14 @@ impl Program {
             let name: String = name.extract()?;
             match value.cast::<PyUntypedArray>() {
                 Ok(array) if array.ndim() > 0 => raw.push(Raw::of(&name, &value)?),
-                _ => call.insert_scalar(&name, arrays::number(&name, &value)?),
+                _ => call.insert_scalar(&name, number(&name, &value)?),
             }
         }
         // SAFETY: `arguments` keeps the arrays alive until this function returns; writing them from another
         // thread during a call is the caller's race.
         unsafe { arrays::bind(&raw, &mut call) };
         let outcome = py.detach(|| {
-            let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-            prepared.run(&mut call, &Options { checked: self.checked, ..Options::default() })
+            self.prepared.run(&mut call, &Options { checked: self.checked, ..Options::default() })
         });
         match outcome.map_err(|error| raise(&error))? {
             Outcome::Done(_) => Ok(()),

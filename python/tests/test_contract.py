@@ -7,7 +7,7 @@ import gt4py.next as gtx
 import numpy as np
 import pytest
 from gt4py.next.instrumentation import hooks, metrics
-from meshes import C2E, CELLS, EDGES, I, J, K, LEVELS, Cell, CellK, Edge, EdgeK, IField, connectivity, fortran_field
+from meshes import C2E, C2EDim, CELLS, EDGES, I, J, K, LEVELS, Cell, CellK, Edge, EdgeK, IField, connectivity, fortran_field
 
 import pelton
 import pelton.gt4py
@@ -199,7 +199,7 @@ def test_backend_and_artifact_pickle(backend):
 
 @gtx.field_operator
 def edge_sum(a: EdgeK) -> CellK:
-    return gtx.neighbor_sum(a(C2E), axis=C2E.target[1])
+    return gtx.neighbor_sum(a(C2E), axis=C2EDim)
 
 
 def test_connectivities_by_identity(backend):

@@ -360,6 +360,8 @@ pub const CODES: &[Code] = &[
          "Entries are 32-bit indices, or the skip value."),
     code("P0675", "a field's coordinates are too large",
          "GTIR coordinates are 32-bit integers."),
+    code("P0679", "a field that is written is read-only",
+         "The program writes a field whose memory the caller marked read-only."),
     unsupported("P0701", "the native engine is not available",
          "This build or machine has no native engine. Use `--engine interp` or `--engine auto`."),
     unsupported("P0702", "the GTIR oracle runs GTIR only",

@@ -7,7 +7,7 @@
 use indexmap::IndexMap;
 
 use crate::diag::{Diagnostic, Result};
-use crate::front::gtir::lower::{Environment, Lowered, ParamType, lower};
+use crate::front::gtir::lower::{Environment, FieldParam, Lowered, ParamType, lower};
 use crate::front::gtir::{self, Connectivity, GtirArg, GtirArgs, table_name};
 use crate::ir;
 use crate::memory::{Arguments, Binding, Buffer, View};
@@ -52,6 +52,16 @@ impl GtirProgram {
             return Err(error.clone().inside(format!("the graph lowered from `{}`", program.name)));
         }
         Ok(GtirProgram { program: loaded.program, lowered, connectivities })
+    }
+
+    /// Flattened field parameters of the graph.
+    pub fn fields(&self) -> &[FieldParam] {
+        &self.lowered.fields
+    }
+
+    /// Connectivities whose tables the graph reads.
+    pub fn tables(&self) -> &[String] {
+        &self.lowered.tables
     }
 
     /// Moves the arguments' memory into the graph's arguments. [`GtirProgram::unbind`] moves it back.

@@ -1,0 +1,342 @@
+//! GTIR programs called with GT4Py's arguments.
+//!
+//! A call is compared with the last ones ([`recorded`]): one like them runs at once. Any other is read ([`leaves`]),
+//! checked, bound to the variant for its layouts and aliases, which is made if it is new, and recorded.
+
+mod domains;
+mod leaves;
+mod recorded;
+mod tables;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use indexmap::IndexMap;
+use pelton::check::gtir_oracle;
+use pelton::diag::Diagnostic;
+use pelton::exec::gtir::{GtirProgram as Lowered, environment};
+use pelton::exec::{Engine, Options, Outcome, Prepared};
+use pelton::front::gtir::lower::Environment;
+use pelton::front::gtir::{Connectivity, GtirArgs, OffsetLabel, Program, Term, json};
+use pelton::memory::{Arguments};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyTuple};
+
+use crate::{PeltonError, arrays, raise};
+use domains::Domains;
+use leaves::{Leaf, Reader};
+use recorded::{Recorded, Values};
+use tables::TableObject;
+
+/// Variants kept per program, and recorded calls; the oldest goes first.
+const MAX_VARIANTS: usize = 16;
+
+/// A GTIR program. Call it as `program(*args, offset_provider=..., out=...)`.
+#[pyclass(frozen)]
+pub(crate) struct GtirProgram {
+    program: Program,
+    connectivities: IndexMap<String, Connectivity>,
+    column_axis: Option<String>,
+    engine: Engine,
+    options: Options,
+    metrics: Option<Metrics>,
+    domains: Mutex<Domains>,
+    variants: Mutex<Vec<Arc<Variant>>>,
+    calls: Mutex<Vec<Call>>,
+}
+
+/// The program for certain types, layouts and aliases.
+struct Variant {
+    environment: Environment,
+    lowered: Lowered,
+    prepared: Prepared,
+}
+
+#[derive(Clone)]
+struct Call {
+    recorded: Arc<Recorded>,
+    variant: Arc<Variant>,
+}
+
+/// GT4Py's module of settings, the level from which seconds are wanted, and where they go.
+type Metrics = (Py<PyAny>, i64, Py<PyAny>);
+
+/// Name, source, local and target dimension, number of neighbours, skip value.
+type ConnectivityRow = (String, String, String, String, usize, Option<i64>);
+
+#[pymethods]
+impl GtirProgram {
+    #[new]
+    #[pyo3(signature = (gtir, connectivities, column_axis=None, *, engine="auto", mode="strict", threads=None,
+                        checked=false, metrics=None))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python constructor")]
+    fn new(
+        gtir: &Bound<'_, PyBytes>,
+        connectivities: Vec<ConnectivityRow>,
+        column_axis: Option<String>,
+        engine: &str,
+        mode: &str,
+        threads: Option<usize>,
+        checked: bool,
+        metrics: Option<Metrics>,
+    ) -> PyResult<Self> {
+        // Both permit what this version does not use yet: results are the strict ones, of one thread.
+        let _ = (mode, threads);
+        let program = json::read(gtir.as_bytes()).map_err(|error| raise(&error))?;
+        let connectivities = connectivities
+            .into_iter()
+            .map(|(name, source, local, target, max_neighbors, skip_value)| {
+                (name, Connectivity { source, local, target, max_neighbors, skip_value })
+            })
+            .collect();
+        Ok(Self {
+            program,
+            connectivities,
+            column_axis,
+            engine: crate::engine(engine)?,
+            options: Options { checked, ..Options::default() },
+            metrics,
+            domains: Mutex::default(),
+            variants: Mutex::default(),
+            calls: Mutex::default(),
+        })
+    }
+
+    /// Runs the program in place.
+    #[pyo3(signature = (*args, **keywords))]
+    fn __call__(&self, args: &Bound<'_, PyTuple>, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+        let py = args.py();
+        let keyword = |name| keywords.map_or(Ok(None), |keywords| keywords.get_item(name));
+        let provider = match keyword(pyo3::intern!(py, "offset_provider"))? {
+            Some(provider) => provider.cast_into::<PyDict>()?,
+            None => PyDict::new(py),
+        };
+        let out = keyword(pyo3::intern!(py, "out"))?.filter(|out| !out.is_none());
+        if self.engine == Engine::GtirOracle {
+            return self.oracle(args, out.as_ref(), &provider);
+        }
+        if let Some((call, values)) = self.known(args, out.as_ref(), &provider) {
+            return self.run(py, &call, &values);
+        }
+        let (call, values) = self.examined(args, out.as_ref(), &provider)?;
+        self.run(py, &call, &values)
+    }
+
+    /// The names of the connectivities that the program's text mentions.
+    fn mentioned_connectivities(&self) -> Vec<String> {
+        self.mentioned().map(str::to_owned).collect()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Pelton program {} for {}>", self.program.name, self.engine)
+    }
+}
+
+impl GtirProgram {
+    /// The recorded call that this one is like.
+    fn known(
+        &self,
+        args: &Bound<'_, PyTuple>,
+        out: Option<&Bound<'_, PyAny>>,
+        provider: &Bound<'_, PyDict>,
+    ) -> Option<(Call, Values)> {
+        let mut domains = self.domains.lock().unwrap_or_else(PoisonError::into_inner);
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.iter().rev().find_map(|call| {
+            let values = call.recorded.matches(args, out, provider, &mut domains)?;
+            Some((call.clone(), values))
+        })
+    }
+
+    /// Reads, checks and records a call.
+    fn examined(
+        &self,
+        args: &Bound<'_, PyTuple>,
+        out: Option<&Bound<'_, PyAny>>,
+        provider: &Bound<'_, PyDict>,
+    ) -> PyResult<(Call, Values)> {
+        let (mut call, leaves, mut raw) = self.read(args, out)?;
+        let fields = raw.len();
+        // SAFETY: `args` and `provider` keep the arrays alive while `call` is used, which is here, with the GIL held.
+        unsafe { arrays::bind(&raw, &mut call.memory) };
+        let variant = self.variant(args.py(), &call)?;
+        for field in variant.lowered.fields().iter().filter(|field| field.written) {
+            writeable(&field.name, &leaves).map_err(|error| raise(&self.named(error)))?;
+        }
+        let mut tables = Vec::new();
+        for name in variant.lowered.tables() {
+            let (table, array) = TableObject::of(name, provider)?;
+            tables.push(table);
+            raw.push(array);
+        }
+        if raw.len() > fields {
+            let scalars = std::mem::take(&mut call.memory.bindings);
+            call.memory = Arguments::new();
+            call.memory.bindings = scalars;
+            // SAFETY: as above.
+            unsafe { arrays::bind(&raw, &mut call.memory) };
+        }
+        let failed = |error| raise(&self.named(error));
+        let mut bound = variant.lowered.bind(&mut call).map_err(failed)?;
+        let arity = args.len() + usize::from(out.is_some());
+        let (recorded, values) =
+            Recorded::new(arity, &leaves, tables, variant.prepared.names(), &mut bound)?;
+        let call = Call { recorded: Arc::new(recorded), variant };
+        if call.recorded.is_reusable() && !self.options.checked {
+            let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+            if calls.len() >= MAX_VARIANTS {
+                calls.remove(0);
+            }
+            calls.push(call.clone());
+        }
+        Ok((call, values))
+    }
+
+    /// The arguments of a call: as the graph wants them, as leaves, and where the arrays lie.
+    #[expect(clippy::type_complexity, reason = "three results of one walk, used at once")]
+    fn read<'a, 'py>(
+        &self,
+        args: &Bound<'py, PyTuple>,
+        out: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<(GtirArgs<'a>, Vec<Leaf<'py>>, Vec<arrays::Raw>)> {
+        let given = args.len() + usize::from(out.is_some());
+        if given != self.program.params.len() {
+            return Err(PeltonError::new_err(format!(
+                "program `{}` takes {} arguments, {given} were given",
+                self.program.name,
+                self.program.params.len(),
+            )));
+        }
+        let mut call = GtirArgs {
+            memory: Arguments::new(),
+            params: IndexMap::with_capacity(given),
+            connectivities: self.connectivities.clone(),
+            column_axis: self.column_axis.clone(),
+        };
+        let mut domains = self.domains.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reader =
+            Reader { program: &self.program, domains: &mut domains, leaves: Vec::new(), raw: Vec::new() };
+        for (param, value) in self.program.params.iter().zip(args.iter().chain(out.cloned())) {
+            let name = self.program.text(param.name);
+            let arg = reader.argument(name, param.ty, &value, &mut call, 0)?;
+            call.params.insert(name.to_owned(), arg);
+        }
+        let (leaves, raw) = (reader.leaves, reader.raw);
+        Ok((call, leaves, raw))
+    }
+
+    /// The variant for the call's layouts, types and aliases, made now if it is new.
+    fn variant(&self, py: Python<'_>, call: &GtirArgs<'_>) -> PyResult<Arc<Variant>> {
+        let failed = |error| raise(&self.named(error));
+        let wanted = environment(&self.program, call).map_err(failed)?;
+        {
+            let variants = self.variants.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(variant) = variants.iter().find(|variant| variant.environment == wanted) {
+                return Ok(variant.clone());
+            }
+        }
+        // Others may compile the same meanwhile, which costs them milliseconds.
+        let made = py.detach(|| -> pelton::diag::Result<Variant> {
+            let lowered =
+                Lowered::with_environment(&self.program, &wanted, self.connectivities.clone())?;
+            let prepared = Prepared::new(&lowered.program, self.engine, self.options.checked)?;
+            Ok(Variant { environment: wanted, lowered, prepared })
+        });
+        let variant = Arc::new(made.map_err(failed)?);
+        let mut variants = self.variants.lock().unwrap_or_else(PoisonError::into_inner);
+        if variants.len() >= MAX_VARIANTS {
+            variants.remove(0);
+        }
+        variants.push(variant.clone());
+        Ok(variant)
+    }
+
+    fn run(&self, py: Python<'_>, call: &Call, values: &Values) -> PyResult<()> {
+        let given = Shared(call.recorded.given(values));
+        let timed = self.metrics_wanted(py)?;
+        let start = timed.then(Instant::now);
+        let outcome = py.detach(|| {
+            let given = &given;
+            // SAFETY: the arguments are the caller's until this function returns, which keeps the arrays alive; their
+            // layouts were read from their headers. Writing a field from another thread during a call is the
+            // caller's race.
+            unsafe { call.variant.prepared.run_given(&given.0, &self.options) }
+        });
+        let seconds = start.map(|start| start.elapsed().as_secs_f64());
+        match outcome.map_err(|error| raise(&self.named(error)))? {
+            Outcome::Done(_) => {}
+            Outcome::Trap(fault) => return Err(raise(&self.named(fault.into()))),
+        }
+        if let (Some((.., add)), Some(seconds)) = (&self.metrics, seconds) {
+            add.call1(py, (seconds,))?;
+        }
+        Ok(())
+    }
+
+    fn metrics_wanted(&self, py: Python<'_>) -> PyResult<bool> {
+        let Some((settings, level, _)) = &self.metrics else { return Ok(false) };
+        let present: i64 =
+            settings.bind(py).getattr(pyo3::intern!(py, "COLLECT_METRICS_LEVEL"))?.extract()?;
+        Ok(present >= *level)
+    }
+
+    fn oracle(
+        &self,
+        args: &Bound<'_, PyTuple>,
+        out: Option<&Bound<'_, PyAny>>,
+        provider: &Bound<'_, PyDict>,
+    ) -> PyResult<()> {
+        let (mut call, _, mut raw) = self.read(args, out)?;
+        let mut tables = Vec::new();
+        for name in self.connectivities.keys().filter(|name| provider.contains(name).unwrap_or(false)) {
+            let (table, array) = TableObject::of(name, provider)?;
+            tables.push(table);
+            raw.push(array);
+        }
+        // SAFETY: `args` and `tables` keep the arrays alive until this function returns.
+        unsafe { arrays::bind(&raw, &mut call.memory) };
+        let failed = |error| raise(&self.named(error));
+        let start = Instant::now();
+        args.py().detach(|| gtir_oracle::run(&self.program, &mut call)).map_err(failed)?;
+        if self.metrics_wanted(args.py())?
+            && let Some((.., add)) = &self.metrics
+        {
+            add.call1(args.py(), (start.elapsed().as_secs_f64(),))?;
+        }
+        Ok(())
+    }
+
+    fn mentioned(&self) -> impl Iterator<Item = &str> {
+        self.program.terms.values().filter_map(|term| match term {
+            Term::Offset(OffsetLabel::Name(name)) => Some(self.program.text(*name)),
+            _ => None,
+        })
+    }
+
+    /// The diagnostic with the program's name before its place.
+    fn named(&self, error: Diagnostic) -> Diagnostic {
+        error.inside(format!("program `{}`", self.program.name))
+    }
+}
+
+/// Arguments that go along when the GIL is released.
+struct Shared<T>(T);
+
+// SAFETY: the thread that made the arguments is the one that uses them; only the GIL is released in between.
+unsafe impl<T> Send for Shared<T> {}
+// SAFETY: as above.
+unsafe impl<T> Sync for Shared<T> {}
+
+/// An error unless the array of that field may be written.
+fn writeable(field: &str, leaves: &[Leaf<'_>]) -> Result<(), Diagnostic> {
+    let array = leaves.iter().find_map(|leaf| match leaf {
+        Leaf::Field { name, array, .. } if name == field => Some(array),
+        _ => None,
+    });
+    // SAFETY: leaves hold array objects only.
+    if array.is_none_or(|array| unsafe { arrays::Header::read(array) }.is_writeable()) {
+        return Ok(());
+    }
+    Err(Diagnostic::error("P0679", format!("field `{field}` is written, but its array is read-only"))
+        .with_help("pass a field over an array that may be written"))
+}

@@ -1,0 +1,345 @@
+//! A call that went well, kept so that one like it need not be examined again.
+//!
+//! Two calls are alike if at each place of the arguments there is an object of the same type; fields have equal domains,
+//! and arrays of the same element type, extents, distances and flags; the same arrays share memory; and the
+//! connectivities are the same objects. Then only addresses and numbers differ, and those are read here.
+//!
+//! What a call that is alike may not do is change the arguments while it looks at them: the GIL is held.
+
+use std::sync::Arc;
+
+use pelton::memory::{Arguments, Binding, Given, GivenArray};
+use pelton::scalar::{DType, Scalar, Type};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple, PyType};
+use smallvec::SmallVec;
+
+use super::domains::{DomainFacts, Domains};
+use super::leaves::Leaf;
+use super::tables::TableObject;
+use crate::arrays::{Header, reach};
+use crate::{PeltonError, numbers};
+
+/// What is checked at one place of the arguments, in order of visit.
+enum Check {
+    Tuple(usize),
+    Absent,
+    Field(FieldCheck),
+    Number { ty: Py<PyType>, kind: numbers::Kind, dtype: DType },
+}
+
+struct FieldCheck {
+    ty: Py<PyType>,
+    array_type: Py<PyType>,
+    /// A domain object that is known to say the same.
+    domain: Py<PyAny>,
+    facts: Arc<DomainFacts>,
+    descr: usize,
+    flags: i32,
+    shape: Vec<usize>,
+    strides: Vec<isize>,
+    /// Address in the recorded call.
+    address: usize,
+    /// Bytes around the elements.
+    low: isize,
+    bytes: usize,
+}
+
+/// How one argument of the graph is filled.
+enum Slot {
+    Absent,
+    Fixed(Scalar),
+    /// The number with that position among numbers.
+    Number(usize),
+    /// The field with that position among fields, under the layout that the graph sees.
+    Field { position: usize, dtype: DType, shape: Vec<usize>, strides: Vec<isize> },
+    /// Memory that does not change from call to call: a table.
+    Table { address: usize, dtype: DType, shape: Vec<usize>, strides: Vec<isize> },
+}
+
+/// Addresses of fields and values of numbers, in order of visit.
+#[derive(Default)]
+pub(super) struct Values {
+    addresses: SmallVec<[usize; 32]>,
+    numbers: SmallVec<[Scalar; 16]>,
+}
+
+/// A recorded call.
+pub(super) struct Recorded {
+    arity: usize,
+    checks: Vec<Check>,
+    slots: Vec<Slot>,
+    tables: Vec<TableObject>,
+    /// Pairs of fields that share memory, in order.
+    aliases: Vec<(usize, usize)>,
+    reusable: bool,
+    /// Tables in the graph's element type, where the given ones have another. Slots point into them.
+    _converted: Vec<Vec<u8>>,
+}
+
+impl Recorded {
+    /// Records a call, with the values of its arguments.
+    ///
+    /// `names` are the graph's arguments; `bound` is what binding them gave.
+    pub fn new(
+        arity: usize,
+        leaves: &[Leaf<'_>],
+        tables: Vec<TableObject>,
+        names: &[String],
+        bound: &mut Arguments<'_>,
+    ) -> PyResult<(Recorded, Values)> {
+        let mut values = Values::default();
+        let mut checks = Vec::with_capacity(leaves.len());
+        let (mut fields, mut number_names): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
+        let mut reusable = true;
+        for leaf in leaves {
+            checks.push(match leaf {
+                Leaf::Tuple(length) => Check::Tuple(*length),
+                Leaf::Absent => Check::Absent,
+                Leaf::Field { name, field, array, domain } => {
+                    fields.push(name);
+                    // SAFETY: leaves hold array objects only.
+                    let header = unsafe { Header::read(array) };
+                    values.addresses.push(header.address as usize);
+                    Check::Field(FieldCheck::new(field, array, domain.clone(), &header)?)
+                }
+                Leaf::Number { name, object, value } => {
+                    number_names.push(name);
+                    values.numbers.push(*value);
+                    match numbers::kind(object) {
+                        Some(kind) => {
+                            Check::Number { ty: object.get_type().unbind(), kind, dtype: value.dtype() }
+                        }
+                        // The number of a field without dimensions.
+                        None => {
+                            reusable = false;
+                            Check::Absent
+                        }
+                    }
+                }
+            });
+        }
+        let mut converted = Vec::new();
+        let mut slots = Vec::with_capacity(names.len());
+        for name in names {
+            slots.push(match bound.bindings.get(name) {
+                None | Some(Binding::Absent) => Slot::Absent,
+                Some(Binding::Scalar(value)) => {
+                    match number_names.iter().position(|known| known == name) {
+                        // The graph's type of a scalar is the program's, unless the program gives none.
+                        Some(position) if values.numbers[position].dtype() == value.dtype() => {
+                            Slot::Number(position)
+                        }
+                        _ => Slot::Fixed(*value),
+                    }
+                }
+                Some(Binding::Array { buffer, offset, ty, shape, strides }) => {
+                    let (shape, strides) = (shape.clone(), strides.clone());
+                    let Type::Scalar(dtype) = *ty else { return Err(no_slot(name)) };
+                    match fields.iter().position(|known| known == name) {
+                        Some(position) => Slot::Field { position, dtype, shape, strides },
+                        None => {
+                            let buffer = bound.buffers.get_mut(*buffer).ok_or_else(|| no_slot(name))?;
+                            let start = match buffer {
+                                pelton::memory::Buffer::Borrowed(bytes) => bytes.as_mut_ptr() as usize,
+                                pelton::memory::Buffer::Owned(bytes) => {
+                                    converted.push(std::mem::take(bytes));
+                                    converted.last_mut().map_or(0, |bytes| bytes.as_mut_ptr() as usize)
+                                }
+                            };
+                            Slot::Table { address: start.wrapping_add(*offset), dtype, shape, strides }
+                        }
+                    }
+                }
+            });
+        }
+        // A number that the graph has in another type than the caller's would be converted by the slow path only.
+        reusable &= number_names.iter().enumerate().all(|(position, name)| {
+            match bound.bindings.get(*name) {
+                Some(Binding::Scalar(value)) => values.numbers[position].dtype() == value.dtype(),
+                _ => true,
+            }
+        });
+        let mut recorded =
+            Recorded { arity, checks, slots, tables, aliases: Vec::new(), reusable, _converted: converted };
+        recorded.aliases = recorded.shared(&values);
+        Ok((recorded, values))
+    }
+
+    /// Whether later calls may be compared with this one.
+    pub fn is_reusable(&self) -> bool {
+        self.reusable
+    }
+
+    /// The values of a call that is like the recorded one.
+    pub fn matches(
+        &self,
+        args: &Bound<'_, PyTuple>,
+        out: Option<&Bound<'_, PyAny>>,
+        provider: &Bound<'_, PyDict>,
+        domains: &mut Domains,
+    ) -> Option<Values> {
+        if args.len() + usize::from(out.is_some()) != self.arity {
+            return None;
+        }
+        if !self.tables.iter().all(|table| table.is_in(provider)) {
+            return None;
+        }
+        let mut visit = Visit { checks: self.checks.iter(), domains, values: Values::default(), moved: false };
+        for arg in args.iter_borrowed() {
+            visit.value(&arg)?;
+        }
+        if let Some(out) = out {
+            visit.value(out)?;
+        }
+        let Visit { values, moved, .. } = visit;
+        (!moved || self.shared(&values) == self.aliases).then_some(values)
+    }
+
+    /// The arguments of the graph.
+    pub fn given(&self, values: &Values) -> SmallVec<[Given<'_>; 64]> {
+        let array = |address: usize, dtype, shape, strides| {
+            let address = address as *mut u8;
+            Given::Array(GivenArray { address, ty: Type::Scalar(dtype), shape, strides })
+        };
+        self.slots
+            .iter()
+            .map(|slot| match slot {
+                Slot::Absent => Given::Absent,
+                Slot::Fixed(value) => Given::Number(*value),
+                Slot::Number(position) => {
+                    values.numbers.get(*position).map_or(Given::Absent, |&value| Given::Number(value))
+                }
+                Slot::Field { position, dtype, shape, strides } => match values.addresses.get(*position) {
+                    Some(&address) => array(address, *dtype, shape, strides),
+                    None => Given::Absent,
+                },
+                Slot::Table { address, dtype, shape, strides } => array(*address, *dtype, shape, strides),
+            })
+            .collect()
+    }
+
+    /// Pairs of fields that share memory when they lie at these addresses.
+    fn shared(&self, values: &Values) -> Vec<(usize, usize)> {
+        let fields = self.checks.iter().filter_map(|check| match check {
+            Check::Field(field) => Some(field),
+            _ => None,
+        });
+        let mut ranges: SmallVec<[(usize, usize, usize); 32]> = fields
+            .zip(&values.addresses)
+            .enumerate()
+            .filter(|(_, (field, _))| field.bytes > 0)
+            .map(|(position, (field, address))| {
+                let from = address.wrapping_add_signed(field.low);
+                (from, from.wrapping_add(field.bytes), position)
+            })
+            .collect();
+        ranges.sort_unstable();
+        let mut pairs = Vec::new();
+        for (number, &(_, to, position)) in ranges.iter().enumerate() {
+            let overlapping = ranges.iter().skip(number + 1).take_while(|&&(from, ..)| from < to);
+            pairs.extend(overlapping.map(|&(.., other)| (position.min(other), position.max(other))));
+        }
+        pairs.sort_unstable();
+        pairs
+    }
+}
+
+impl FieldCheck {
+    fn new(
+        field: &Bound<'_, PyAny>,
+        array: &Bound<'_, PyAny>,
+        facts: Arc<DomainFacts>,
+        header: &Header<'_>,
+    ) -> PyResult<FieldCheck> {
+        let item: usize = array.getattr("itemsize")?.extract()?;
+        let (low, bytes) = reach(header.shape, header.strides, item);
+        Ok(FieldCheck {
+            ty: field.get_type().unbind(),
+            array_type: array.get_type().unbind(),
+            domain: field.getattr("domain")?.unbind(),
+            facts,
+            descr: header.descr,
+            flags: header.flags,
+            shape: header.shape.to_vec(),
+            strides: header.strides.to_vec(),
+            address: header.address as usize,
+            low,
+            bytes,
+        })
+    }
+}
+
+/// A walk over arguments beside the recorded checks.
+struct Visit<'r> {
+    checks: std::slice::Iter<'r, Check>,
+    domains: &'r mut Domains,
+    values: Values,
+    /// Whether a field lies elsewhere than in the recorded call.
+    moved: bool,
+}
+
+impl Visit<'_> {
+    fn value(&mut self, value: &Bound<'_, PyAny>) -> Option<()> {
+        match self.checks.next()? {
+            Check::Tuple(length) => {
+                let tuple = value.cast::<PyTuple>().ok()?;
+                if tuple.len() != *length {
+                    return None;
+                }
+                // As deep as the recorded arguments are.
+                tuple.iter_borrowed().try_for_each(|element| self.value(&element).ok_or(())).ok()
+            }
+            Check::Absent => value.is_none().then_some(()),
+            Check::Number { ty, kind, dtype } => {
+                if value.get_type_ptr() != ty.as_ptr().cast() {
+                    return None;
+                }
+                let number = numbers::read(*kind, value).ok()?;
+                let number = match (number, *dtype) {
+                    (number, dtype) if number.dtype() == dtype => number,
+                    (Scalar::I64(value), DType::I32) => Scalar::I32(i32::try_from(value).ok()?),
+                    // What does not fit is reported by the slow path.
+                    (number, dtype) => pelton::exec::bind::converted(number, dtype).ok()?,
+                };
+                self.values.numbers.push(number);
+                Some(())
+            }
+            Check::Field(check) => self.field(check, value),
+        }
+    }
+
+    fn field(&mut self, check: &FieldCheck, field: &Bound<'_, PyAny>) -> Option<()> {
+        let py = field.py();
+        if field.get_type_ptr() != check.ty.as_ptr().cast() {
+            return None;
+        }
+        // The attributes behind the properties `domain` and `ndarray`, which cost a Python call each.
+        let domain = field.getattr(pyo3::intern!(py, "_domain")).ok()?;
+        if !domain.is(&check.domain) && !Arc::ptr_eq(&self.domains.facts(&domain).ok()?, &check.facts) {
+            return None;
+        }
+        let array = field.getattr(pyo3::intern!(py, "_ndarray")).ok()?;
+        if array.get_type_ptr() != check.array_type.as_ptr().cast() {
+            return None;
+        }
+        // SAFETY: its type is that of the recorded array object.
+        let header = unsafe { Header::read(&array) };
+        let alike = header.descr == check.descr
+            && header.flags == check.flags
+            && header.shape == check.shape
+            && header.strides == check.strides;
+        if !alike {
+            return None;
+        }
+        let address = header.address as usize;
+        self.moved |= address != check.address;
+        self.values.addresses.push(address);
+        Some(())
+    }
+}
+
+fn no_slot(name: &str) -> PyErr {
+    PeltonError::new_err(format!("argument `{name}` of the graph cannot be given from Python"))
+}
+
