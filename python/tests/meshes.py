@@ -29,8 +29,7 @@ def connectivity(rows=None, skip_value=None, dtype=np.int32):
     )
 
 
-def fortran_field(dims, array):
-    """A field over an array that is not copied, column-major as ICON's Fortran has it."""
-    array = np.asfortranarray(array)
+def view_field(dims, array):
+    """A field over an array that is not copied, as icon4py makes them from ICON's Fortran memory."""
     domain = common.domain({dim: (0, extent) for dim, extent in zip(dims, array.shape)})
-    return common._field(array, domain=domain), array
+    return common._field(array, domain=domain)
