@@ -133,7 +133,10 @@ pub(crate) fn reach(shape: &[usize], strides: &[isize], item: usize) -> (isize, 
 
 /// The name of an object's type.
 pub(crate) fn type_name(value: &Bound<'_, PyAny>) -> String {
-    value.get_type().fully_qualified_name().map_or_else(|_| "something else".to_owned(), |name| name.to_string())
+    value
+        .get_type()
+        .fully_qualified_name()
+        .map_or_else(|_| "something else".to_owned(), |name| name.to_string())
 }
 
 /// Adds arrays to a call. Arrays whose bytes overlap share a buffer.

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use pelton::front::gtir::{GtirArg, GtirArgs, Program, Type, TypeId};
 use numpy::PyUntypedArray;
+use pelton::front::gtir::{GtirArg, GtirArgs, Program, Type, TypeId};
 use pelton::scalar::Scalar;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -109,7 +109,10 @@ impl<'py> Reader<'_, 'py> {
                 type_name(field)
             ))
         })?;
-        if domain.dims.is_empty() && numbers::kind(&array).is_some() && array.cast::<PyUntypedArray>().is_err() {
+        if domain.dims.is_empty()
+            && numbers::kind(&array).is_some()
+            && array.cast::<PyUntypedArray>().is_err()
+        {
             // The storage of a field without dimensions may be a NumPy scalar.
             return self.number(name, None, field, &array, call);
         }

@@ -18,7 +18,7 @@ use pelton::exec::gtir::{GtirProgram as Lowered, environment};
 use pelton::exec::{Engine, Options, Outcome, Prepared};
 use pelton::front::gtir::lower::Environment;
 use pelton::front::gtir::{Connectivity, GtirArgs, OffsetLabel, Program, Term, json};
-use pelton::memory::{Arguments};
+use pelton::memory::Arguments;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
@@ -179,8 +179,7 @@ impl GtirProgram {
         let failed = |error| raise(&self.named(error));
         let mut bound = variant.lowered.bind(&mut call).map_err(failed)?;
         let arity = args.len() + usize::from(out.is_some());
-        let (recorded, values) =
-            Recorded::new(arity, &leaves, tables, variant.prepared.names(), &mut bound)?;
+        let (recorded, values) = Recorded::new(arity, &leaves, tables, variant.prepared.names(), &mut bound)?;
         let call = Call { recorded: Arc::new(recorded), variant };
         if call.recorded.is_reusable() && !self.options.checked {
             let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
@@ -237,8 +236,7 @@ impl GtirProgram {
         }
         // Others may compile the same meanwhile, which costs them milliseconds.
         let made = py.detach(|| -> pelton::diag::Result<Variant> {
-            let lowered =
-                Lowered::with_environment(&self.program, &wanted, self.connectivities.clone())?;
+            let lowered = Lowered::with_environment(&self.program, &wanted, self.connectivities.clone())?;
             let prepared = Prepared::new(&lowered.program, self.engine, self.options.checked)?;
             Ok(Variant { environment: wanted, lowered, prepared })
         });

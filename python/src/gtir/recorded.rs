@@ -52,9 +52,19 @@ enum Slot {
     /// The number with that position among numbers.
     Number(usize),
     /// The field with that position among fields, under the layout that the graph sees.
-    Field { position: usize, dtype: DType, shape: Vec<usize>, strides: Vec<isize> },
+    Field {
+        position: usize,
+        dtype: DType,
+        shape: Vec<usize>,
+        strides: Vec<isize>,
+    },
     /// Memory that does not change from call to call: a table.
-    Table { address: usize, dtype: DType, shape: Vec<usize>, strides: Vec<isize> },
+    Table {
+        address: usize,
+        dtype: DType,
+        shape: Vec<usize>,
+        strides: Vec<isize>,
+    },
 }
 
 /// Addresses of fields and values of numbers, in order of visit.
@@ -154,11 +164,9 @@ impl Recorded {
             });
         }
         // A number that the graph has in another type than the caller's would be converted by the slow path only.
-        reusable &= number_names.iter().enumerate().all(|(position, name)| {
-            match bound.bindings.get(*name) {
-                Some(Binding::Scalar(value)) => values.numbers[position].dtype() == value.dtype(),
-                _ => true,
-            }
+        reusable &= number_names.iter().enumerate().all(|(position, name)| match bound.bindings.get(*name) {
+            Some(Binding::Scalar(value)) => values.numbers[position].dtype() == value.dtype(),
+            _ => true,
         });
         let mut recorded =
             Recorded { arity, checks, slots, tables, aliases: Vec::new(), reusable, _converted: converted };
@@ -185,7 +193,8 @@ impl Recorded {
         if !self.tables.iter().all(|table| table.is_in(provider)) {
             return None;
         }
-        let mut visit = Visit { checks: self.checks.iter(), domains, values: Values::default(), moved: false };
+        let mut visit =
+            Visit { checks: self.checks.iter(), domains, values: Values::default(), moved: false };
         for arg in args.iter_borrowed() {
             visit.value(&arg)?;
         }
@@ -342,4 +351,3 @@ impl Visit<'_> {
 fn no_slot(name: &str) -> PyErr {
     PeltonError::new_err(format!("argument `{name}` of the graph cannot be given from Python"))
 }
-
