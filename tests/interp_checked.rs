@@ -75,6 +75,35 @@ fn a_race_between_reads_and_writes() {
 }
 
 #[test]
+fn a_race_with_a_reader_that_was_not_the_last() {
+    // Iteration 3 writes what 0 to 3 read: the last reader is the writer itself.
+    let text = format!(
+        "{HEAD} {{ map i in 0:4 {{
+            b[i] = a[3]
+            map j in 3:i + 1 {{ a[j] = b[i] }}
+         }} }}"
+    );
+    let fault = fault(&text);
+    assert_eq!(fault.kind, FaultKind::Race, "{fault}");
+    assert!(fault.message.contains("writes what another read"), "{fault}");
+    silent(&format!(
+        "{HEAD} {{ map i in 0:4 {{
+            b[i] = a[i]
+            map j in i:i + 1 {{ a[j] = b[i] }}
+         }} }}"
+    ));
+}
+
+#[test]
+fn a_race_between_resolved_and_plain_accesses() {
+    silent(&format!("{HEAD} {{ map i in 0:8 {{\n a[i] = 1\n a[i] += 2\n b[i] = a[i] }} }}"));
+    let reads = fault(&format!("{HEAD} {{ map i in 0:8 {{\n s[0] += a[i]\n b[i] = s[0] }} }}"));
+    assert_eq!(reads.kind, FaultKind::Race, "{reads}");
+    let writes = fault(&format!("{HEAD} {{ map i in 0:8 {{\n s[0] += a[i]\n map j in 0:1 {{ s[0] = b[i] }} }} }}"));
+    assert_eq!(writes.kind, FaultKind::Race, "{writes}");
+}
+
+#[test]
 fn an_uninitialised_read() {
     let text = |range: &str| {
         format!(

@@ -178,6 +178,7 @@ fn run_row(row: &Row, args: &TestArgs) -> CaseReport {
         engine: None,
         why: String::new(),
         fields: Vec::new(),
+        notes: Vec::new(),
     };
     let case = match &row.case {
         Ok(case) => case.clone(),

@@ -81,10 +81,7 @@ impl<'p> Machine<'p, '_> {
             if fresh {
                 block.shadow.reset(unit, bytes, poison, races);
             } else {
-                block.shadow.poison.resize(bytes.div_ceil(unit), poison);
-                let units = if races { bytes.div_ceil(unit) } else { 0 };
-                block.shadow.writer.resize(units, 0);
-                block.shadow.reader.resize(units, 0);
+                block.shadow.resize(bytes.div_ceil(unit), poison, races);
             }
         }
         block.live = true;

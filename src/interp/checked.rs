@@ -3,42 +3,39 @@
 //! *Poison*: an element that nobody wrote since its memory was allocated. Poison travels with values; it is a
 //! fault only where it reaches an argument, a condition, an interstate assignment or an index.
 //!
-//! *Races*: each element remembers the last iteration of the outermost parallel map that wrote it and the
-//! last that read it. A write that meets another iteration of the same map, or a read of what another
-//! iteration wrote, is a race. Conflict resolution is exempt. Of several readers only the last is remembered,
-//! so a race may go unseen; what is reported is one.
+//! *Races*: each element remembers the last iteration of the outermost parallel map that wrote it, the last two
+//! that read it and the last two that wrote it through conflict resolution. Two accesses of one element by
+//! different iterations of the same map are a race unless both read or both resolve.
 
 use super::fault::{Fault, FaultKind};
 use super::machine::{Fallible, Machine};
+use super::memory::Shadow;
 use super::plan::Access;
+
+/// How an element is accessed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Touch {
+    Read,
+    Write,
+    /// A write through conflict resolution, with the read of the old value that belongs to it.
+    Resolve,
+}
+
+/// Another iteration, and what it did.
+type Conflict = (u64, &'static str);
 
 impl Machine<'_, '_> {
     /// Whether the bytes are poison; a race if another iteration wrote them.
     pub fn note_read(&mut self, block: u32, offset: i64, bytes: usize, access: &Access) -> Fallible<bool> {
-        let stamp = self.race.stamp();
-        let racing = self.race.instance != 0;
-        let Some(state) = self.memory.blocks.get_mut(block as usize) else { return Ok(false) };
-        let (mut poison, mut conflict) = (false, None);
-        let private = state.private;
-        let shadow = &mut state.shadow;
-        for unit in shadow.units(offset, bytes) {
-            poison |= shadow.poison.get(unit).copied().unwrap_or(false);
-            if !racing || private {
-                continue;
-            }
-            if let Some(&writer) = shadow.writer.get(unit)
-                && other_iteration(writer, stamp)
-            {
-                conflict = Some(writer);
-            }
-            if let Some(reader) = shadow.reader.get_mut(unit) {
-                *reader = stamp;
-            }
-        }
-        match conflict.filter(|_| self.checked) {
-            Some(writer) => Err(self.race_fault(access, writer, "reads what another wrote")),
-            None => Ok(poison),
-        }
+        self.note_touch(block, offset, bytes, Touch::Read, access)?;
+        Ok(self.is_poison(block, offset, bytes))
+    }
+
+    /// Whether nobody wrote some of the bytes.
+    pub fn is_poison(&self, block: u32, offset: i64, bytes: usize) -> bool {
+        let Some(state) = self.memory.blocks.get(block as usize) else { return false };
+        let flags = state.shadow.poison.get(state.shadow.units(offset, bytes));
+        flags.is_some_and(|flags| flags.contains(&true))
     }
 
     /// Marks the bytes as written.
@@ -50,38 +47,65 @@ impl Machine<'_, '_> {
         poison: bool,
         access: &Access,
     ) -> Fallible<()> {
-        let stamp = self.race.stamp();
-        let racing = self.race.instance != 0;
-        let Some(state) = self.memory.blocks.get_mut(block as usize) else { return Ok(()) };
-        let (output, private) = (state.output, state.private);
-        let mut conflict = None;
-        let shadow = &mut state.shadow;
-        for unit in shadow.units(offset, bytes) {
-            if let Some(flag) = shadow.poison.get_mut(unit) {
-                *flag = poison;
-            }
-            if !racing || private {
-                continue;
-            }
-            if let Some(writer) = shadow.writer.get_mut(unit) {
-                if other_iteration(*writer, stamp) {
-                    conflict = Some((*writer, "writes what another wrote"));
-                }
-                *writer = stamp;
-            }
-            if let Some(&reader) = shadow.reader.get(unit)
-                && other_iteration(reader, stamp)
-            {
-                conflict = Some((reader, "writes what another read"));
-            }
-        }
-        if !self.checked {
+        self.note_touch(block, offset, bytes, Touch::Write, access)?;
+        self.note_value(block, offset, bytes, poison, access)
+    }
+
+    /// Marks the bytes as written by conflict resolution; poison stays poison.
+    pub fn note_resolved(
+        &mut self,
+        block: u32,
+        offset: i64,
+        bytes: usize,
+        poison: bool,
+        access: &Access,
+    ) -> Fallible<()> {
+        self.note_touch(block, offset, bytes, Touch::Resolve, access)?;
+        self.note_value(block, offset, bytes, poison, access)
+    }
+
+    /// Remembers who accessed the bytes, if that is no race.
+    fn note_touch(
+        &mut self,
+        block: u32,
+        offset: i64,
+        bytes: usize,
+        touch: Touch,
+        access: &Access,
+    ) -> Fallible<()> {
+        if self.race.instance == 0 || !self.checked {
             return Ok(());
         }
-        if let Some((other, what)) = conflict {
-            return Err(self.race_fault(access, other, what));
+        let stamp = self.race.stamp();
+        let Some(state) = self.memory.blocks.get_mut(block as usize) else { return Ok(()) };
+        if state.private {
+            return Ok(());
         }
-        if poison && output {
+        let mut conflict = None;
+        for unit in state.shadow.units(offset, bytes) {
+            conflict = conflict.or(meet(&mut state.shadow, unit, stamp, touch));
+        }
+        match conflict {
+            Some(conflict) => Err(self.race_fault(access, touch, conflict)),
+            None => Ok(()),
+        }
+    }
+
+    /// Remembers whether the bytes are defined now; poison must not reach an argument.
+    fn note_value(
+        &mut self,
+        block: u32,
+        offset: i64,
+        bytes: usize,
+        poison: bool,
+        access: &Access,
+    ) -> Fallible<()> {
+        let Some(state) = self.memory.blocks.get_mut(block as usize) else { return Ok(()) };
+        let units = state.shadow.units(offset, bytes);
+        if let Some(flags) = state.shadow.poison.get_mut(units) {
+            flags.fill(poison);
+        }
+        if poison && state.output && self.checked {
             let container = &self.plan.containers[access.container as usize].name;
             let text = format!(
                 "a value that nobody wrote reaches the argument `{container}` (memlet `{}`)",
@@ -92,36 +116,57 @@ impl Machine<'_, '_> {
         Ok(())
     }
 
-    /// Marks the bytes as written by conflict resolution: no race, and poison stays poison.
-    pub fn note_resolved(
-        &mut self,
-        block: u32,
-        offset: i64,
-        bytes: usize,
-        poison: bool,
-        access: &Access,
-    ) -> Fallible<()> {
-        let race = std::mem::take(&mut self.race);
-        let result = self.note_write(block, offset, bytes, poison, access);
-        self.race = race;
-        result
-    }
-
     /// A poisoned value where the program's course depends on it.
     pub fn undefined_use(&self, what: &str) -> Box<Fault> {
         Fault::new(FaultKind::Undefined, format!("{what} depends on a value that nobody wrote"))
     }
 
-    fn race_fault(&self, access: &Access, other: u64, what: &str) -> Box<Fault> {
+    fn race_fault(&self, access: &Access, touch: Touch, (other, did): Conflict) -> Box<Fault> {
+        let does = match touch {
+            Touch::Read => "reads",
+            Touch::Write => "writes",
+            Touch::Resolve => "resolves into",
+        };
+        let without = if touch == Touch::Resolve { "" } else { ", without conflict resolution" };
         let other = other as u32;
         let text = format!(
-            "race: iteration {} of a parallel map {what} (iteration {other}), without conflict resolution \
+            "race: iteration {} of a parallel map {does} what another {did} (iteration {other}){without} \
              (memlet `{}`)",
             self.race.iteration, access.text
         );
         let index: Vec<i64> = access.ranges.iter().map_while(|range| self.size(&range.start).ok()).collect();
         Fault::new(FaultKind::Race, text).with_index(&index)
     }
+}
+
+/// Remembers one access of one unit; what it collides with, if that is a race.
+fn meet(shadow: &mut Shadow, unit: usize, stamp: u64, touch: Touch) -> Option<Conflict> {
+    let other = |stored: &&u64| other_iteration(**stored, stamp);
+    let found = |list: &[[u64; 2]], did| list.get(unit)?.iter().find(other).map(|&by| (by, did));
+    let written = shadow.writer.get(unit).filter(other).map(|&by| (by, "wrote"));
+    let conflict = match touch {
+        Touch::Read => written.or_else(|| found(&shadow.resolvers, "resolved")),
+        Touch::Write => written
+            .or_else(|| found(&shadow.readers, "read"))
+            .or_else(|| found(&shadow.resolvers, "resolved")),
+        Touch::Resolve => written.or_else(|| found(&shadow.readers, "read")),
+    };
+    let list = match touch {
+        Touch::Read => &mut shadow.readers,
+        Touch::Resolve => &mut shadow.resolvers,
+        Touch::Write => {
+            if let Some(writer) = shadow.writer.get_mut(unit) {
+                *writer = stamp;
+            }
+            return conflict;
+        }
+    };
+    if let Some([last, before]) = list.get_mut(unit)
+        && *last != stamp
+    {
+        (*last, *before) = (stamp, *last);
+    }
+    conflict
 }
 
 /// The same map instance, another iteration.

@@ -79,8 +79,11 @@ pub(super) struct Shadow {
     pub poison: Vec<bool>,
     /// The last iteration that wrote it, with the map instance.
     pub writer: Vec<u64>,
-    /// The last iteration that read it.
-    pub reader: Vec<u64>,
+    /// The last two different iterations that read it. Two are enough: whichever iteration writes, at least
+    /// one of two is another.
+    pub readers: Vec<[u64; 2]>,
+    /// The last two different iterations that wrote it through conflict resolution.
+    pub resolvers: Vec<[u64; 2]>,
 }
 
 impl Shadow {
@@ -88,13 +91,21 @@ impl Shadow {
     pub fn reset(&mut self, unit: usize, bytes: usize, poison: bool, races: bool) {
         self.unit = unit.max(1);
         let units = bytes.div_ceil(self.unit);
+        for list in [&mut self.readers, &mut self.resolvers] {
+            list.clear();
+        }
+        self.writer.clear();
         self.poison.clear();
+        self.resize(units, poison, races);
+    }
+
+    /// Covers `units` units; those that come new are all poisoned or all defined.
+    pub fn resize(&mut self, units: usize, poison: bool, races: bool) {
         self.poison.resize(units, poison);
         let units = if races { units } else { 0 };
-        self.writer.clear();
         self.writer.resize(units, 0);
-        self.reader.clear();
-        self.reader.resize(units, 0);
+        self.readers.resize(units, [0; 2]);
+        self.resolvers.resize(units, [0; 2]);
     }
 
     /// The units that `bytes` bytes at `offset` lie in.

@@ -24,13 +24,14 @@ impl<'p> Machine<'p, '_> {
     ) -> Fallible<()> {
         let mut old: SmallVec<[Scalar; 4]> = SmallVec::new();
         let mut poisoned = tainted || poison.iter().any(|&poison| poison);
-        let race = std::mem::take(&mut self.race);
         for &(dtype, at) in &element.leaves {
-            let (value, poison) = self.load(block, offset.wrapping_add(at as i64), dtype, access)?;
-            poisoned |= poison;
+            let offset = offset.wrapping_add(at as i64);
+            let Some(value) = self.memory.load(block, offset, dtype) else {
+                return Err(self.outside(access, offset));
+            };
+            poisoned |= self.tracking && self.is_poison(block, offset, dtype.bytes());
             old.push(value);
         }
-        self.race = race;
         let ignores_old = matches!(wcr, WcrPlan::Function(function) if function.old.0 == u32::MAX);
         if ignores_old && self.tracking {
             poisoned = tainted || poison.iter().any(|&poison| poison);

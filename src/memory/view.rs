@@ -153,6 +153,16 @@ impl<'a> View<'a> {
         self
     }
 
+    /// A single element as an array of `rank` dimensions; any other view as it is.
+    #[must_use]
+    pub fn single(mut self, rank: usize) -> View<'a> {
+        if self.len() == 1 {
+            self.shape = vec![1; rank];
+            self.strides = vec![0; rank];
+        }
+        self
+    }
+
     /// The view with one dimension fixed.
     #[must_use]
     pub fn fixed(mut self, dimension: usize, position: usize) -> View<'a> {
@@ -187,6 +197,15 @@ mod tests {
     fn elements_outside_the_buffer_are_not_read() {
         let view = View::new(&[1, 2], 0, DType::U8, &[3], &[1]);
         assert_eq!(view.scalars().map(|element| element.is_some()).collect::<Vec<_>>(), [true, true, false]);
+    }
+
+    #[test]
+    fn a_single_element_has_any_rank() {
+        let view = View::new(&[7, 8], 1, DType::U8, &[1, 1], &[1, 1]);
+        assert_eq!((view.clone().single(0).shape(), numbers(&view.clone().single(0))), (&[][..], vec![8.]));
+        assert_eq!((view.clone().single(3).shape(), numbers(&view.single(3))), (&[1, 1, 1][..], vec![8.]));
+        let pair = View::new(&[7, 8], 0, DType::U8, &[2], &[1]);
+        assert_eq!(pair.single(0).shape(), [2]);
     }
 
     #[test]

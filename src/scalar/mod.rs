@@ -39,5 +39,5 @@ pub mod verify;
 pub use arith::Trap;
 pub use code::{BinaryOp, Block, Code, Func, Inst, Op, Port, PortId, PortKind, UnaryOp, ValueId};
 pub use print::print;
-pub use types::{DType, StructDef, StructId, StructTable, Type};
+pub use types::{DType, StructDef, StructField, StructId, StructTable, Type};
 pub use value::{Scalar, Value};
