@@ -11,6 +11,7 @@ pub mod run;
 pub mod save;
 pub mod side;
 mod ulp;
+mod variant_case;
 
 pub use case::{Case, find_cases};
 pub use compare::{Difference, FieldReport, Tolerance, compare};

@@ -108,13 +108,9 @@ pub fn run_case(case: &Case, program: &CaseProgram, engine: Engine, options: &Op
     };
     let result = match case.kind {
         CaseKind::Sdfg => run_sdfg(case, &program.path, engine, options, &mut report),
-        CaseKind::Gtir if !program.suffix.is_empty() => load(&program.path).and_then(|_| {
-            Err(Diagnostic::error(
-                "P0432",
-                "the program is valid, but how its arguments are called is not known",
-            )
-            .at(program.path.display().to_string()))
-        }),
+        CaseKind::Gtir if !program.suffix.is_empty() => {
+            super::variant_case::run(case, &program.path, engine, options, &mut report)
+        }
         CaseKind::Gtir => super::gtir_case::run(case, &program.path, engine, options, &mut report),
     };
     match result {

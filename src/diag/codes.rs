@@ -248,8 +248,8 @@ pub const CODES: &[Code] = &[
     code("P0431", "no case folder",
          "A case folder holds case.json, a program, inputs.npz and expected.npz."),
     unsupported("P0432", "the program is not run",
-         "What DaCe's backend of GT4Py made of a program loads and validates, but its arguments have names and \
-          symbols of that backend, which the case does not describe."),
+         "What GT4Py's DaCe backend made of a program takes the arguments of the case under names of that \
+          backend. One of its arguments follows no such name, or is laid out differently."),
     code("P0433", "a case cannot be written",
         "The folder for a case could not be made, or a file in it not written. The message gives the reason."),
     code("P0434", "a run that was to give the expected results failed",
