@@ -6,7 +6,7 @@ use crate::scalar::Scalar;
 
 use super::fault::{Fault, FaultKind};
 use super::machine::{Fallible, Machine, index_overflow};
-use super::plan::{Action, ConsumePlan, MapPlan, NestedPlan, ScopePlan, SymbolValue};
+use super::plan::{Action, ConsumePlan, MapPlan, NestedPlan, ScopePlan, Size, SymbolValue};
 use super::tasklet::queue_index;
 
 impl<'p> Machine<'p, '_> {
@@ -164,9 +164,13 @@ impl<'p> Machine<'p, '_> {
     fn nested(&mut self, nested: &'p NestedPlan) -> Fallible<()> {
         // All values are taken outside before any symbol inside changes.
         let mut values: SmallVec<[(Scalar, bool); 8]> = SmallVec::new();
-        for (_, value) in &nested.symbols {
+        for (slot, value) in &nested.symbols {
+            let integral = self.plan.symbols[*slot as usize].dtype.is_integral();
             values.push(match value {
                 SymbolValue::Symbol(outer) => (self.full_symbol(*outer), self.undefined[*outer as usize]),
+                SymbolValue::Size(Size::General(general)) if !integral => {
+                    (self.general_value(general)?, false)
+                }
                 SymbolValue::Size(size) => (Scalar::I64(self.size(size)?), false),
             });
         }

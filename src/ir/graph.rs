@@ -58,7 +58,7 @@ pub struct Region {
     pub blocks: Vec<BlockId>,
     /// Edges in stored order.
     pub edges: Vec<InterstateEdge>,
-    /// Where execution starts; `None`: the only block without a predecessor.
+    /// Where execution starts if the edges leave it open; see [`Region::entry`].
     pub start: Option<BlockId>,
 }
 
@@ -191,17 +191,15 @@ pub struct CodeExpr {
 }
 
 impl Region {
-    /// Where execution starts: the start block, or the only block without a predecessor.
+    /// Where execution starts: the only block without a predecessor; where there is none or several, the start
+    /// block. (DaCe writes start blocks that are stale: a block that got a predecessor later.)
     pub fn entry(&self) -> Option<BlockId> {
-        self.start.or_else(|| {
-            let mut is_target = hashbrown::HashSet::new();
-            is_target.extend(self.edges.iter().map(|edge| edge.dst));
-            let mut sources = self.blocks.iter().copied().filter(|block| !is_target.contains(block));
-            match (sources.next(), sources.next()) {
-                (only, None) => only,
-                _ => None,
-            }
-        })
+        let is_target: hashbrown::HashSet<BlockId> = self.edges.iter().map(|edge| edge.dst).collect();
+        let mut sources = self.blocks.iter().copied().filter(|block| !is_target.contains(block));
+        match (sources.next(), sources.next()) {
+            (Some(only), None) => Some(only),
+            _ => self.start,
+        }
     }
 }
 

@@ -40,14 +40,12 @@ impl<'p> Builder<'p> {
         let position: HashMap<BlockId, usize> =
             region.blocks.iter().enumerate().map(|(position, &block)| (block, position)).collect();
         let mut plan = RegionPlan { transitions: Vec::new(), ..RegionPlan::default() };
-        let mut has_predecessor = vec![false; region.blocks.len()];
         plan.transitions.resize_with(region.blocks.len(), Vec::new);
         for edge in &region.edges {
             let (Some(&from), Some(&to)) = (position.get(&edge.src), position.get(&edge.dst)) else {
                 return Err(Diagnostic::error("P0105", "an interstate edge leads out of its region")
                     .at(format!("{} -> {}", edge.src, edge.dst)));
             };
-            has_predecessor[to] = true;
             let condition = match &edge.condition {
                 Some(condition) => Some(self.expression(names, condition)?),
                 None => None,
@@ -63,14 +61,11 @@ impl<'p> Builder<'p> {
         for transitions in &mut plan.transitions {
             transitions.sort_by_key(|transition| transition.condition.is_none());
         }
-        plan.start = match region.start {
+        plan.start = match region.entry() {
             Some(start) => Some(position.get(&start).copied().ok_or_else(|| {
                 Diagnostic::error("P0105", format!("a region starts at {start}, which is not in it"))
             })?),
-            None => has_predecessor.iter().position(|known| !known).or_else(|| {
-                // A cycle without a way in starts at its first block.
-                (!region.blocks.is_empty()).then_some(0)
-            }),
+            None => (!region.blocks.is_empty()).then_some(0),
         };
         for &block in &region.blocks {
             plan.blocks.push(self.block(names, uses, block)?);

@@ -133,20 +133,18 @@ impl<'p> Lowerer<'p> {
         let position: HashMap<BlockId, usize> =
             region.blocks.iter().enumerate().map(|(position, &block)| (block, position)).collect();
         let mut outgoing: Vec<Vec<&InterstateEdge>> = vec![Vec::new(); count];
-        let mut reached = vec![false; count];
         for edge in &region.edges {
-            let (Some(&from), Some(&to)) = (position.get(&edge.src), position.get(&edge.dst)) else {
+            let (Some(&from), true) = (position.get(&edge.src), position.contains_key(&edge.dst)) else {
                 return self.invalid("P0105", "an interstate edge leads out of its region");
             };
-            reached[to] = true;
             outgoing[from].push(edge);
         }
         for edges in &mut outgoing {
             edges.sort_by_key(|edge| edge.condition.is_none());
         }
-        let start = match region.start {
+        let start = match region.entry() {
             Some(start) => position.get(&start).copied(),
-            None => reached.iter().position(|reached| !reached).or(Some(0)),
+            None => Some(0),
         };
         let Some(start) = start.filter(|&start| start < count) else { return Ok(()) };
         // Block 0 jumps to the start; block n + 1 is the n-th of the region; edges follow.
@@ -356,11 +354,7 @@ fn chain(region: &Region) -> Option<Vec<(BlockId, Option<&InterstateEdge>)>> {
             return None;
         }
     }
-    let start = match region.start {
-        Some(start) => Some(start),
-        None => region.blocks.iter().copied().find(|block| !has_predecessor.contains(block)),
-    };
-    let mut at = start.filter(|start| !has_predecessor.contains(start))?;
+    let mut at = region.entry().filter(|start| !has_predecessor.contains(start))?;
     let mut links = Vec::new();
     loop {
         if links.len() > region.blocks.len() {
