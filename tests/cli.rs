@@ -149,6 +149,161 @@ fn damaged_inputs_are_described() {
     assert!(stderr(&absent).contains("P0440"));
 }
 
+/// A `.npy` file of numbers.
+fn npy(descr: &str, fortran: bool, shape: &str, bytes: &[u8]) -> Vec<u8> {
+    let order = if fortran { "True" } else { "False" };
+    let mut header = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}");
+    while !(header.len() + 11).is_multiple_of(64) {
+        header.push(' ');
+    }
+    header.push('\n');
+    let mut file = b"\x93NUMPY\x01\x00".to_vec();
+    file.extend((header.len() as u16).to_le_bytes());
+    file.extend(header.as_bytes());
+    file.extend(bytes);
+    file
+}
+
+fn doubles(values: &[f64]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+#[test]
+fn arrays_that_do_not_fit_are_described() {
+    let root = folder();
+    let (program, file, out) =
+        (root.path().join("p.pel"), root.path().join("a.npy"), root.path().join("out.npz"));
+    fs::write(
+        &program,
+        "program p(a: f64[2, N], b: f64[2, N], N: i64 symbol) { map i in 0:2, j in 0:N { b[i, j] = a[i, j] * 2 } }",
+    )
+    .unwrap();
+    let (a, b) = (format!("a={}", text(&file)), root.path().join("b.npy"));
+    fs::write(&b, npy("<f8", false, "(2, 3)", &doubles(&[0.0; 6]))).unwrap();
+    let b = format!("b={}", text(&b));
+    let run = |engine: &str| {
+        pelton(&["run", text(&program), "--engine", engine, "--arg", &a, "--arg", &b, "--output", text(&out)])
+    };
+    let six = doubles(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    for engine in ["interp", "auto"] {
+        for (bytes, expected) in [
+            // Another element type, rank, extent, or fewer bytes than the header says.
+            (npy("<f4", false, "(2, 3)", &six[..24]), "P0420"),
+            (npy("<i8", false, "(2, 3)", &six), "P0420"),
+            (npy("<f8", false, "(6,)", &six), "P0402"),
+            (npy("<f8", false, "(3, 2)", &six), "P0402"),
+            (npy("<f8", false, "(2, 3)", &six[..40]), "P044"),
+            (npy("<f8", false, "(2, 9223372036854775807)", &six), "P044"),
+            (npy("<f8", false, "(-2, 3)", &six), "P044"),
+            (npy("O", false, "(2, 3)", &six), "P044"),
+        ] {
+            fs::write(&file, bytes).unwrap();
+            let output = run(engine);
+            assert_eq!(code(&output), 1, "{expected}: {}{}", stdout(&output), stderr(&output));
+            assert!(stderr(&output).contains(expected), "{expected}: {}", stderr(&output));
+            assert!(!out.exists());
+        }
+        // Column-major is an order, not a mistake: element (0, 1) is the third number of the file.
+        fs::write(&file, npy("<f8", true, "(2, 3)", &six)).unwrap();
+        let output = run(engine);
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        let written = pelton::exec::npz::read(&out).unwrap();
+        let doubled = &written["b"];
+        assert!(!doubled.fortran_order);
+        assert_eq!(doubled.bytes, doubles(&[2.0, 6.0, 10.0, 4.0, 8.0, 12.0]));
+        fs::remove_file(&out).unwrap();
+    }
+}
+
+#[test]
+fn sizes_that_cannot_be_are_described() {
+    let root = folder();
+    let program = root.path().join("p.pel");
+    let run = |body: &str, engine: &str, n: &str| {
+        fs::write(&program, format!("program p(s: f64[1], N: i64 symbol) {{ {body} }}")).unwrap();
+        let s = root.path().join("s.npy");
+        fs::write(&s, npy("<f8", false, "(1,)", &doubles(&[0.0]))).unwrap();
+        let (s, n) = (format!("s={}", text(&s)), format!("N={n}"));
+        pelton(&["run", text(&program), "--engine", engine, "--arg", &s, "--set", &n, "--fuel", "100000"])
+    };
+    let uses_t = "transient t: f64[N * N]\n map i in 0:1 { t[i] = 1.0 }\n map i in 0:1 { s[i] = t[i] }";
+    for engine in ["interp", "auto"] {
+        for (body, n, expected) in [
+            // More than 64 bits, and more than there is memory.
+            (uses_t, "9000000000000000000", "error[P0505]"),
+            (uses_t, "2000000000", "error[P0510]"),
+            ("while s[0] < 1 { s[0] = 0 - N }", "3", "error[P0508]"),
+            ("map i in 0:N { s[i] = 1.0 }", "4000000000000000000", "error[P05"),
+        ] {
+            let output = run(body, engine, n);
+            assert_eq!(code(&output), 1, "{engine} {body} {n}: {}{}", stdout(&output), stderr(&output));
+            assert!(stderr(&output).contains(expected), "{engine} {body} {n}: {}", stderr(&output));
+        }
+        // Nothing is a size, and a range that ends before it starts is empty.
+        for n in ["0", "-3"] {
+            let output = run("map i in 0:N { s[0] = 1.0 / i }", engine, n);
+            assert_eq!(code(&output), 0, "{engine} {n}: {}", stderr(&output));
+        }
+    }
+    let output = run("transient t: f64[N]\n map i in 0:N { t[i] = 1.0 }", "interp", "-3");
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+}
+
+#[test]
+fn deep_nesting_is_described() {
+    let root = folder();
+    let deep = 2_000_000;
+    for (name, content) in [
+        ("list.sdfg", "[".repeat(deep)),
+        ("object.sdfg", "{\"nodes\":[".repeat(deep / 10)),
+        ("closed.sdfg", format!("{{\"type\":\"SDFG\",\"attributes\":{}{}}}", "[".repeat(deep), "]".repeat(deep))),
+        ("sum.pel", format!("program p(a: f64[1]) {{ a[0] = {}1{} }}", "(".repeat(deep), ")".repeat(deep))),
+        ("map.pel", format!("program p(a: f64[1]) {{ {}", "map i in 0:1 { ".repeat(deep / 10))),
+        ("minus.pel", format!("program p(a: f64[{}1]) {{ }}", "-".repeat(deep))),
+        ("text.gtir", "(".repeat(deep)),
+    ] {
+        let path = root.path().join(name);
+        fs::write(&path, content).unwrap();
+        let output = pelton(&["check", text(&path), "--format", "json"]);
+        assert_eq!(code(&output), 1, "{name}: {}{}", stdout(&output), stderr(&output));
+        assert!(json(&output)["errors"].as_u64().unwrap() > 0, "{name}");
+    }
+}
+
+#[test]
+fn cases_say_what_they_did_not_compare() {
+    let root = folder();
+    let made = |name: &str, program: &str, description: &str, expected: &[(&str, Vec<u8>)]| {
+        let folder = root.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("program.pel"), program).unwrap();
+        fs::write(folder.join("case.json"), description).unwrap();
+        let arrays = expected.iter().map(|(name, file)| {
+            ((*name).to_owned(), pelton::exec::npz::read_array(&mut file.as_slice()).unwrap())
+        });
+        pelton::exec::npz::write(&folder.join("expected.npz"), &arrays.collect()).unwrap();
+        pelton::exec::npz::write(&folder.join("inputs.npz"), &Default::default()).unwrap();
+    };
+    let one = "program p(__return: f64[1]) { __return[0] = 7.0 }";
+    let seven = npy("<f8", false, "()", &doubles(&[7.0]));
+    // A value is a value, as an array of one element or without dimensions.
+    made("a_value", one, "{\"returns\": [\"__return\"]}", &[("__return", seven.clone())]);
+    // What the function returned and its graph does not is a note, if something else was compared.
+    made("b_foreign", one, "{\"returns\": [\"__return\"]}", &[("__return", seven.clone()), ("__return_1", seven.clone())]);
+    made("c_only_foreign", one, "{\"returns\": []}", &[("__return_1", seven.clone())]);
+    made("d_unknown", one, "{}", &[("__return_1", seven.clone())]);
+    // A program without any container of its caller's has nothing to compare; any other has.
+    made("e_nothing", "program p() { transient t: f64[1]\n t[0] = 1.0 }", "{}", &[]);
+    made("f_nothing", one, "{}", &[]);
+    let output = pelton(&["test", text(root.path()), "--engine", "interp", "--format", "json"]);
+    let report = json(&output);
+    let cases = report["cases"].as_array().unwrap();
+    let statuses: Vec<&str> = cases.iter().map(|case| case["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses, ["pass", "pass", "error", "fail", "pass", "error"], "{report:#}");
+    assert!(cases[1]["detail"].as_str().unwrap().contains("__return_1"), "{report:#}");
+    assert!(cases[4]["detail"].as_str().unwrap().contains("runs to its end"), "{report:#}");
+}
+
 #[test]
 fn test_reports_every_kind_of_ending() {
     let root = folder();

@@ -1,35 +1,17 @@
 //! The validator raises no false alarm: every program of the corpus is valid.
 
+mod common;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use pelton::front::sdfg;
 use pelton::scalar::lower::lower_program;
 use pelton::valid::validate;
 
-fn programs(folder: &Path, found: &mut Vec<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            programs(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "sdfgz") {
-            found.push(path);
-        }
-    }
-}
-
 #[test]
 fn no_false_alarm_on_the_corpus() {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus");
-    let corpus = std::env::var_os("PELTON_CORPUS").map_or(default, PathBuf::from);
-    if !corpus.is_dir() {
-        eprintln!("skipped: no corpus beside the repository");
-        return;
-    }
-    let mut paths = Vec::new();
-    programs(&corpus, &mut paths);
-    paths.sort();
+    let Some(corpus) = common::corpus() else { return };
+    let paths = common::sdfg_files(&corpus);
     let mut alarms: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for path in &paths {
         let (mut program, _) = sdfg::read(&std::fs::read(path).unwrap()).unwrap();

@@ -1,16 +1,12 @@
 //! Every GTIR program of the corpus is lowered: no diagnostics, verified code, within a time budget in total.
 
+mod common;
+
 use std::path::{Path, PathBuf};
 
 use pelton::front::gtir::ast::Connectivity;
 use pelton::front::gtir::lower::{Environment, lower};
 use pelton::ir::{BlockKind, NodeKind};
-
-fn corpus() -> Option<PathBuf> {
-    let root =
-        std::env::var_os("PELTON_CORPUS").map_or_else(|| PathBuf::from("../shared/corpus"), PathBuf::from);
-    root.is_dir().then_some(root)
-}
 
 fn environment(case: &serde_json::Value) -> Environment {
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
@@ -33,10 +29,7 @@ fn environment(case: &serde_json::Value) -> Environment {
 
 #[test]
 fn corpus_lowers() {
-    let Some(root) = corpus() else {
-        eprintln!("skipped: no corpus");
-        return;
-    };
+    let Some(root) = common::corpus() else { return };
     let mut failures = Vec::new();
     let mut count = 0;
     for suite in ["gt4py", "icon4py"] {

@@ -1,5 +1,7 @@
 //! The GTIR oracle reproduces every GTIR case of the corpus.
 
+mod common;
+
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -16,14 +18,10 @@ const KNOWN: &[(&str, &str)] = &[("icon4py/dycore__InterpolateToHalfLevelsWp", "
 
 fn main() {
     let arguments = Arguments::from_args();
-    let root =
-        std::env::var_os("PELTON_CORPUS").map_or_else(|| PathBuf::from("../shared/corpus"), PathBuf::from);
+    let root = common::corpus().unwrap_or_default();
     let mut trials = Vec::new();
     for suite in ["gt4py", "icon4py"] {
-        let Ok(entries) = std::fs::read_dir(root.join(suite)) else {
-            eprintln!("skipped: there is no corpus at {}", root.join(suite).display());
-            continue;
-        };
+        let Ok(entries) = std::fs::read_dir(root.join(suite)) else { continue };
         let mut folders: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         folders.sort();
         for folder in folders {

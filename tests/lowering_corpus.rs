@@ -1,43 +1,12 @@
 //! Every piece of code in the corpus lowers, and what it lowers to passes the verifier.
 
-use std::path::{Path, PathBuf};
+mod common;
 
 use pelton::front::sdfg;
 use pelton::ir::{BlockKind, Language, NodeKind, Program, State};
 use pelton::scalar::Code;
 use pelton::scalar::lower::lower_program;
 use pelton::scalar::parse::c::lapack_call;
-
-fn corpus() -> Option<PathBuf> {
-    let folder = match std::env::var_os("PELTON_CORPUS") {
-        Some(folder) => PathBuf::from(folder),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"),
-    };
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    eprintln!("skipped: no corpus at {}", folder.display());
-    None
-}
-
-/// Program files, in a fixed order.
-fn programs(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut open = vec![folder.to_path_buf()];
-    while let Some(folder) = open.pop() {
-        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
-        for entry in entries.flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                open.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "sdfgz" || extension == "sdfg") {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    found
-}
 
 /// Every place of a program where code stands, with the code if it was lowered.
 fn places(program: &Program) -> Vec<Option<&Code>> {
@@ -91,10 +60,10 @@ fn state_places<'a>(state: &'a State, places: &mut Vec<Option<&'a Code>>) {
 
 #[test]
 fn every_code_lowers() {
-    let Some(folder) = corpus() else { return };
+    let Some(folder) = common::corpus() else { return };
     let mut total = 0;
     let mut problems = Vec::new();
-    let files = programs(&folder);
+    let files = common::sdfg_files(&folder);
     for path in &files {
         let shown = path.strip_prefix(&folder).unwrap_or(path).display().to_string();
         let bytes = std::fs::read(path).unwrap();

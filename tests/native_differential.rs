@@ -6,6 +6,8 @@
 //!
 //! `NATIVE_ONLY=text` runs cases whose path contains the text; `NATIVE_VERBOSE=1` prints every case.
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -18,17 +20,8 @@ use pelton::ir::Program;
 use pelton::memory::{Arguments, Binding};
 use pelton::scalar::{DType, Type};
 
-fn corpus() -> Option<PathBuf> {
-    let root =
-        std::env::var_os("PELTON_CORPUS").map_or_else(|| PathBuf::from("../shared/corpus"), PathBuf::from);
-    root.is_dir().then_some(root)
-}
-
 fn main() {
-    let Some(root) = corpus() else {
-        eprintln!("skipped: no corpus");
-        return;
-    };
+    let Some(root) = common::corpus() else { return };
     let only = std::env::var("NATIVE_ONLY").unwrap_or_default();
     let mut cases = Vec::new();
     for suite in ["dace", "npbench"] {

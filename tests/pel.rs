@@ -1,28 +1,10 @@
 //! Text and graph are inverse: on the corpus, on the examples of the documentation, and on broken text.
 
-use std::path::{Path, PathBuf};
+mod common;
 
 use pelton::front::{pel, sdfg};
 use pelton::ir::Program;
 use pelton::ir::canonical::{canonical, difference, strip_code};
-
-fn corpus() -> Option<PathBuf> {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus");
-    let path = std::env::var_os("PELTON_CORPUS").map_or(default, PathBuf::from);
-    path.is_dir().then_some(path)
-}
-
-fn programs(folder: &Path, found: &mut Vec<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            programs(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "sdfgz") {
-            found.push(path);
-        }
-    }
-}
 
 /// What is lost on the way through text, if anything.
 fn loss(program: &Program) -> Option<String> {
@@ -38,13 +20,8 @@ fn loss(program: &Program) -> Option<String> {
 
 #[test]
 fn every_program_of_the_corpus_survives_text() {
-    let Some(corpus) = corpus() else {
-        eprintln!("skipped: no corpus beside the repository");
-        return;
-    };
-    let mut paths = Vec::new();
-    programs(&corpus, &mut paths);
-    paths.sort();
+    let Some(corpus) = common::corpus() else { return };
+    let paths = common::sdfg_files(&corpus);
     let mut failures = Vec::new();
     for path in &paths {
         let bytes = std::fs::read(path).unwrap();

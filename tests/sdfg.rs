@@ -9,6 +9,8 @@
 //! PELTON_DACE_PYTHON=venv/bin/python cargo test --test sdfg dace_loads_what_we_save
 //! ```
 
+mod common;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -21,35 +23,13 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 fn examples() -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/sdfg"), &mut files);
+    let files = common::sdfg_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/sdfg"));
     assert!(files.len() >= 14, "the example files are part of the repository");
     files
 }
 
 fn corpus() -> Option<Vec<PathBuf>> {
-    let root = std::env::var_os("PELTON_CORPUS")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"), PathBuf::from);
-    let mut files = Vec::new();
-    collect(&root, &mut files);
-    if files.is_empty() {
-        eprintln!("skipped: no corpus at {}", root.display());
-        return None;
-    }
-    Some(files)
-}
-
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "sdfg" || extension == "sdfgz") {
-            files.push(path);
-        }
-    }
+    common::corpus().map(|folder| common::sdfg_files(&folder))
 }
 
 fn example(name: &str) -> Vec<u8> {

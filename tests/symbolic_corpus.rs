@@ -1,30 +1,14 @@
 //! Every symbolic string of the corpus: it parses, prints to text that parses back to the same expression in both grammars.
 
+mod common;
+
 use std::collections::BTreeSet;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use pelton::entity::Names;
 use pelton::symbolic::{ExprPool, Grammar};
 use serde_json::Value;
-
-fn corpus() -> Option<PathBuf> {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus");
-    let path = std::env::var_os("PELTON_CORPUS").map_or(default, PathBuf::from);
-    path.is_dir().then_some(path)
-}
-
-fn programs(folder: &Path, found: &mut Vec<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            programs(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "sdfgz") {
-            found.push(path);
-        }
-    }
-}
 
 /// Texts of the typed grammar: ranges, shapes, mappings, volumes.
 fn typed_texts(value: &Value, found: &mut BTreeSet<String>) {
@@ -86,13 +70,7 @@ fn check(text: &str, grammar: Grammar, pool: &mut ExprPool, names: &mut Names) {
 
 /// All texts of the corpus, typed and plain.
 fn texts() -> Option<(BTreeSet<String>, BTreeSet<String>)> {
-    let Some(corpus) = corpus() else {
-        eprintln!("skipped: no corpus");
-        return None;
-    };
-    let mut files = Vec::new();
-    programs(&corpus, &mut files);
-    files.sort();
+    let files = common::sdfg_files(&common::corpus()?);
     let (mut typed, mut plain) = (BTreeSet::new(), BTreeSet::new());
     for file in &files {
         let mut text = String::new();

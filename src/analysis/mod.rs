@@ -6,7 +6,9 @@ pub mod paths;
 pub mod propagate;
 pub mod scopes;
 pub mod uses;
+pub mod views;
 
 pub use paths::MemletPaths;
 pub use scopes::ScopeTree;
 pub use uses::Uses;
+pub use views::viewed_edge;

@@ -10,7 +10,7 @@ use indexmap::{IndexMap, IndexSet};
 
 use crate::diag::Diagnostic;
 use crate::entity::Name;
-use crate::ir::{BlockId, BlockKind, CodeExpr, Data, Graph, Lifetime, NodeId, NodeKind, Program};
+use crate::ir::{BlockId, BlockKind, CodeExpr, Data, DataKind, Graph, Lifetime, NodeId, NodeKind, Program};
 use crate::symbolic::ExprId;
 
 use super::ScopeTree;
@@ -94,10 +94,25 @@ impl Uses {
         }
         Ok(uses)
     }
+
+    /// What is taken when a state (`None`) or a scope of it is entered.
+    pub fn taken_by(&self, state: BlockId, scope: Option<NodeId>) -> &[Name] {
+        self.in_scope.get(&(state, scope)).map_or(&[], |list| list)
+    }
+
+    /// What is looked at again when a state is entered.
+    pub fn late_in(&self, state: BlockId) -> &[Name] {
+        self.late.get(&state).map_or(&[], |list| list)
+    }
+
+    /// Whether the container lives in a scope inside a state, on whose parameters its size may depend.
+    pub fn is_scoped(&self, name: Name) -> bool {
+        self.in_scope.iter().any(|((_, scope), names)| scope.is_some() && names.contains(&name))
+    }
 }
 
 /// Symbols that interstate edges and loops of a graph assign.
-fn assigned_symbols(graph: &Graph) -> IndexSet<Name> {
+pub fn assigned_symbols(graph: &Graph) -> IndexSet<Name> {
     let mut assigned = IndexSet::new();
     for region in graph.regions.values() {
         for edge in &region.edges {
@@ -169,12 +184,25 @@ fn read_by_control_flow(graph: &Graph) -> HashSet<Name> {
     read
 }
 
-/// The expressions that the layout of a container consists of.
+/// The expressions that the layout of a container consists of, those of its members included.
 pub fn layout_exprs(data: &Data) -> Vec<ExprId> {
-    let mut exprs = data.shape().to_vec();
-    if let Some(array) = data.array() {
-        exprs.extend(array.strides.iter().chain(&array.offset));
-        exprs.extend(array.total_size.iter().chain(&array.start_offset));
+    let mut exprs = Vec::new();
+    let mut open = vec![data];
+    while let Some(data) = open.pop() {
+        exprs.extend(data.shape());
+        if let Some(array) = data.array() {
+            exprs.extend(array.strides.iter().chain(&array.offset));
+            exprs.extend(array.total_size.iter().chain(&array.start_offset));
+        }
+        match &data.kind {
+            DataKind::Structure(inner)
+            | DataKind::StructureView(inner)
+            | DataKind::StructureReference(inner) => open.extend(inner.members.iter().map(|(_, data)| data)),
+            DataKind::ContainerArray { element, .. }
+            | DataKind::ContainerView { element, .. }
+            | DataKind::ContainerReference { element, .. } => open.push(element),
+            _ => {}
+        }
     }
     exprs
 }

@@ -76,7 +76,7 @@ impl<'p> Machine<'p, '_> {
         }
         block.private = container.private;
         if tracking && (fresh || known != bytes) {
-            let unit = element.leaves.iter().map(|(dtype, _)| dtype.bytes()).min().unwrap_or(1);
+            let unit = element.unit().min(self.smallest_alias);
             let poison = !container.setzero && !from_before;
             if fresh {
                 block.shadow.reset(unit, bytes, poison, races);

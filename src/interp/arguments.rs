@@ -12,7 +12,7 @@ use crate::scalar::Scalar;
 use super::fault::Fault;
 use super::machine::Machine;
 use super::memory::{Block, Place, Shadow};
-use super::plan::{ContainerKind, ContainerSlot, Element, Size};
+use super::plan::{ContainerKind, ContainerSlot, Size};
 
 /// A container that has to be copied back.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl Machine<'_, '_> {
         }
         let mut shadow = Shadow::default();
         if self.tracking {
-            shadow.reset(unit(&container.element), bytes.len(), false, self.checked);
+            shadow.reset(container.element.unit().min(self.smallest_alias), bytes.len(), false, self.checked);
         }
         let block = Block { bytes: Buffer::Owned(bytes), shadow, live: true, ..Block::default() };
         self.memory.blocks[slot as usize] = block;
@@ -245,11 +245,6 @@ impl Machine<'_, '_> {
         }
         Some(written)
     }
-}
-
-/// Bytes of the smallest number of an element.
-pub(super) fn unit(element: &Element) -> usize {
-    element.leaves.iter().map(|(dtype, _)| dtype.bytes()).min().unwrap_or(1)
 }
 
 fn mismatch(name: &str, expected: &str, found: &str) -> Diagnostic {

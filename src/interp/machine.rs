@@ -35,6 +35,8 @@ pub(super) struct Machine<'p, 'a> {
     /// Shadows are kept: the run is checked, or written elements are asked for.
     pub tracking: bool,
     pub race: Race,
+    /// Of the plan: bounds the unit of every shadow.
+    pub smallest_alias: usize,
     pub notes: Vec<String>,
     /// Elements the last copy from a stream to an array took.
     pub popped: i64,

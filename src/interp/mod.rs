@@ -131,9 +131,10 @@ impl Prepared {
             }
         }
         // The caller's buffers become blocks for the time of the run, and go back whatever happens.
-        for (_, buffer) in args.buffers.iter_mut() {
+        let units = args.buffers.iter().map(|(id, _)| self.plan.shadow_unit(args, id)).collect::<Vec<_>>();
+        for ((_, buffer), unit) in args.buffers.iter_mut().zip(units) {
             let bytes = std::mem::replace(buffer, Buffer::Owned(Vec::new()));
-            machine.adopt(bytes);
+            machine.adopt(bytes, unit);
         }
         let result = machine.bind_and_run(args, &symbols, options);
         let own = self.plan.containers.len();
@@ -173,16 +174,17 @@ impl<'p, 'a> Machine<'p, 'a> {
             checked: options.checked,
             tracking: options.checked || options.track_written,
             race: Default::default(),
+            smallest_alias: plan.smallest_alias(),
             notes: Vec::new(),
             popped: 0,
         }
     }
 
-    /// One of the caller's buffers becomes a block.
-    fn adopt(&mut self, bytes: Buffer<'a>) {
+    /// One of the caller's buffers becomes a block, with a shadow per `unit` bytes.
+    fn adopt(&mut self, bytes: Buffer<'a>, unit: usize) {
         let mut shadow = Shadow::default();
         if self.tracking {
-            shadow.reset(1, bytes.bytes().len(), false, self.checked);
+            shadow.reset(unit, bytes.bytes().len(), false, self.checked);
         }
         self.memory.blocks.push(Block { bytes, shadow, output: true, private: false, live: true });
     }

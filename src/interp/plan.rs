@@ -6,6 +6,7 @@
 
 use crate::entity::{Name, Names};
 use crate::ir::Lifetime;
+use crate::memory::{Arguments, Binding, BufferId};
 use crate::scalar::{BinaryOp, DType, Scalar, StructTable, Type};
 use crate::symbolic::{ExprId, ExprPool};
 
@@ -89,6 +90,47 @@ pub(super) enum ContainerKind {
     Containers,
 }
 
+impl Plan {
+    /// Bytes of the smallest number that anything but the owner may see in a container's memory: views,
+    /// references and connectors of nested graphs may have another element type.
+    pub fn smallest_alias(&self) -> usize {
+        let is_owner = |slot: usize, container: &Container| {
+            container.owns_memory() && (container.transient || self.parameters.contains(&(slot as u32)))
+        };
+        let aliases = self.containers.iter().enumerate().filter(|(slot, container)| !is_owner(*slot, container));
+        aliases.map(|(_, container)| container.element.unit()).min().unwrap_or(usize::MAX)
+    }
+
+    /// Bytes per shadow entry of one of the caller's buffers: a divisor of every distance between numbers that
+    /// the caller or the program sees in it.
+    pub fn shadow_unit(&self, args: &Arguments<'_>, buffer: BufferId) -> usize {
+        let mut unit = 0;
+        let mut meet = |bytes: usize| unit = gcd(unit, bytes);
+        for (name, binding) in &args.bindings {
+            let Binding::Array { buffer: own, offset, ty, strides, .. } = binding else { continue };
+            if *own != buffer {
+                continue;
+            }
+            meet(*offset);
+            meet(ty.bytes(&self.structs));
+            strides.iter().for_each(|stride| meet(stride.unsigned_abs()));
+            let containers = self.parameters.iter().map(|&slot| &self.containers[slot as usize]);
+            for container in containers.filter(|container| *container.name == **name) {
+                meet(container.element.unit());
+            }
+        }
+        let smallest = self.smallest_alias();
+        if smallest < usize::MAX {
+            unit = gcd(unit, smallest);
+        }
+        unit.max(1)
+    }
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
 impl Container {
     /// Whether the container owns memory (views and references do not).
     pub fn owns_memory(&self) -> bool {
@@ -110,6 +152,11 @@ pub(super) struct Element {
 }
 
 impl Element {
+    /// Bytes of the smallest number.
+    pub fn unit(&self) -> usize {
+        self.leaves.iter().map(|(dtype, _)| dtype.bytes()).min().unwrap_or(1)
+    }
+
     /// The type, if the element is one number.
     #[inline]
     pub fn number(&self) -> Option<DType> {
@@ -275,6 +322,8 @@ pub(super) struct InputPlan {
     pub register: u32,
     /// Types of the port's numbers.
     pub leaves: Box<[DType]>,
+    /// If it is one number and none is taken from a stream: its type in memory and in the register.
+    pub number: Option<(DType, DType)>,
     pub access: Access,
     /// Taken from a stream.
     pub pop: bool,
@@ -285,6 +334,8 @@ pub(super) struct InputPlan {
 pub(super) struct OutputPlan {
     pub register: u32,
     pub leaves: Box<[DType]>,
+    /// If one number just replaces another in memory: its type there.
+    pub number: Option<DType>,
     pub access: Access,
     pub wcr: Option<WcrPlan>,
     /// Appended to a stream.

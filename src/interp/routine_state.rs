@@ -101,6 +101,7 @@ impl<'p> Machine<'p, '_> {
     }
 
     /// Runs a routine whose ports are aimed and whose inputs stand in `registers`.
+    #[inline]
     pub fn execute(&mut self, routine: &'p Routine, registers: &mut RegisterFile) -> Fallible<()> {
         if self.tracking {
             self.execute_with::<true>(routine, registers)

@@ -32,17 +32,22 @@ impl<'p> Machine<'p, '_> {
         Ok(())
     }
 
+    #[inline]
     fn input(&mut self, input: &'p InputPlan, file: &mut RegisterFile) -> Fallible<()> {
+        let Some((stored, wanted)) = input.number else { return self.input_of_several(input, file) };
+        let (block, offset) = self.address(&input.access)?;
+        let (value, poison) = self.load(block, offset, stored, &input.access)?;
+        file.set(input.register, arith::cast(wanted, value), poison);
+        Ok(())
+    }
+
+    /// Elements of a stream, vectors and records.
+    fn input_of_several(&mut self, input: &'p InputPlan, file: &mut RegisterFile) -> Fallible<()> {
         if input.pop {
             return self.pop_values(&input.access, input.register, file);
         }
         let (block, offset) = self.address(&input.access)?;
         let own = &self.plan.containers[input.access.container as usize].element;
-        if let (Some(dtype), &[wanted]) = (own.number(), &*input.leaves) {
-            let (value, poison) = self.load(block, offset, dtype, &input.access)?;
-            file.set(input.register, arith::cast(wanted, value), poison);
-            return Ok(());
-        }
         let mut packed = 0;
         for (lane, &wanted) in input.leaves.iter().enumerate() {
             // A vector over plain numbers takes neighbours; equal elements match number by number.
@@ -57,7 +62,16 @@ impl<'p> Machine<'p, '_> {
         Ok(())
     }
 
+    #[inline]
     fn output(&mut self, output: &'p OutputPlan, file: &RegisterFile) -> Fallible<()> {
+        let Some(stored) = output.number else { return self.output_of_several(output, file) };
+        let (block, offset) = self.address(&output.access)?;
+        let value = arith::cast(stored, file.get(output.register));
+        self.store(block, offset, value, file.poison[output.register as usize], &output.access)
+    }
+
+    /// Elements for a stream, vectors, records, and what meets an old element.
+    fn output_of_several(&mut self, output: &'p OutputPlan, file: &RegisterFile) -> Fallible<()> {
         let first = output.register as usize;
         let width = output.leaves.len();
         if output.push {

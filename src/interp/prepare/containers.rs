@@ -8,7 +8,7 @@ use crate::scalar::{Scalar, Type};
 
 use crate::symbolic::ExprId;
 
-use super::allocate::Uses;
+use crate::analysis::Uses;
 use super::element::element;
 use super::names::GraphNames;
 use super::{Builder, MAX_DEPTH};

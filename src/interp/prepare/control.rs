@@ -13,7 +13,7 @@ use crate::ir::{BlockId, BlockKind, CodeExpr, Loop, RegionId};
 use crate::scalar::{Code, DType, PortId, PortKind, Scalar};
 
 use super::Builder;
-use super::allocate::Uses;
+use crate::analysis::Uses;
 use super::code::{CodeScope, compile, constant};
 use super::names::GraphNames;
 
@@ -116,7 +116,7 @@ impl<'p> Builder<'p> {
         state: &'p crate::ir::State,
     ) -> Result<StatePlan, Diagnostic> {
         let scope = self.state_scope(names, uses, id, state)?;
-        Ok(StatePlan { refresh: self.slots(names, uses.refresh(id)), scope })
+        Ok(StatePlan { refresh: self.slots(names, uses.late_in(id)), scope })
     }
 
     fn loop_plan(

@@ -2,7 +2,7 @@
 
 use hashbrown::HashMap;
 
-use crate::analysis::{MemletPaths, ScopeTree};
+use crate::analysis::{MemletPaths, ScopeTree, Uses};
 use crate::diag::Diagnostic;
 use crate::entity::Name;
 use crate::interp::plan::{
@@ -13,7 +13,6 @@ use crate::scalar::{Code, DType, Op, PortId};
 use crate::symbolic::Grammar;
 
 use super::Builder;
-use super::allocate::Uses;
 use super::code::{CodeScope, compile};
 use super::names::GraphNames;
 use crate::interp::routine::MemoryPort;

@@ -2,7 +2,6 @@
 //!
 //! Everything that can be refused is refused here, so that a run fails only for the program's own faults.
 
-mod allocate;
 mod code;
 mod containers;
 mod control;
@@ -16,6 +15,8 @@ mod tasklet;
 
 use hashbrown::{HashMap, HashSet};
 
+use crate::analysis::Uses;
+use crate::analysis::uses::assigned_symbols;
 use crate::diag::Diagnostic;
 use crate::entity::{Name, Names};
 use crate::ir::{GraphId, Program};
@@ -23,7 +24,7 @@ use crate::scalar::Scalar;
 use crate::symbolic::ExprPool;
 
 use super::plan::{Container, ContainerSlot, GraphPlan, Plan, Symbol, SymbolSlot};
-use names::{GraphNames, assigned_symbols};
+use names::GraphNames;
 
 /// How deep graphs, scopes and regions may nest in all. The interpreter's own stack grows with it.
 pub(super) const MAX_DEPTH: usize = 100;
@@ -134,11 +135,11 @@ impl<'p> Builder<'p> {
             symbols: HashMap::new(),
             constants: inherited.constants.clone(),
             constant_arrays: inherited.constant_arrays.clone(),
-            assigned: assigned_symbols(graph),
+            assigned: assigned_symbols(graph).into_iter().collect(),
             params: Vec::new(),
         };
         let constants = self.constants(&mut names)?;
-        let uses = allocate::Uses::of(self.program, graph)?;
+        let uses = Uses::of(self.program, graph)?;
         self.declare_containers(&mut names, &uses)?;
         for name in &uses.setzero {
             if let Some(&slot) = names.containers.get(name) {
@@ -149,11 +150,13 @@ impl<'p> Builder<'p> {
             Some(body) => self.region(&mut names, &uses, body)?,
             None => return Err(Diagnostic::error("P0100", format!("graph `{}` has no body", graph.name))),
         };
+        let is_late = |name: &Name| uses.late.values().any(|names| names.contains(name));
+        let late: Vec<Name> = graph.data.keys().copied().filter(is_late).collect();
         let plan = GraphPlan {
             name: graph.name.as_str().into(),
             body,
             allocate: self.slots(&names, &uses.at_entry),
-            forget: self.slots(&names, &uses.late),
+            forget: self.slots(&names, &late),
             constants: constants.into_boxed_slice(),
         };
         Ok((plan, names))

@@ -5,7 +5,7 @@ use hashbrown::{HashMap, HashSet};
 use crate::diag::Diagnostic;
 use crate::entity::Name;
 use crate::interp::plan::{ContainerSlot, GeneralSize, Size, Source, SymbolSlot};
-use crate::ir::{CodeExpr, Graph, Loop};
+use crate::ir::Graph;
 use crate::scalar::{DType, Scalar};
 use crate::symbolic::{ExprId, Node};
 
@@ -131,25 +131,4 @@ impl<'p> Builder<'p> {
     pub fn sizes(&mut self, names: &mut GraphNames<'p>, exprs: &[ExprId]) -> Box<[Size]> {
         exprs.iter().map(|&expr| self.size(names, expr)).collect()
     }
-}
-
-/// Symbols that interstate edges and loops of a graph assign.
-pub(super) fn assigned_symbols(graph: &Graph) -> HashSet<Name> {
-    let mut assigned = HashSet::new();
-    for region in graph.regions.values() {
-        for edge in &region.edges {
-            assigned.extend(edge.assignments.iter().map(|(name, _)| *name));
-        }
-    }
-    for block in graph.blocks.values() {
-        if let crate::ir::BlockKind::Loop(inner) = &block.kind {
-            assigned.extend(loop_symbols(inner));
-        }
-    }
-    assigned
-}
-
-fn loop_symbols(inner: &Loop) -> impl Iterator<Item = Name> + '_ {
-    let target = |expr: &Option<CodeExpr>| expr.as_ref().and_then(|expr| expr.target);
-    inner.variable.into_iter().chain(target(&inner.init)).chain(target(&inner.update))
 }

@@ -2,7 +2,7 @@
 
 use hashbrown::{HashMap, HashSet};
 
-use crate::analysis::{MemletPaths, ScopeTree};
+use crate::analysis::{MemletPaths, ScopeTree, Uses, viewed_edge};
 use crate::diag::Diagnostic;
 use crate::entity::Name;
 use crate::interp::plan::{
@@ -12,7 +12,6 @@ use crate::ir::{BlockId, Consume, EdgeId, Map, NodeId, NodeKind, Schedule, State
 use crate::scalar::{DType, Type};
 
 use super::Builder;
-use super::allocate::Uses;
 use super::edges::StateContext;
 use super::names::GraphNames;
 
@@ -83,7 +82,7 @@ impl<'p> Builder<'p> {
         ctx: &mut StateContext<'p, '_>,
         entry: Option<NodeId>,
     ) -> Result<ScopePlan, Diagnostic> {
-        let allocated = ctx.uses.in_scope(ctx.block, entry).to_vec();
+        let allocated = ctx.uses.taken_by(ctx.block, entry).to_vec();
         if entry.is_some() {
             for &name in &allocated {
                 self.relayout(names, name);
@@ -246,64 +245,9 @@ impl<'p> Builder<'p> {
         Ok(())
     }
 
-    /// The edge that leads from a view to what it views, by DaCe's rules: an edge at connector `views`; else
-    /// the only edge on a side when the other side has none or several; else the edge that leads to an access
-    /// node when the other leads to code; else the edge whose memlet does not name the view; else the edge to
-    /// the higher scope; else the incoming edge.
-    pub fn view_edge(
-        &self,
-        names: &GraphNames<'p>,
-        ctx: &StateContext<'p, '_>,
-        node: NodeId,
-    ) -> Option<EdgeId> {
-        let name = ctx.accessed(node)?;
-        let slot = names.containers.get(&name)?;
-        if self.containers[*slot as usize].kind != ContainerKind::View {
-            return None;
-        }
-        let live = |edges: &[EdgeId]| -> Vec<EdgeId> {
-            edges.iter().copied().filter(|&edge| !ctx.edge(edge).memlet.is_empty()).collect()
-        };
-        let incoming = live(ctx.adjacency.incoming(node));
-        let outgoing = live(ctx.adjacency.outgoing(node));
-        let is_views = |conn: Option<Name>| conn.is_some_and(|name| self.program.names.get(name) == "views");
-        let marked = incoming
-            .iter()
-            .find(|&&edge| is_views(ctx.edge(edge).dst_conn))
-            .or_else(|| outgoing.iter().find(|&&edge| is_views(ctx.edge(edge).src_conn)));
-        if let Some(&marked) = marked {
-            return Some(marked);
-        }
-        let from_data = |edge: EdgeId| ctx.accessed(ctx.source(edge)).is_some();
-        let to_data = |edge: EdgeId| ctx.accessed(ctx.sink(edge)).is_some();
-        match (incoming.as_slice(), outgoing.as_slice()) {
-            (&[edge], &[onward]) => {
-                let names_view = |edge: EdgeId| ctx.edge(edge).memlet.data == Some(name);
-                match (from_data(edge), to_data(onward)) {
-                    (true, false) => Some(edge),
-                    (false, true) => Some(onward),
-                    (false, false) => None,
-                    (true, true) => match (names_view(edge), names_view(onward)) {
-                        (true, false) => Some(onward),
-                        (false, true) => Some(edge),
-                        _ => {
-                            let enters = matches!(
-                                ctx.state.nodes[ctx.edge(edge).src].kind,
-                                NodeKind::MapEntry(_) | NodeKind::ConsumeEntry(_)
-                            );
-                            let leaves = matches!(
-                                ctx.state.nodes[ctx.edge(onward).dst].kind,
-                                NodeKind::MapExit { .. } | NodeKind::ConsumeExit { .. }
-                            );
-                            if leaves && !enters { Some(onward) } else { Some(edge) }
-                        }
-                    },
-                }
-            }
-            (&[edge], _) if from_data(edge) => Some(edge),
-            (_, &[edge]) if to_data(edge) => Some(edge),
-            _ => None,
-        }
+    /// The edge that leads from a view to what it views.
+    fn view_edge(&self, names: &GraphNames<'p>, ctx: &StateContext<'p, '_>, node: NodeId) -> Option<EdgeId> {
+        viewed_edge(names.graph, ctx.state, &self.program.names, &ctx.adjacency, &ctx.paths, node)
     }
 
     fn map(

@@ -44,7 +44,12 @@ impl<'p> Builder<'p> {
             let access = self.code_access(names, ctx, edge_id, false)?;
             let pop = self.containers[access.container as usize].kind == ContainerKind::Stream;
             let leaves = self.port_leaves(code, port)?;
-            inputs.push(InputPlan { register: compiled.inputs[&port], leaves, access, pop });
+            let stored = self.containers[access.container as usize].element.number();
+            let number = match (stored, &*leaves) {
+                (Some(stored), &[wanted]) if !pop => Some((stored, wanted)),
+                _ => None,
+            };
+            inputs.push(InputPlan { register: compiled.inputs[&port], leaves, number, access, pop });
         }
         for edge_id in ctx.adjacency.outgoing(id).to_vec() {
             let edge = ctx.edge(edge_id);
@@ -58,7 +63,9 @@ impl<'p> Builder<'p> {
             };
             let push = self.containers[access.container as usize].kind == ContainerKind::Stream;
             let leaves = self.port_leaves(code, port)?;
-            outputs.push(OutputPlan { register: compiled.outputs[&port], leaves, access, wcr, push });
+            let stored = self.containers[access.container as usize].element.number();
+            let number = stored.filter(|_| leaves.len() == 1 && wcr.is_none() && !push);
+            outputs.push(OutputPlan { register: compiled.outputs[&port], leaves, number, access, wcr, push });
         }
         for (port, &register) in &compiled.inputs {
             if !inputs.iter().any(|input| input.register == register) {

@@ -2,7 +2,7 @@
 
 use hashbrown::{HashMap, HashSet};
 
-use crate::analysis::{MemletPaths, ScopeTree};
+use crate::analysis::{MemletPaths, ScopeTree, viewed_edge};
 use crate::entity::Name;
 use crate::ir::{Adjacency, BlockId, DataKind, Edge, EdgeId, NodeId, NodeKind, State};
 use crate::kernel::{BufferKind, Stmt, ValueId, VarId};
@@ -375,58 +375,9 @@ impl<'p> Lowerer<'p> {
         Ok(())
     }
 
-    /// The edge that leads from a view to what it views, by DaCe's rules: an edge at connector `views`; else the
-    /// only edge on a side when the other side has none or several; else the edge that leads to an access node when
-    /// the other leads to code; else the edge whose memlet does not name the view; else the edge to the higher
-    /// scope; else the incoming edge.
+    /// The edge that leads from a view to what it views.
     fn view_edge(&self, cx: &StateContext<'p>, node: NodeId) -> Option<EdgeId> {
-        let name = cx.accessed(node)?;
-        if !self.cx.graph.data.get(&name)?.is_view() {
-            return None;
-        }
-        let live = |edges: &[EdgeId]| -> Vec<EdgeId> {
-            edges.iter().copied().filter(|&edge| !cx.edge(edge).memlet.is_empty()).collect()
-        };
-        let incoming = live(cx.adjacency.incoming(node));
-        let outgoing = live(cx.adjacency.outgoing(node));
-        let is_views = |conn: Option<Name>| conn.is_some_and(|name| self.text(name) == "views");
-        let marked = incoming
-            .iter()
-            .find(|&&edge| is_views(cx.edge(edge).dst_conn))
-            .or_else(|| outgoing.iter().find(|&&edge| is_views(cx.edge(edge).src_conn)));
-        if let Some(&marked) = marked {
-            return Some(marked);
-        }
-        let from_data = |edge: EdgeId| cx.accessed(cx.source(edge)).is_some();
-        let to_data = |edge: EdgeId| cx.accessed(cx.sink(edge)).is_some();
-        match (incoming.as_slice(), outgoing.as_slice()) {
-            (&[edge], &[onward]) => {
-                let names_view = |edge: EdgeId| cx.edge(edge).memlet.data == Some(name);
-                match (from_data(edge), to_data(onward)) {
-                    (true, false) => Some(edge),
-                    (false, true) => Some(onward),
-                    (false, false) => None,
-                    (true, true) => match (names_view(edge), names_view(onward)) {
-                        (true, false) => Some(onward),
-                        (false, true) => Some(edge),
-                        _ => {
-                            let enters = matches!(
-                                cx.state.nodes[cx.edge(edge).src].kind,
-                                NodeKind::MapEntry(_) | NodeKind::ConsumeEntry(_)
-                            );
-                            let leaves = matches!(
-                                cx.state.nodes[cx.edge(onward).dst].kind,
-                                NodeKind::MapExit { .. } | NodeKind::ConsumeExit { .. }
-                            );
-                            if leaves && !enters { Some(onward) } else { Some(edge) }
-                        }
-                    },
-                }
-            }
-            (&[edge], _) if from_data(edge) => Some(edge),
-            (_, &[edge]) if to_data(edge) => Some(edge),
-            _ => None,
-        }
+        viewed_edge(self.cx.graph, cx.state, &self.program.names, &cx.adjacency, &cx.paths, node)
     }
 
     /// What a code node reads through an in-edge or writes through an out-edge.
