@@ -40,11 +40,7 @@ fn main() {
         let seconds = fastest(&mut prepared, &Options::default());
         let checked = fastest(&mut prepared, &Options { checked: true, ..Options::default() });
         let rate = |seconds: f64| iterations as f64 / seconds / 1e6;
-        println!(
-            "{name:18} {:6.2} million iterations/s, {:6.2} checked",
-            rate(seconds),
-            rate(checked)
-        );
+        println!("{name:18} {:6.2} million iterations/s, {:6.2} checked", rate(seconds), rate(checked));
     }
     if let Some(peak) = peak_resident_bytes() {
         println!("peak resident size {:.1} MiB, arrays {:.1} MiB", mib(peak), mib(2 * POINTS * 8 + 8));

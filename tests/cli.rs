@@ -256,7 +256,10 @@ fn deep_nesting_is_described() {
     for (name, content) in [
         ("list.sdfg", "[".repeat(deep)),
         ("object.sdfg", "{\"nodes\":[".repeat(deep / 10)),
-        ("closed.sdfg", format!("{{\"type\":\"SDFG\",\"attributes\":{}{}}}", "[".repeat(deep), "]".repeat(deep))),
+        (
+            "closed.sdfg",
+            format!("{{\"type\":\"SDFG\",\"attributes\":{}{}}}", "[".repeat(deep), "]".repeat(deep)),
+        ),
         ("sum.pel", format!("program p(a: f64[1]) {{ a[0] = {}1{} }}", "(".repeat(deep), ")".repeat(deep))),
         ("map.pel", format!("program p(a: f64[1]) {{ {}", "map i in 0:1 { ".repeat(deep / 10))),
         ("minus.pel", format!("program p(a: f64[{}1]) {{ }}", "-".repeat(deep))),
@@ -289,7 +292,12 @@ fn cases_say_what_they_did_not_compare() {
     // A value is a value, as an array of one element or without dimensions.
     made("a_value", one, "{\"returns\": [\"__return\"]}", &[("__return", seven.clone())]);
     // What the function returned and its graph does not is a note, if something else was compared.
-    made("b_foreign", one, "{\"returns\": [\"__return\"]}", &[("__return", seven.clone()), ("__return_1", seven.clone())]);
+    made(
+        "b_foreign",
+        one,
+        "{\"returns\": [\"__return\"]}",
+        &[("__return", seven.clone()), ("__return_1", seven.clone())],
+    );
     made("c_only_foreign", one, "{\"returns\": []}", &[("__return_1", seven.clone())]);
     made("d_unknown", one, "{}", &[("__return_1", seven.clone())]);
     // A program without any container of its caller's has nothing to compare; any other has.

@@ -99,7 +99,8 @@ fn a_race_between_resolved_and_plain_accesses() {
     silent(&format!("{HEAD} {{ map i in 0:8 {{\n a[i] = 1\n a[i] += 2\n b[i] = a[i] }} }}"));
     let reads = fault(&format!("{HEAD} {{ map i in 0:8 {{\n s[0] += a[i]\n b[i] = s[0] }} }}"));
     assert_eq!(reads.kind, FaultKind::Race, "{reads}");
-    let writes = fault(&format!("{HEAD} {{ map i in 0:8 {{\n s[0] += a[i]\n map j in 0:1 {{ s[0] = b[i] }} }} }}"));
+    let writes =
+        fault(&format!("{HEAD} {{ map i in 0:8 {{\n s[0] += a[i]\n map j in 0:1 {{ s[0] = b[i] }} }} }}"));
     assert_eq!(writes.kind, FaultKind::Race, "{writes}");
 }
 

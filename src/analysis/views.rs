@@ -39,7 +39,9 @@ pub fn viewed_edge(
         return Some(marked);
     }
     let from_data = |edge: EdgeId| accessed(state.edges[paths.first(edge)].src).is_some();
-    let to_data = |edge: EdgeId| paths.last(edge).first().is_some_and(|&last| accessed(state.edges[last].dst).is_some());
+    let to_data = |edge: EdgeId| {
+        paths.last(edge).first().is_some_and(|&last| accessed(state.edges[last].dst).is_some())
+    };
     let (edge, onward) = match (incoming.as_slice(), outgoing.as_slice()) {
         (&[edge], &[onward]) => (edge, onward),
         (&[edge], _) => return from_data(edge).then_some(edge),
@@ -58,10 +60,8 @@ pub fn viewed_edge(
         (false, true) => Some(edge),
         _ => {
             let kind = |node: NodeId| &state.nodes[node].kind;
-            let enters = matches!(
-                kind(state.edges[edge].src),
-                NodeKind::MapEntry(_) | NodeKind::ConsumeEntry(_)
-            );
+            let enters =
+                matches!(kind(state.edges[edge].src), NodeKind::MapEntry(_) | NodeKind::ConsumeEntry(_));
             let leaves = matches!(
                 kind(state.edges[onward].dst),
                 NodeKind::MapExit { .. } | NodeKind::ConsumeExit { .. }

@@ -83,8 +83,7 @@ fn bind(program: &Program, given: &GtirArgs<'_>) -> Result<Arguments<'static>> {
     let sources = sources(given);
     let mut args = Arguments::new();
     let mut shared = IndexMap::new();
-    let graph =
-        program.root_graph().ok_or_else(|| Diagnostic::error("P0100", "the program has no graph"))?;
+    let graph = program.root_graph().ok_or_else(|| Diagnostic::error("P0100", "the program has no graph"))?;
     for (&name, data) in graph.data.iter().filter(|(_, data)| !data.transient) {
         let name = &program.names[name];
         let binding = given.memory.get(name);
@@ -155,7 +154,8 @@ fn bind_array(
     if shape.len() != array.shape.len() {
         return Err(mismatch(&format!("has rank {} in the graph, {} here", array.shape.len(), shape.len())));
     }
-    let is_unit = |&dim: &usize| array.strides.get(dim).and_then(|&stride| program.exprs.as_int(stride)) == Some(1);
+    let is_unit =
+        |&dim: &usize| array.strides.get(dim).and_then(|&stride| program.exprs.as_int(stride)) == Some(1);
     // Slowest dimension first.
     let (unit, mut order): (Vec<usize>, Vec<usize>) = (0..shape.len()).partition(is_unit);
     order.extend(unit);

@@ -97,7 +97,8 @@ impl Plan {
         let is_owner = |slot: usize, container: &Container| {
             container.owns_memory() && (container.transient || self.parameters.contains(&(slot as u32)))
         };
-        let aliases = self.containers.iter().enumerate().filter(|(slot, container)| !is_owner(*slot, container));
+        let aliases =
+            self.containers.iter().enumerate().filter(|(slot, container)| !is_owner(*slot, container));
         aliases.map(|(_, container)| container.element.unit()).min().unwrap_or(usize::MAX)
     }
 

@@ -8,10 +8,10 @@ use crate::scalar::{Scalar, Type};
 
 use crate::symbolic::ExprId;
 
-use crate::analysis::Uses;
 use super::element::element;
 use super::names::GraphNames;
 use super::{Builder, MAX_DEPTH};
+use crate::analysis::Uses;
 
 impl<'p> Builder<'p> {
     /// Gives every container of the graph a slot. Layouts are compiled in the graph's scope; those of

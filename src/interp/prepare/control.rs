@@ -13,9 +13,9 @@ use crate::ir::{BlockId, BlockKind, CodeExpr, Loop, RegionId};
 use crate::scalar::{Code, DType, PortId, PortKind, Scalar};
 
 use super::Builder;
-use crate::analysis::Uses;
 use super::code::{CodeScope, compile, constant};
 use super::names::GraphNames;
+use crate::analysis::Uses;
 
 impl<'p> Builder<'p> {
     pub fn region(

@@ -23,7 +23,9 @@ pub(super) fn element(ty: Type, structs: &StructTable) -> Result<Element, Diagno
         match ty {
             Type::Scalar(dtype) => leaves.push((dtype, offset)),
             Type::Vector(dtype, lanes) => {
-                leaves.extend((0..lanes as usize).map(|lane| (dtype, offset.saturating_add(lane * dtype.bytes()))));
+                leaves.extend(
+                    (0..lanes as usize).map(|lane| (dtype, offset.saturating_add(lane * dtype.bytes()))),
+                );
             }
             Type::Struct(id) => {
                 let def = structs
