@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::diag::{Diagnostic, Severity, render};
-use crate::exec::load::{Format, examine};
+use crate::exec::load::{Format, examine_with};
 
 use super::output::Output;
 use super::{TextFormat, Verdict};
@@ -26,6 +26,9 @@ JSON: {\"program\", \"format\", \"diagnostics\": [{\"code\", \"severity\", \"mes
 pub struct CheckArgs {
     /// The program file.
     program: PathBuf,
+    /// What describes the arguments of a GTIR program; the case.json beside it by default.
+    #[arg(long, value_name = "CASE.json")]
+    case: Option<PathBuf>,
     /// How the report is written.
     #[arg(long, value_enum, default_value = "text")]
     format: TextFormat,
@@ -33,7 +36,7 @@ pub struct CheckArgs {
 
 /// Runs the subcommand.
 pub fn check(args: &CheckArgs, out: &mut Output) -> anyhow::Result<Verdict> {
-    let (format, diagnostics) = match examine(&args.program) {
+    let (format, diagnostics) = match examine_with(&args.program, args.case.as_deref()) {
         Ok(loaded) => (Some(loaded.format), loaded.diagnostics),
         Err(error) => (None, vec![error]),
     };

@@ -10,12 +10,13 @@ use serde_json::{Value, json};
 
 use crate::entity::Name;
 use crate::exec::bind::Symbols;
-use crate::exec::load::examine;
+use crate::exec::load::examine_with;
 use crate::interp::{RequiredKind, required_arguments};
 use crate::ir::{BlockKind, Data, DataKind, Graph, NodeKind, Program};
 use crate::scalar::{Scalar, Type};
 use crate::symbolic::{ExprId, Grammar};
 
+use super::info_gtir::GtirInfo;
 use super::output::Output;
 use super::{TextFormat, Usage, Verdict};
 
@@ -31,6 +32,9 @@ Examples:
 pub struct InfoArgs {
     /// The program file.
     program: PathBuf,
+    /// What describes the arguments of a GTIR program; the case.json beside it by default.
+    #[arg(long, value_name = "CASE.json")]
+    case: Option<PathBuf>,
     /// A symbol's value, to compute sizes in bytes with.
     #[arg(long = "set", value_name = "NAME=VALUE")]
     sets: Vec<String>,
@@ -57,7 +61,8 @@ struct Counts {
 
 /// Runs the subcommand.
 pub fn info(args: &InfoArgs, out: &mut Output) -> anyhow::Result<Verdict> {
-    let loaded = examine(&args.program)?;
+    let loaded = examine_with(&args.program, args.case.as_deref())?;
+    let gtir = loaded.gtir.as_deref().map(GtirInfo::of);
     let program = &loaded.program;
     let values = symbol_values(program, &args.sets)?;
     let counts = Counts::of(program);
@@ -100,6 +105,7 @@ pub fn info(args: &InfoArgs, out: &mut Output) -> anyhow::Result<Verdict> {
                 "arrays": containers.iter().map(Container::json).collect::<Vec<_>>(),
                 "transient_bytes": transient_bytes.map(|bytes| bytes as f64),
                 "symbols": symbols.iter().map(|(name, ty)| json!({"name": name, "dtype": ty})).collect::<Vec<_>>(),
+                "gtir": gtir.as_ref().map(GtirInfo::json),
                 "errors": errors,
             });
             serde_json::to_writer_pretty(&mut *out, &report)?;
@@ -109,6 +115,10 @@ pub fn info(args: &InfoArgs, out: &mut Output) -> anyhow::Result<Verdict> {
             let version =
                 program.dace_version.as_ref().map(|version| format!(", DaCe {version}")).unwrap_or_default();
             writeln!(out, "{} ({}{version})", root.name, loaded.format.name())?;
+            if let Some(gtir) = &gtir {
+                gtir.write(out)?;
+                writeln!(out)?;
+            }
             counts.write(out)?;
             writeln!(out)?;
             write_containers(out, &containers)?;

@@ -9,9 +9,11 @@ mod convert;
 mod explain;
 mod fuzz;
 mod info;
+mod info_gtir;
 mod output;
 mod picture;
 mod run;
+mod run_gtir;
 mod summary;
 mod test;
 

@@ -14,6 +14,7 @@ use crate::diag::Diagnostic;
 use crate::exec::bind::{bind, unbind};
 use crate::exec::engine::is_observed;
 use crate::exec::npz::{self, FileArray, FileArrays, Item};
+use crate::exec::load::is_gtir;
 use crate::exec::{Engine, Options, Outcome, Prepared, Stats, load};
 use crate::ir::{NodeKind, Program};
 use crate::memory::{Arguments, Binding, View};
@@ -22,7 +23,7 @@ use crate::scalar::{DType, Scalar};
 use super::output::Output;
 use super::picture;
 use super::summary::Summary;
-use super::{TextFormat, Usage, Verdict, engine};
+use super::{TextFormat, Usage, Verdict, engine, run_gtir};
 
 /// Run a program once.
 ///
@@ -34,11 +35,19 @@ Examples:
   pelton run examples/hdiff/program.sdfgz --inputs examples/hdiff/inputs.npz
   pelton run program.sdfgz --arg A=a.npy --set N=100 --output out.npz
   pelton run program.sdfgz --inputs in.npz --checked --format json
+  pelton run program.gtir.json.gz --inputs in.npz --case case.json
+
+A GTIR program's fields have origins, and its offsets connectivities: case.json describes them, as in a case
+folder. What it leaves out, or all of it, follows from the program's parameters: fields start at 0. The table of
+connectivity X is the array offset:X; part 1 of a tuple a is a_1.
 
 The output file is written only if the run succeeded.")]
 pub struct RunArgs {
-    /// The program file: .sdfg, .sdfgz or .pel, told apart by content.
-    program: PathBuf,
+    /// The program file: .sdfg, .sdfgz, .gtir.json(.gz), .gtir.txt or .pel, told apart by content.
+    pub(super) program: PathBuf,
+    /// What describes the arguments of a GTIR program; the case.json beside it by default.
+    #[arg(long, value_name = "CASE.json")]
+    pub(super) case: Option<PathBuf>,
     /// Arguments by name, as numpy.savez writes them.
     #[arg(long, value_name = "IN.npz")]
     inputs: Option<PathBuf>,
@@ -50,16 +59,16 @@ pub struct RunArgs {
     sets: Vec<String>,
     /// Where the arrays go after the run.
     #[arg(long, value_name = "OUT.npz")]
-    output: Option<PathBuf>,
+    pub(super) output: Option<PathBuf>,
     /// Engine to run on: auto, interp, native or gtir-oracle.
     #[arg(long, default_value = "auto", value_parser = engine, value_name = "ENGINE")]
-    engine: Engine,
+    pub(super) engine: Engine,
     /// Also catch undefined values, races and accesses out of bounds.
     #[arg(long)]
-    checked: bool,
+    pub(super) checked: bool,
     /// Steps (tasklets, states, map points) after which the run is stopped.
     #[arg(long, value_name = "STEPS")]
-    fuel: Option<u64>,
+    pub(super) fuel: Option<u64>,
     /// Say how long loading, preparing and running took, and which engine ran.
     #[arg(long)]
     time: bool,
@@ -70,16 +79,31 @@ pub struct RunArgs {
 
 /// A step's wall times.
 #[derive(Default)]
-struct Times {
-    load: Duration,
-    prepare: Duration,
-    run: Duration,
+pub(super) struct Times {
+    pub(super) load: Duration,
+    pub(super) prepare: Duration,
+    pub(super) run: Duration,
+}
+
+/// What there is to say about a run.
+pub(super) struct Ran<'a> {
+    /// The engine that ran.
+    pub(super) engine: Engine,
+    /// Why it did.
+    pub(super) why: &'a str,
+    pub(super) stats: &'a Stats,
+    pub(super) times: &'a Times,
+    /// Arrays that were written.
+    pub(super) results: &'a [(String, View<'a>)],
 }
 
 /// Runs the subcommand.
 pub fn run(args: &RunArgs, out: &mut Output) -> anyhow::Result<Verdict> {
-    let mut times = Times::default();
     let arrays = gather(args)?;
+    if is_gtir(&args.program)? {
+        return run_gtir::run(args, &arrays, out);
+    }
+    let mut times = Times::default();
     let start = Instant::now();
     let program = load(&args.program)?.program;
     times.load = start.elapsed();
@@ -104,19 +128,25 @@ pub fn run(args: &RunArgs, out: &mut Output) -> anyhow::Result<Verdict> {
         npz::write(path, &unbind(&program, &bound, &wanted))?;
     }
     let results = results(&program, &bound);
-    match args.format {
-        TextFormat::Json => {
-            let report = to_json(args, &prepared, &stats, &times, &results);
-            serde_json::to_writer_pretty(&mut *out, &report)?;
-            writeln!(out)?;
-        }
-        TextFormat::Text => write_text(out, args, &prepared, &stats, &times, &results)?,
-    }
+    let (engine, why) = (prepared.engine(), prepared.why());
+    report(args, out, &Ran { engine, why, stats: &stats, times: &times, results: &results })?;
     Ok(Verdict::Good)
 }
 
+/// Writes what a run gave.
+pub(super) fn report(args: &RunArgs, out: &mut Output, ran: &Ran<'_>) -> anyhow::Result<()> {
+    match args.format {
+        TextFormat::Json => {
+            serde_json::to_writer_pretty(&mut *out, &to_json(args, ran))?;
+            writeln!(out)?;
+            Ok(())
+        }
+        TextFormat::Text => write_text(out, args, ran),
+    }
+}
+
 /// Appears only when the run takes long enough for somebody to wonder.
-fn spinner(message: &str) -> ProgressBar {
+pub(super) fn spinner(message: &str) -> ProgressBar {
     let spinner = ProgressBar::new_spinner().with_message(message.to_owned());
     spinner.set_style(
         ProgressStyle::with_template("{spinner} {elapsed} {msg}")
@@ -192,17 +222,12 @@ fn written_names(program: &Program) -> IndexSet<&str> {
     written
 }
 
-fn to_json(
-    args: &RunArgs,
-    prepared: &Prepared,
-    stats: &Stats,
-    times: &Times,
-    results: &[(String, View<'_>)],
-) -> Value {
+fn to_json(args: &RunArgs, ran: &Ran<'_>) -> Value {
+    let Ran { engine, why, stats, times, results } = ran;
     json!({
         "program": args.program.display().to_string(),
-        "engine": prepared.engine().name(),
-        "why": prepared.why(),
+        "engine": engine.name(),
+        "why": why,
         "checked": args.checked,
         "seconds": {
             "load": times.load.as_secs_f64(),
@@ -216,14 +241,8 @@ fn to_json(
     })
 }
 
-fn write_text(
-    out: &mut Output,
-    args: &RunArgs,
-    prepared: &Prepared,
-    stats: &Stats,
-    times: &Times,
-    results: &[(String, View<'_>)],
-) -> anyhow::Result<()> {
+fn write_text(out: &mut Output, args: &RunArgs, ran: &Ran<'_>) -> anyhow::Result<()> {
+    let Ran { engine, why, stats, times, results } = *ran;
     if results.is_empty() {
         writeln!(out, "The program ran; it writes no array.")?;
     } else {
@@ -260,8 +279,8 @@ fn write_text(
             milliseconds(times.load),
             milliseconds(times.prepare),
             milliseconds(times.run),
-            prepared.engine(),
-            prepared.why(),
+            engine,
+            why,
         )?;
     }
     if let Some(path) = &args.output {

@@ -94,8 +94,8 @@ pub const CODES: &[Code] = &[
          "The content is neither JSON nor text. Programs are .sdfg, .sdfgz, .gtir.json, .gtir.json.gz or .pel; \
           the content decides, not the name."),
     unsupported("P0092", "this program cannot be loaded by itself",
-         "GTIR gives types for its parameters only together with arguments: fields with dimensions and \
-          origins, connectivities. Run it from a case folder (`pelton test`) or from Python."),
+         "No longer given. GTIR is loaded with the description of its arguments: the case.json beside it, or \
+          `--case`."),
     code("P0100", "the program has no graph",
          "There is no outermost graph with a body, or an id names nothing."),
     code("P0101", "an edge ends nowhere",
@@ -213,6 +213,9 @@ pub const CODES: &[Code] = &[
          "Tasklets are Python or simple C++. MLIR, OpenCL and SystemVerilog cannot be run."),
     code("P0310", "scalar code breaks a rule",
          "Internal code failed its verifier. This is a defect in Pelton; please report the program."),
+    unsupported("P0311", "code that has no tasklet text",
+         "A tasklet was built without text, and its code holds something that Python tasklet text cannot say: a \
+          vector, a record, a stream, a complex or narrow floating-point number."),
     code("P0401", "a symbol has no value",
          "A size, range or condition needs a symbol that was not given and that no array's shape tells. Give \
           it: `--set NAME=VALUE`."),

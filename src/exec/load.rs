@@ -4,10 +4,14 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::diag::{Diagnostic, Result};
-use crate::front::{pel, sdfg};
+use crate::front::gtir::lower::lower;
+use crate::front::{gtir, pel, sdfg};
 use crate::ir;
 use crate::scalar::lower::lower_program;
+use crate::scalar::spell::spell_program;
 use crate::valid::validate;
+
+use super::gtir::describe;
 
 /// What a program file is, decided by its content.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +44,8 @@ pub struct Loaded {
     pub format: Format,
     /// Findings of the reader, of lowering and of the validator, in this order.
     pub diagnostics: Vec<Diagnostic>,
+    /// The GTIR that the graph was lowered from, if it was.
+    pub gtir: Option<Box<gtir::Program>>,
 }
 
 impl Loaded {
@@ -65,12 +71,56 @@ pub fn load(path: &Path) -> Result<Loaded> {
 }
 
 /// Loads a program and collects all findings, errors included. Fails only if there is no program to speak of.
+/// GTIR takes its description from the `case.json` in the same folder, if there is one.
 ///
 /// # Errors
 /// The file cannot be read, or is no program.
 pub fn examine(path: &Path) -> Result<Loaded> {
+    examine_with(path, None)
+}
+
+/// [`examine`] with a description of a GTIR program's arguments ([`describe`](super::gtir::describe)).
+///
+/// # Errors
+/// As [`examine`]; the description cannot be read.
+pub fn examine_with(path: &Path, case: Option<&Path>) -> Result<Loaded> {
     let bytes = read_bytes(path)?;
-    examine_bytes(&bytes).map_err(|error| error.inside(path.display().to_string()))
+    let inside = |error: Diagnostic| error.inside(path.display().to_string());
+    if recognise(&bytes) != Format::Gtir {
+        return examine_bytes(&bytes).map_err(inside);
+    }
+    let program = gtir::read(&bytes).map_err(inside)?;
+    let description = description_of(path, case)?;
+    lowered(program, &description).map_err(inside)
+}
+
+/// The description that belongs to a GTIR file: the one given, or the `case.json` beside it, or none.
+///
+/// # Errors
+/// `P0430`.
+pub fn description_of(path: &Path, case: Option<&Path>) -> Result<serde_json::Value> {
+    let beside = path.with_file_name("case.json");
+    match case {
+        Some(case) => describe::read(case),
+        None if beside.is_file() => describe::read(&beside),
+        None => Ok(serde_json::Value::Null),
+    }
+}
+
+fn lowered(program: gtir::Program, description: &serde_json::Value) -> Result<Loaded> {
+    let environment = describe::environment(description, &program)?;
+    let graph = lower(&program, &environment)?.program;
+    let mut loaded = finish(graph, Format::Gtir, Vec::new());
+    loaded.gtir = Some(Box::new(program));
+    Ok(loaded)
+}
+
+/// Whether a file holds GTIR.
+///
+/// # Errors
+/// `P0090`.
+pub fn is_gtir(path: &Path) -> Result<bool> {
+    Ok(recognise(&read_bytes(path)?) == Format::Gtir)
 }
 
 /// The content of a program file.
@@ -90,7 +140,7 @@ pub fn examine_bytes(bytes: &[u8]) -> Result<Loaded> {
     let format = recognise(bytes);
     let (program, diagnostics) = match format {
         Format::Sdfg => sdfg::read(bytes)?,
-        Format::Gtir => return Err(Diagnostic::error("P0092", "GTIR cannot be loaded by itself yet")),
+        Format::Gtir => return lowered(gtir::read(bytes)?, &serde_json::Value::Null),
         Format::Pel => {
             let text = std::str::from_utf8(bytes).map_err(|error| {
                 Diagnostic::error(
@@ -105,11 +155,14 @@ pub fn examine_bytes(bytes: &[u8]) -> Result<Loaded> {
     Ok(finish(program, format, diagnostics))
 }
 
-/// A program in the format that a file's name asks for.
+/// A program in the format that a file's name asks for. Tasklets that were born without text get one.
 ///
 /// # Errors
-/// The name asks for none; says which there are.
+/// The name asks for none; says which there are. Or a tasklet has no text.
 pub fn write_program(program: &ir::Program, path: &Path) -> std::result::Result<Vec<u8>, String> {
+    let mut spelled = program.clone();
+    spell_program(&mut spelled).map_err(|error| error.to_string())?;
+    let program = &spelled;
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("sdfg") => Ok(sdfg::write(program, false)),
         Some("sdfgz") => Ok(sdfg::write(program, true)),
@@ -126,7 +179,7 @@ pub fn finish(mut program: ir::Program, format: Format, mut diagnostics: Vec<Dia
     let found = validate(&program).into_iter().filter(|finding| !(is_described && finding.code == "P0203"));
     diagnostics.extend(refused);
     diagnostics.extend(found);
-    Loaded { program, format, diagnostics }
+    Loaded { program, format, diagnostics, gtir: None }
 }
 
 /// How much of a file is looked at to recognise it.
@@ -146,7 +199,12 @@ fn recognise(bytes: &[u8]) -> Format {
     let has = |key: &[u8]| text.windows(key.len()).any(|window| window == key);
     if !text.starts_with(b"{") {
         // Compressed bytes that do not decompress to text are a damaged SDFG, not text.
-        return if start.is_empty() && !bytes.is_empty() { Format::Sdfg } else { Format::Pel };
+        let arrow = "←".as_bytes();
+        return match start.is_empty() && !bytes.is_empty() {
+            true => Format::Sdfg,
+            false if has(arrow) => Format::Gtir,
+            false => Format::Pel,
+        };
     }
     if has(br#""schema":"gtir-json/"#) { Format::Gtir } else { Format::Sdfg }
 }

@@ -32,6 +32,7 @@ pub mod math;
 pub mod parse;
 pub mod print;
 pub mod types;
+pub mod spell;
 mod unused;
 pub mod value;
 pub mod verify;

@@ -9,6 +9,7 @@ pub mod args;
 pub mod ast;
 pub mod builtins;
 pub mod json;
+pub mod json_write;
 mod json_convert;
 mod json_tree;
 pub mod lower;
@@ -21,3 +22,20 @@ pub use ast::{
     Connectivity, DimKind, Dimension, Function, OffsetLabel, Param, Program, Stmt, Term, TermId, Type, TypeId,
 };
 pub use builtins::Builtin;
+
+use crate::diag::{Diagnostic, Result};
+
+/// Reads a program in either form: `gtir-json/1`, compressed or not, or printed text.
+///
+/// # Errors
+/// What the reader of the form says.
+pub fn read(bytes: &[u8]) -> Result<Program> {
+    if bytes.starts_with(&[0x1f, 0x8b]) || bytes.trim_ascii_start().starts_with(b"{") {
+        return json::read(bytes);
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        Diagnostic::error("P0601", format!("byte {} is not UTF-8", error.valid_up_to()))
+            .with_help("GTIR is gtir-json/1, plain or compressed, or printed text")
+    })?;
+    text::read(text)
+}

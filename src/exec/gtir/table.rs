@@ -1,0 +1,109 @@
+//! Connectivity tables: what is checked before a call, and how they are bound.
+
+use indexmap::IndexMap;
+
+use crate::diag::{Diagnostic, Result};
+use crate::front::gtir::{GtirArgs, table_name};
+use crate::memory::{Binding, View};
+use crate::scalar::{DType, Scalar, Type};
+
+use super::GtirProgram;
+
+/// Element type of connectivity tables in graphs.
+pub(super) const TABLE_DTYPE: DType = DType::I32;
+
+impl GtirProgram {
+    /// Binds a table and its symbols; returns a converted copy where the table is not `int32`.
+    pub(super) fn bind_table(
+        &self,
+        name: &str,
+        args: &GtirArgs<'_>,
+        bindings: &mut IndexMap<String, Binding>,
+    ) -> Result<Option<ConvertedTable>> {
+        let skips = self.connectivities.get(name).and_then(|connectivity| connectivity.skip_value);
+        let table = Table::of(name, args)?;
+        let range = table.check(name, skips)?;
+        let mut symbol = |end: &str, value: i64| {
+            bindings.insert(format!("__gt_conn_{name}_{end}"), Binding::Scalar(Scalar::I64(value)));
+        };
+        let shape = table.view.shape();
+        symbol("size", i64::try_from(shape[0]).unwrap_or(i64::MAX));
+        symbol("min", range.0);
+        symbol("max", range.1);
+        let container = format!("gt_conn_{name}");
+        if let Binding::Array { ty: Type::Scalar(TABLE_DTYPE), strides, .. } = table.binding
+            && strides.iter().all(|stride| stride % 4 == 0)
+        {
+            symbol("stride_0", i64::try_from(strides[0] / 4).unwrap_or(0));
+            symbol("stride_1", i64::try_from(strides[1] / 4).unwrap_or(0));
+            bindings.insert(container, table.binding.clone());
+            return Ok(None);
+        }
+        symbol("stride_0", i64::try_from(shape[1]).unwrap_or(0));
+        symbol("stride_1", 1);
+        let mut bytes = Vec::with_capacity(table.view.len() * 4);
+        for entry in table.view.scalars() {
+            let entry = i32::try_from(entry.map_or(-1, Scalar::as_i64)).unwrap_or(-1);
+            bytes.extend_from_slice(&entry.to_le_bytes());
+        }
+        Ok(Some(ConvertedTable { container, bytes, shape: [shape[0], shape[1]] }))
+    }
+}
+
+/// A copy of a table in the element type that graphs read.
+pub(super) struct ConvertedTable {
+    pub(super) container: String,
+    pub(super) bytes: Vec<u8>,
+    pub(super) shape: [usize; 2],
+}
+
+struct Table<'t> {
+    binding: &'t Binding,
+    view: View<'t>,
+}
+
+impl<'t> Table<'t> {
+    fn of(name: &str, args: &'t GtirArgs<'_>) -> Result<Table<'t>> {
+        let absent = || {
+            Diagnostic::error("P0673", format!("connectivity `{name}` has no table"))
+                .with_help("pass a neighbour table with two dimensions: points and neighbours")
+        };
+        let binding = args.memory.get(&table_name(name)).ok_or_else(absent)?;
+        let Binding::Array { buffer, offset, ty: Type::Scalar(dtype), shape, strides } = binding else {
+            return Err(absent());
+        };
+        if !dtype.is_integral() || shape.len() != 2 {
+            return Err(absent().with_note(format!("found {dtype} with {} dimensions", shape.len())));
+        }
+        let bytes = args.memory.buffers.get(*buffer).ok_or_else(absent)?.bytes();
+        Ok(Table { binding, view: View::new(bytes, *offset, *dtype, shape, strides) })
+    }
+
+    /// Least and greatest entry that is not a skip value; an empty table gives an empty range.
+    fn check(&self, name: &str, skip_value: Option<i64>) -> Result<(i64, i64)> {
+        let (mut least, mut greatest) = (i64::MAX, -1);
+        for (position, entry) in self.view.scalars().enumerate() {
+            let entry = entry.map_or(-1, Scalar::as_i64);
+            if Some(entry) == skip_value {
+                continue;
+            }
+            if entry < 0 {
+                let at = self.view.index_of(position);
+                return Err(Diagnostic::error(
+                    "P0674",
+                    format!("connectivity `{name}` has the entry {entry}"),
+                )
+                .at(format!("row {}, neighbour {}", at[0], at[1]))
+                .with_note(match skip_value {
+                    Some(skip) => format!("expected an index from 0 up, or {skip} for a missing neighbour"),
+                    None => "expected an index from 0 up: the connectivity declares no skip value".to_owned(),
+                })
+                .with_help("declare the skip value, or repair the table"));
+            }
+            least = least.min(entry);
+            greatest = greatest.max(entry);
+        }
+        Ok(if greatest < 0 { (0, -1) } else { (least, greatest) })
+    }
+}
+
