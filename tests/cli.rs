@@ -458,3 +458,103 @@ fn a_closed_pipe_is_no_panic() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(output.stderr.is_empty(), "{output:?}");
 }
+
+/// A GTIR program over a field that starts at 2, and a shift along a connectivity, with its arguments.
+fn gtir_case(root: &Path) -> (PathBuf, PathBuf) {
+    use pelton::exec::npz::{self, FileArray, FileArrays, Item};
+    use pelton::scalar::DType;
+
+    let program = r#"{"schema":"gtir-json/1","program":{"id":"p","params":[{"id":"e","t":1},{"id":"out","t":2}],
+        "fundefs":[],"declarations":[],"body":[{"k":"set_at",
+        "expr":{"k":"call","fun":{"k":"call","fun":{"k":"ref","id":"as_fieldop"},"args":[{"k":"lambda","params":[{"id":"e"}],
+            "expr":{"k":"call","fun":{"k":"ref","id":"plus"},"args":[{"k":"lit","v":"0.5","t":0},
+                {"k":"call","fun":{"k":"ref","id":"deref"},"args":[{"k":"call","fun":{"k":"call","fun":{"k":"ref","id":"shift"},
+                "args":[{"k":"off","v":"V2E"},{"k":"off","v":1}]},"args":[{"k":"ref","id":"e"}]}]}]}}]},"args":[{"k":"ref","id":"e"}]},
+        "domain":{"k":"call","fun":{"k":"ref","id":"unstructured_domain"},"args":[{"k":"call","fun":{"k":"ref","id":"named_range"},
+            "args":[{"k":"axis","v":"V","kind":"horizontal"},{"k":"lit","v":"0","t":3},{"k":"lit","v":"2","t":3}]}]},
+        "target":{"k":"ref","id":"out"}}]},
+        "types":[{"k":"scalar","dtype":"float64"},
+            {"k":"field","dims":[{"name":"E","kind":"horizontal"}],"dtype":{"k":"scalar","dtype":"float64"}},
+            {"k":"field","dims":[{"name":"V","kind":"horizontal"}],"dtype":{"k":"scalar","dtype":"float64"}},
+            {"k":"scalar","dtype":"int32"}]}"#;
+    let case = r#"{"args":{"e":{"start":[2]}},"offset_provider":{"V2E":{"source":{"name":"V"},"local":{"name":"V2E"},
+        "target":{"name":"E"},"max_neighbors":2,"skip_value":null}}}"#;
+    let array = |dtype: DType, shape: &[usize], bytes: Vec<u8>| FileArray {
+        item: Item::Number(dtype),
+        shape: shape.to_vec(),
+        fortran_order: false,
+        bytes,
+    };
+    let doubles = |values: &[f64]| values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let mut inputs = FileArrays::new();
+    inputs.insert("e".into(), array(DType::F64, &[3], doubles(&[1.0, 10.0, 100.0])));
+    inputs.insert("out".into(), array(DType::F64, &[2], doubles(&[0.0, 0.0])));
+    let table = [2i32, 4, 4, 3].iter().flat_map(|entry| entry.to_le_bytes()).collect();
+    inputs.insert("offset:V2E".into(), array(DType::I32, &[2, 2], table));
+    npz::write(&root.join("inputs.npz"), &inputs).unwrap();
+    fs::write(root.join("p.gtir.json"), program).unwrap();
+    fs::write(root.join("case.json"), case).unwrap();
+    (root.join("p.gtir.json"), root.join("inputs.npz"))
+}
+
+#[test]
+fn gtir_runs_with_the_description_beside_it() {
+    let folder = folder();
+    let (program, inputs) = gtir_case(folder.path());
+    let out = folder.path().join("out.npz");
+    for engine in ["interp", "native", "gtir-oracle"] {
+        let output = pelton(&[
+            "run", text(&program), "--inputs", text(&inputs), "--engine", engine, "--format", "json",
+            "--output", text(&out),
+        ]);
+        assert_eq!(code(&output), 0, "{engine}: {}", stderr(&output));
+        let report = json(&output);
+        assert_eq!(report["engine"], engine);
+        let outputs = report["outputs"].as_array().unwrap();
+        let found = outputs.iter().find(|output| output["name"] == "out").unwrap();
+        assert_eq!((found["min"].as_f64(), found["max"].as_f64()), (Some(10.5), Some(100.5)), "{engine}");
+        let arrays = pelton::exec::npz::read(&out).unwrap();
+        assert_eq!(arrays.keys().collect::<Vec<_>>(), ["e", "out"]);
+    }
+    // Elsewhere the description has to be given.
+    let elsewhere = folder.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let moved = elsewhere.join("p.gtir.json");
+    fs::copy(&program, &moved).unwrap();
+    let output = pelton(&["run", text(&moved), "--inputs", text(&inputs)]);
+    assert_eq!(code(&output), 1);
+    assert!(stderr(&output).contains("no entry `V2E`"), "{}", stderr(&output));
+    let case = folder.path().join("case.json");
+    let output = pelton(&["run", text(&moved), "--inputs", text(&inputs), "--case", text(&case)]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+}
+
+#[test]
+fn gtir_is_checked_described_and_converted() {
+    let folder = folder();
+    let (program, inputs) = gtir_case(folder.path());
+    let output = pelton(&["check", text(&program)]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let report = json(&pelton(&["info", text(&program), "--format", "json"]));
+    assert_eq!(report["gtir"]["offsets"], serde_json::json!(["V2E"]));
+    assert_eq!(report["gtir"]["params"][0]["type"], "field of float64 over [E (horizontal)]");
+    assert_eq!((report["maps"].as_u64(), report["tasklets"].as_u64()), (Some(1), Some(1)));
+    for name in ["p.sdfgz", "p.sdfg", "p.pel"] {
+        let target = folder.path().join(name);
+        let output = pelton(&["convert", text(&program), text(&target)]);
+        assert_eq!(code(&output), 0, "{name}: {}", stderr(&output));
+        let output = pelton(&["check", text(&target)]);
+        assert_eq!(code(&output), 0, "{name}: {}{}", stdout(&output), stderr(&output));
+    }
+    let converted = fs::read_to_string(folder.path().join("p.pel")).unwrap();
+    assert!(converted.contains("out_0 = 0.5 + "), "{converted}");
+    // JSON to text and back is the same program but for the types.
+    for name in ["q.gtir.json.gz", "q.gtir.txt"] {
+        let target = folder.path().join(name);
+        let output = pelton(&["convert", text(&program), text(&target)]);
+        assert_eq!(code(&output), 0, "{name}: {}", stderr(&output));
+        let output = pelton(&["run", text(&target), "--inputs", text(&inputs)]);
+        let untyped = name.ends_with("txt");
+        assert_eq!(code(&output), i32::from(untyped), "{name}: {}", stderr(&output));
+    }
+}

@@ -39,7 +39,7 @@ pub(super) fn run(args: &RunArgs, arrays: &FileArrays, out: &mut Output) -> anyh
     } else {
         let start = Instant::now();
         let lowered = GtirProgram::new(&program, &call).map_err(inside)?;
-        let mut prepared = Prepared::new(&lowered.program, args.engine, is_observed(&options))?;
+        let prepared = Prepared::new(&lowered.program, args.engine, is_observed(&options))?;
         let mut bound = lowered.bind(&mut call)?;
         times.prepare = start.elapsed();
         let spinner = spinner(&shown);

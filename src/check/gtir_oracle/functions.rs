@@ -223,6 +223,11 @@ impl Machine<'_, '_, '_> {
     }
 
     fn domain_range(&self, field: &Value, dim: Name) -> Result<Value> {
+        if let Value::Tuple(parts) = field
+            && let Some(first) = parts.first()
+        {
+            return self.domain_range(first, dim);
+        }
         if let Value::Field(field) = field
             && let FieldKind::Leaf(leaf) = field.kind
             && let Some(leaf) = self.leaves.get(leaf as usize)

@@ -8,12 +8,15 @@ use hashbrown::HashMap;
 use crate::diag::{Diagnostic, Result};
 use crate::entity::{EntityId, Name, Names};
 use crate::front::gtir::{Builtin, Connectivity, DimKind, Program, Term, TermId, Type, TypeId};
-use crate::memory::{Binding, BufferId};
+use crate::memory::{Binding, Buffer, BufferId};
 use crate::scalar::{DType, Scalar, arith};
 
-use super::domain::Interval;
+use super::domain::{Interval, Region};
 use super::value::{Env, Field, FieldKind, Path, Poison, Position, Value};
 use super::{GtirArg, GtirArgs, table_name};
+
+/// Temporaries larger than this are a mistake.
+const MOST_BYTES: usize = 1 << 34;
 
 /// An evaluation.
 pub struct Machine<'p, 'm, 'a> {
@@ -276,7 +279,50 @@ impl<'p, 'm, 'a> Machine<'p, 'm, 'a> {
             env = env.bind([param.name].into(), [value].into_iter().collect());
         }
         self.globals = env;
+        for temporary in &program.temporaries {
+            let name = program.text(temporary.name);
+            let Value::Domain(domain) = self.eval(temporary.domain, &self.globals)? else {
+                return Err(self.error(format!("the domain of temporary `{name}` is no domain")));
+            };
+            let region = domain.as_region().cloned();
+            let region = region.ok_or_else(|| self.error(format!("temporary `{name}` needs a box")))?;
+            let value = self.allocate(name, &region, temporary.dtype)?;
+            self.globals = self.globals.bind([temporary.name].into(), [value].into_iter().collect());
+        }
         Ok(())
+    }
+
+    /// Memory for a field that the program declares.
+    fn allocate(&mut self, name: &str, region: &Region, ty: Option<TypeId>) -> Result<Value> {
+        match ty.and_then(|ty| self.program.types.get(ty)) {
+            Some(Type::Tuple(types)) => {
+                let parts: Vec<Value> = types
+                    .iter()
+                    .enumerate()
+                    .map(|(n, &ty)| self.allocate(&format!("{name}_{n}"), region, Some(ty)))
+                    .collect::<Result<_>>()?;
+                Ok(Value::tuple(parts))
+            }
+            Some(Type::Scalar(dtype)) => {
+                let mut dims = Vec::with_capacity(region.len());
+                let mut bytes = dtype.bytes();
+                for (dim, range) in region.iter().rev() {
+                    let extent = usize::try_from(range.stop.saturating_sub(range.start)).unwrap_or(0);
+                    dims.push(LeafDim { name: *dim, is_local: false, range: *range, stride: signed(bytes) });
+                    bytes = bytes
+                        .checked_mul(extent)
+                        .filter(|bytes| *bytes <= MOST_BYTES)
+                        .ok_or_else(|| self.error(format!("temporary `{name}` is too large")))?;
+                }
+                dims.reverse();
+                let buffer = self.args.memory.buffers.push(Buffer::Owned(vec![0; bytes]));
+                let leaf = Leaf { name: name.to_owned(), dims, dtype: *dtype, buffer, offset: 0 };
+                let position = u32::try_from(self.leaves.len()).unwrap_or(u32::MAX);
+                self.leaves.push(leaf);
+                Ok(Value::Field(self.field(FieldKind::Leaf(position))))
+            }
+            _ => Err(self.error(format!("temporary `{name}` has no element type"))),
+        }
     }
 
     fn bind_arg(&mut self, arg: &GtirArg, ty: Option<TypeId>) -> Result<Value> {

@@ -124,14 +124,17 @@ fn two(builtin: Builtin, x: Scalar, y: Scalar) -> Option<std::result::Result<Sca
     Some(arith::binary(op, x, y))
 }
 
-/// `base ** exponent` in the type of the base; integers to integer powers multiply and wrap.
+/// `base ** exponent` in the type of the base; whole powers, by type or 2.0, multiply.
 fn power(base: Scalar, exponent: Scalar) -> std::result::Result<Scalar, Trap> {
     let dtype = base.dtype();
-    if !dtype.is_integral() {
-        return arith::call(Func::Pow, &[base, arith::cast(dtype, exponent)]);
+    if exponent.as_f64() == 2.0 {
+        return arith::binary(BinaryOp::Mul, base, base);
     }
     if exponent.dtype().is_integral() {
         return arith::call(Func::PowI, &[base, arith::cast(DType::I32, exponent)]);
+    }
+    if !dtype.is_integral() {
+        return arith::call(Func::Pow, &[base, arith::cast(dtype, exponent)]);
     }
     let wide = [arith::cast(DType::F64, base), arith::cast(DType::F64, exponent)];
     arith::call(Func::Pow, &wide).map(|result| arith::cast(dtype, result))

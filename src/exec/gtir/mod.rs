@@ -15,7 +15,7 @@ use crate::front::gtir::lower::{Environment, FieldParam, Lowered, lower};
 use crate::front::gtir::{self, Connectivity, GtirArg, GtirArgs};
 use crate::ir;
 use crate::memory::{Arguments, Binding, Buffer};
-use crate::scalar::{Scalar, Type};
+use crate::scalar::{DType, Scalar, Type};
 
 use super::load::{Format, finish};
 
@@ -81,6 +81,14 @@ impl GtirProgram {
         for name in &self.lowered.tables {
             tables.push(self.bind_table(name, args, &mut bindings)?);
         }
+        for name in (self.lowered.fields.iter().map(|field| &field.name))
+            .chain(self.lowered.scalars.iter().map(|(name, _)| name))
+        {
+            if !bindings.contains_key(name) && self.needs(name) {
+                return Err(missing(name));
+            }
+        }
+        self.check_ranges(&bindings)?;
         let buffers = std::mem::take(&mut args.memory.buffers);
         let mut bound = Arguments { buffers, bindings };
         for table in tables.into_iter().flatten() {
@@ -95,6 +103,26 @@ impl GtirProgram {
             bound.bindings.insert(table.container, binding);
         }
         Ok(bound)
+    }
+
+    /// Whether the graph cannot do without an argument: static arguments stay parameters, but nothing reads them.
+    fn needs(&self, name: &str) -> bool {
+        let program = &self.program;
+        let Some(name) = program.names.lookup(name) else { return false };
+        let mut states = program.root_graph().into_iter().flat_map(|graph| graph.states());
+        states.any(|(_, state)| {
+            state.live_nodes().any(|(_, node)| matches!(node.kind, ir::NodeKind::Access { data, .. } if data == name))
+        })
+    }
+
+    /// Whether all that is read and written exists.
+    fn check_ranges(&self, bindings: &IndexMap<String, Binding>) -> Result<()> {
+        let requirements = &self.lowered.requirements;
+        let values = requirements.symbols.iter().map(|symbol| match bindings.get(symbol) {
+            Some(Binding::Scalar(value)) => Ok(value.as_i64()),
+            _ => Err(missing(symbol)),
+        });
+        requirements.check(&values.collect::<Result<Vec<i64>>>()?)
     }
 
     /// Whether the program writes the field parameter of that flattened name.
@@ -147,7 +175,8 @@ impl GtirProgram {
                     )
                     .with_note(format!("expected {} over [{}]", param.dtype, param.dims.join(", ")))
                     .with_note(format!(
-                        "found {ty:?} over [{}], {} dimensions",
+                        "found {} over [{}], an array of {} dimensions",
+                        ty.scalar().map_or("records", DType::name),
                         given.join(", "),
                         shape.len()
                     ))

@@ -27,12 +27,22 @@ impl GtirProgram {
             bindings.insert(format!("__gt_conn_{name}_{end}"), Binding::Scalar(Scalar::I64(value)));
         };
         let shape = table.view.shape();
+        if let Some(known) = self.connectivities.get(name)
+            && known.max_neighbors != shape[1]
+        {
+            return Err(Diagnostic::error("P0673", format!("the table of connectivity `{name}` does not fit it"))
+                .with_note(format!("expected {} columns, found {}", known.max_neighbors, shape[1]))
+                .with_help("the program was compiled for another number of neighbours: pass a table of that width"));
+        }
         symbol("size", i64::try_from(shape[0]).unwrap_or(i64::MAX));
         symbol("min", range.0);
         symbol("max", range.1);
         let container = format!("gt_conn_{name}");
+        // Graphs know missing neighbours by a negative entry.
+        let as_it_is = skips.is_none_or(|skip| skip < 0);
         if let Binding::Array { ty: Type::Scalar(TABLE_DTYPE), strides, .. } = table.binding
             && strides.iter().all(|stride| stride % 4 == 0)
+            && as_it_is
         {
             symbol("stride_0", i64::try_from(strides[0] / 4).unwrap_or(0));
             symbol("stride_1", i64::try_from(strides[1] / 4).unwrap_or(0));
@@ -43,7 +53,8 @@ impl GtirProgram {
         symbol("stride_1", 1);
         let mut bytes = Vec::with_capacity(table.view.len() * 4);
         for entry in table.view.scalars() {
-            let entry = i32::try_from(entry.map_or(-1, Scalar::as_i64)).unwrap_or(-1);
+            let entry = entry.map_or(-1, Scalar::as_i64);
+            let entry = if Some(entry) == skips { -1 } else { i32::try_from(entry).unwrap_or(-1) };
             bytes.extend_from_slice(&entry.to_le_bytes());
         }
         Ok(Some(ConvertedTable { container, bytes, shape: [shape[0], shape[1]] }))
@@ -87,7 +98,7 @@ impl<'t> Table<'t> {
             if Some(entry) == skip_value {
                 continue;
             }
-            if entry < 0 {
+            if entry < 0 || entry > i64::from(i32::MAX) {
                 let at = self.view.index_of(position);
                 return Err(Diagnostic::error(
                     "P0674",

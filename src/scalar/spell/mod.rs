@@ -42,6 +42,34 @@ pub fn spell(code: &Code, names: &Names) -> Result<String> {
     Ok(speller.text)
 }
 
+/// The text of the value of a code's first output, as one expression.
+///
+/// # Errors
+/// `P0311`: as [`spell`]; or it takes statements to compute the value.
+pub fn spell_expression(code: &Code, names: &Names) -> Result<String> {
+    let mut speller = Speller::new(code, names);
+    let mut value = None;
+    for inst in &code.body.insts {
+        match &inst.op {
+            Op::Output { value: output, .. } => value = value.or(Some(*output)),
+            op => match inst.results[..] {
+                // Nothing is a variable: what is used several times is written several times.
+                [result] => {
+                    let expression = speller.expression(op, result)?;
+                    if expression.len() > LONGEST_EXPRESSION {
+                        return Err(refused("this expression without statements"));
+                    }
+                    speller.spelled.insert(result, expression);
+                }
+                _ => return Err(refused("this expression without statements")),
+            },
+        }
+    }
+    let value = value.ok_or_else(|| refused("a code without a value"))?;
+    let text = speller.value(value)?.to_owned();
+    if speller.text.is_empty() { Ok(text) } else { Err(refused("this expression without statements")) }
+}
+
 /// Gives every tasklet that was born without text the text of its code.
 ///
 /// # Errors
@@ -81,6 +109,8 @@ fn spell_graphs(program: &mut Program, names: &Names) -> Result<()> {
 
 /// Expressions longer than this get a variable of their own.
 const LONGEST: usize = 60;
+/// Where there are no variables, values used twice double the text: there is an end to that.
+const LONGEST_EXPRESSION: usize = 10_000;
 
 struct Speller<'c> {
     code: &'c Code,

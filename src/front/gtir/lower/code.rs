@@ -594,7 +594,7 @@ impl<'l, 'p> CodeBuilder<'l, 'p> {
         if let Some(&port) = self.ports.get(&key) {
             return port;
         }
-        let name = self.lowering.out.names.intern(&format!("in_{}", self.ports.len()));
+        let name = self.lowering.connector("in", self.ports.len());
         let port = self.body.code.ports.push(Port {
             name,
             ty: Type::Scalar(dtype),

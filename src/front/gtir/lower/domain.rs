@@ -5,6 +5,8 @@
 //! coordinate with a scalar narrows the box on either side, so that `concat_where` does not ask for points
 //! that nobody reads. Bounds are canonical symbolic expressions: they cannot grow with the tree.
 
+use std::rc::Rc;
+
 use hashbrown::{HashMap, HashSet};
 
 use crate::diag::{Diagnostic, Result};
@@ -12,6 +14,7 @@ use crate::scalar::{BinaryOp, DType, Scalar, UnaryOp};
 use crate::symbolic::ExprId;
 
 use super::fields::{Owner, Source};
+use super::narrow::Narrowed;
 use super::plan::Plan;
 use super::point::{DimId, Node, PointId, TableId};
 use super::value::{Domain, FieldId};
@@ -193,27 +196,39 @@ impl Lowering<'_> {
         Ok(boxes)
     }
 
-    /// Adds what a reader's expression asks for.
+    /// Adds what a reader's expression asks for, of arrays and of what is given.
     fn walk(&mut self, root: PointId, index_box: &IndexBox, boxes: &mut Boxes) -> Result<()> {
-        let mut seen: HashSet<(PointId, IndexBox)> = HashSet::new();
-        let mut stack = vec![(root, index_box.clone())];
-        while let Some((id, here)) = stack.pop() {
-            if !seen.insert((id, here.clone())) {
+        let mut seen: HashSet<(PointId, Rc<IndexBox>, bool)> = HashSet::new();
+        // What may be asked for at some points of its box only requires nothing.
+        let mut stack = vec![(root, Rc::new(index_box.clone()), true)];
+        while let Some((id, here, certain)) = stack.pop() {
+            if !seen.insert((id, here.clone(), certain)) {
                 continue;
             }
             match self.points.node(id).clone() {
                 Node::Choose(condition, then, otherwise) => {
-                    stack.push((condition, here.clone()));
-                    stack.push((then, self.narrowed(&here, condition, true)));
-                    stack.push((otherwise, self.narrowed(&here, condition, false)));
+                    stack.push((condition, here.clone(), certain));
+                    for (side, holds) in [(then, true), (otherwise, false)] {
+                        let Narrowed { index_box, exact } = self.narrowed(&here, condition, holds);
+                        stack.push((side, Rc::new(index_box), certain && exact));
+                    }
                 }
                 Node::Load { source, at, .. } => {
-                    if let Source { owner: Owner::Field(field, _), dims, .. } = self.sources[source].clone() {
-                        self.ask(field, &dims, &at, &here, boxes)?;
+                    let Source { owner, dims, .. } = self.sources[source].clone();
+                    match owner {
+                        Owner::Field(field, _) => self.ask(field, &dims, &at, &here, boxes)?,
+                        Owner::Param(param) if certain => self.require_read(param, &dims, &at, &here),
+                        Owner::Param(_) => {}
                     }
-                    stack.extend(at.iter().map(|&at| (at, here.clone())));
+                    stack.extend(at.iter().map(|&at| (at, here.clone(), certain)));
                 }
-                _ => self.points.operands(id, |operand| stack.push((operand, here.clone()))),
+                Node::Neighbor(table, row, number) => {
+                    if certain {
+                        self.require_row(table, row, &here);
+                    }
+                    stack.extend([row, number].map(|operand| (operand, here.clone(), certain)));
+                }
+                _ => self.points.operands(id, |operand| stack.push((operand, here.clone(), certain))),
             }
         }
         Ok(())
@@ -252,7 +267,7 @@ impl Lowering<'_> {
     }
 
     /// The interval an index takes over a box.
-    fn interval(&mut self, at: PointId, here: &IndexBox) -> Option<Interval> {
+    pub(super) fn interval(&mut self, at: PointId, here: &IndexBox) -> Option<Interval> {
         match self.points.node(at).clone() {
             Node::Coordinate(dim) => here.get(Axis::Dim(dim)),
             Node::Level(depth) => here.get(Axis::Level(depth)),
@@ -272,9 +287,9 @@ impl Lowering<'_> {
                 Some(Interval { start, stop: exprs.add(last, one) })
             }
             Node::Choose(condition, then, otherwise) => {
-                let narrow = self.narrowed(here, condition, true);
+                let narrow = self.narrowed(here, condition, true).index_box;
                 let a = self.interval(then, &narrow)?;
-                let narrow = self.narrowed(here, condition, false);
+                let narrow = self.narrowed(here, condition, false).index_box;
                 let b = self.interval(otherwise, &narrow)?;
                 let exprs = &mut self.out.exprs;
                 Some(Interval { start: exprs.min(a.start, b.start), stop: exprs.max(a.stop, b.stop) })
@@ -290,7 +305,7 @@ impl Lowering<'_> {
         }
     }
 
-    fn table_interval(&mut self, table: TableId) -> Interval {
+    pub(super) fn table_interval(&mut self, table: TableId) -> Interval {
         let [least, greatest] = ["min", "max"].map(|end| {
             let name = format!("__gt_conn_{}_{end}", self.tables[table].name);
             let name = self.out.names.intern(&name);
@@ -299,119 +314,4 @@ impl Lowering<'_> {
         let one = self.out.exprs.int(1);
         Interval { start: least, stop: self.out.exprs.add(greatest, one) }
     }
-
-    /// The box where a condition holds (or does not), as far as it compares coordinates with scalars.
-    fn narrowed(&mut self, here: &IndexBox, condition: PointId, holds: bool) -> IndexBox {
-        let mut result = here.clone();
-        self.narrow(&mut result, condition, holds);
-        result
-    }
-
-    fn narrow(&mut self, here: &mut IndexBox, condition: PointId, holds: bool) {
-        match self.points.node(condition).clone() {
-            Node::Unary(UnaryOp::Not, inner) => self.narrow(here, inner, !holds),
-            Node::Binary(BinaryOp::BitAnd, a, b) if holds => {
-                self.narrow(here, a, true);
-                self.narrow(here, b, true);
-            }
-            Node::Binary(BinaryOp::BitOr, a, b) if !holds => {
-                self.narrow(here, a, false);
-                self.narrow(here, b, false);
-            }
-            Node::Binary(op, a, b) => {
-                let op = if holds { Some(op) } else { negated(op) };
-                let Some(op) = op else { return };
-                if let Some((axis, distance)) = self.axis_of(a)
-                    && let Some(bound) = self.scalar_expr(b)
-                {
-                    self.narrow_axis(here, axis, distance, op, bound);
-                } else if let Some((axis, distance)) = self.axis_of(b)
-                    && let Some(bound) = self.scalar_expr(a)
-                    && let Some(op) = mirrored(op)
-                {
-                    self.narrow_axis(here, axis, distance, op, bound);
-                }
-            }
-            _ => self.narrow_by_scalar(here, condition, holds),
-        }
-    }
-
-    /// A condition on scalars alone empties the box where it does not hold.
-    fn narrow_by_scalar(&mut self, here: &mut IndexBox, condition: PointId, holds: bool) {
-        let Some(expr) = self.scalar_expr(condition) else { return };
-        for (_, interval) in &mut here.axes {
-            let exprs = &mut self.out.exprs;
-            interval.stop = if holds {
-                exprs.select(expr, interval.stop, interval.start)
-            } else {
-                exprs.select(expr, interval.start, interval.stop)
-            };
-        }
-    }
-
-    /// `coordinate + distance`, if a point is that.
-    fn axis_of(&self, point: PointId) -> Option<(Axis, i64)> {
-        match self.points.node(point) {
-            Node::Coordinate(dim) => Some((Axis::Dim(*dim), 0)),
-            Node::Level(depth) => Some((Axis::Level(*depth), 0)),
-            Node::Cast(_, inner) => self.axis_of(*inner),
-            Node::Binary(BinaryOp::Add, base, distance) => {
-                let (axis, before) = self.axis_of(*base)?;
-                Some((axis, before.checked_add(self.points.as_int(*distance)?)?))
-            }
-            _ => None,
-        }
-    }
-
-    fn scalar_expr(&mut self, point: PointId) -> Option<ExprId> {
-        if !self.dims_of(&[point]).is_empty() {
-            return None;
-        }
-        self.symbolic(point)
-    }
-
-    fn narrow_axis(&mut self, here: &mut IndexBox, axis: Axis, distance: i64, op: BinaryOp, bound: ExprId) {
-        let Some(mut interval) = here.get(axis) else { return };
-        let exprs = &mut self.out.exprs;
-        let distance = exprs.int(distance);
-        let bound = exprs.sub(bound, distance);
-        let one = exprs.int(1);
-        let after = exprs.add(bound, one);
-        match op {
-            BinaryOp::Lt => interval.stop = exprs.min(interval.stop, bound),
-            BinaryOp::Le => interval.stop = exprs.min(interval.stop, after),
-            BinaryOp::Gt => interval.start = exprs.max(interval.start, after),
-            BinaryOp::Ge => interval.start = exprs.max(interval.start, bound),
-            BinaryOp::Eq => {
-                interval.start = exprs.max(interval.start, bound);
-                interval.stop = exprs.min(interval.stop, after);
-            }
-            _ => return,
-        }
-        here.set(axis, interval);
-    }
-}
-
-fn negated(op: BinaryOp) -> Option<BinaryOp> {
-    Some(match op {
-        BinaryOp::Lt => BinaryOp::Ge,
-        BinaryOp::Le => BinaryOp::Gt,
-        BinaryOp::Gt => BinaryOp::Le,
-        BinaryOp::Ge => BinaryOp::Lt,
-        BinaryOp::Eq => BinaryOp::Ne,
-        BinaryOp::Ne => BinaryOp::Eq,
-        _ => return None,
-    })
-}
-
-fn mirrored(op: BinaryOp) -> Option<BinaryOp> {
-    Some(match op {
-        BinaryOp::Lt => BinaryOp::Gt,
-        BinaryOp::Le => BinaryOp::Ge,
-        BinaryOp::Gt => BinaryOp::Lt,
-        BinaryOp::Ge => BinaryOp::Le,
-        BinaryOp::Eq => BinaryOp::Eq,
-        BinaryOp::Ne => BinaryOp::Ne,
-        _ => return None,
-    })
 }

@@ -1,6 +1,6 @@
 //! From plans to the graph: containers, symbols, one state per map.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use indexmap::IndexMap;
 
 use crate::diag::{Diagnostic, Result};
@@ -10,6 +10,7 @@ use crate::ir::{
     InterstateEdge, Language, Lifetime, Map, Memlet, Node, NodeId, NodeKind, Range, Region, RegionId,
     Schedule, State, Storage as Memory, Subset, Tasklet, Text,
 };
+use crate::scalar::spell::spell_expression;
 use crate::scalar::{DType, Type};
 use crate::symbolic::{ExprId, Grammar};
 
@@ -26,7 +27,7 @@ pub(super) const TABLE_DTYPE: DType = DType::I32;
 
 /// Writes the program's statements as a graph.
 pub(super) fn emit(mut lowering: Lowering<'_>, statements: Vec<Statement>) -> Result<Lowered> {
-    lowering.declare_containers();
+    lowering.declare_containers()?;
     let body = lowering.new_region();
     let first = lowering.new_state("init");
     lowering.append(body, first);
@@ -45,12 +46,18 @@ struct Write {
 impl Lowering<'_> {
     // ---- containers ---------------------------------------------------------------------------------------
 
-    fn declare_containers(&mut self) {
+    fn declare_containers(&mut self) -> Result<()> {
         self.graph.name = self.program.name.clone();
         for number in 0..self.params.len() {
             let name = self.params[number].name.clone();
             let source = self.params[number].source;
             let Source { dims, dtype, .. } = self.sources[source].clone();
+            if let Some(domain) = self.params[number].temporary.clone() {
+                let index_box = self.box_of(&domain)?;
+                let storage = self.transient_over(&name, &dims, &index_box, dtype);
+                self.storage.insert(source, storage);
+                continue;
+            }
             let mut storage = Storage { container: name.clone(), starts: Vec::new(), shape: Vec::new() };
             let mut strides = Vec::new();
             if dims.is_empty() {
@@ -85,6 +92,16 @@ impl Lowering<'_> {
         for (name, dtype) in self.scalars.clone() {
             self.declared_symbol(&name, dtype);
         }
+        Ok(())
+    }
+
+    /// A packed transient with an element for each point of a box.
+    fn transient_over(&mut self, name: &str, dims: &[DimId], index_box: &IndexBox, dtype: DType) -> Storage {
+        let storage = self.storage_over(name, dims, index_box);
+        let strides = self.packed_strides(dims, &storage.shape);
+        let array = Array { shape: storage.shape.clone(), strides, ..Array::default() };
+        self.add_array(name, array, dtype, true);
+        storage
     }
 
     fn declared_symbol(&mut self, name: &str, dtype: DType) -> ExprId {
@@ -139,6 +156,18 @@ impl Lowering<'_> {
         name
     }
 
+    /// A tasklet's connector; DaCe wants it to differ from all containers and symbols.
+    pub(super) fn connector(&mut self, direction: &str, number: usize) -> Name {
+        let mut text = format!("{direction}_{number}");
+        loop {
+            let name = self.out.names.intern(&text);
+            if !self.graph.data.contains_key(&name) && !self.graph.symbols.contains_key(&name) {
+                return name;
+            }
+            text.insert(0, '_');
+        }
+    }
+
     /// The type a symbol is read as.
     pub(super) fn symbol_dtype(&self, name: Name) -> DType {
         self.graph.symbols.get(&name).and_then(|ty| ty.scalar()).unwrap_or(DType::I64)
@@ -180,13 +209,21 @@ impl Lowering<'_> {
             match statement {
                 Statement::Assign(assignments) => self.emit_assignments(region, assignments)?,
                 Statement::If(condition, then, otherwise) => {
-                    let condition = self.condition(*condition)?;
+                    let (condition, holds) = self.condition(*condition)?;
+                    let fails = holds.map(|holds| self.out.exprs.not(holds));
                     let mut branches = Vec::new();
-                    for (condition, statements) in [(Some(condition), then), (None, otherwise)] {
+                    for (condition, guard, statements) in
+                        [(Some(condition), holds, then), (None, fails, otherwise)]
+                    {
+                        let outer = self.guards.len();
+                        // What is not known before the call requires nothing: zero is never positive.
+                        let guard = guard.unwrap_or_else(|| self.out.exprs.int(0));
+                        self.guards.push(guard);
                         let body = self.new_region();
                         let first = self.new_state("branch");
                         self.append(body, first);
                         self.emit_statements(body, statements)?;
+                        self.guards.truncate(outer);
                         let label = format!("branch_{}", body.0);
                         branches.push(Branch { condition, body, label, extra: Extra::new() });
                     }
@@ -198,12 +235,24 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    fn condition(&mut self, point: PointId) -> Result<CodeExpr> {
-        let expr = self.symbolic(point).ok_or_else(|| {
-            Diagnostic::error("P0661", "the condition of a statement is not an expression of integer scalars")
+    /// A condition as text; and as a symbolic expression, where it is one.
+    fn condition(&mut self, point: PointId) -> Result<(CodeExpr, Option<ExprId>)> {
+        if let Some(expr) = self.symbolic(point) {
+            return Ok((self.code_expr(expr), Some(expr)));
+        }
+        // Floating-point scalars are symbols as well: the condition is an expression of them.
+        let connector = self.connector("out", 0);
+        let body = self.pointwise_body(&[(point, connector)])?;
+        let text = match body.reads.is_empty() {
+            true => spell_expression(&body.code, &self.out.names).ok(),
+            false => None,
+        };
+        let text = text.ok_or_else(|| {
+            Diagnostic::error("P0661", "the condition of a statement is not an expression of scalars")
                 .with_help("compute the condition outside the program and pass it as a bool")
         })?;
-        Ok(self.code_expr(expr))
+        let text = Text { language: Language::Python, text };
+        Ok((CodeExpr { text, target: None, code: None }, None))
     }
 
     fn code_expr(&mut self, expr: ExprId) -> CodeExpr {
@@ -217,6 +266,9 @@ impl Lowering<'_> {
         let mut boxes = Vec::with_capacity(assignments.len());
         for assignment in assignments {
             boxes.push(self.box_of(&assignment.domain)?);
+        }
+        for (assignment, index_box) in assignments.iter().zip(&boxes) {
+            self.require_write(assignment.param, index_box)?;
         }
         let one_map = boxes.windows(2).all(|pair| pair[0] == pair[1]);
         let roots: Vec<PointId> = assignments.iter().map(|assignment| assignment.value).collect();
@@ -256,10 +308,7 @@ impl Lowering<'_> {
                 let Source { dims, dtype, .. } = self.sources[leaf.source].clone();
                 let container = format!("__tmp_{}", self.array_count);
                 self.array_count += 1;
-                let storage = self.storage_over(&container, &dims, &index_box);
-                let strides = self.packed_strides(&dims, &storage.shape);
-                let array = Array { shape: storage.shape.clone(), strides, ..Array::default() };
-                self.add_array(&container, array, dtype, true);
+                let storage = self.transient_over(&container, &dims, &index_box, dtype);
                 self.storage.insert(leaf.source, storage);
             }
         }
@@ -361,10 +410,8 @@ impl Lowering<'_> {
                 self.array_count += 1;
                 let dims: Vec<DimId> =
                     targets[number].dims.iter().copied().filter(|&dim| !self.dims[dim].local).collect();
-                let buffer = self.storage_over(&container, &dims, &boxes[number]);
-                let strides = self.packed_strides(&dims, &buffer.shape);
-                let array = Array { shape: buffer.shape.clone(), strides, ..Array::default() };
-                self.add_array(&container, array, targets[number].dtype, true);
+                let dtype = targets[number].dtype;
+                let buffer = self.transient_over(&container, &dims, &boxes[number], dtype);
                 targets[number].buffer = Some(buffer);
             }
         }
@@ -492,7 +539,7 @@ impl Lowering<'_> {
             let Some(&point) = plan.leaves.get(&leaf.source) else { continue };
             dims.clone_from(&self.sources[leaf.source].dims);
             let Some(storage) = self.storage.get(&leaf.source).cloned() else { continue };
-            let connector = self.out.names.intern(&format!("out_{number}"));
+            let connector = self.connector("out", number);
             outputs.push((point, connector));
             let element = self.own_element(&storage, &dims, None);
             writes.push(Write { connector, container: storage.container, element: Some(element) });
@@ -562,7 +609,7 @@ impl Lowering<'_> {
             }
             let mut stores = Vec::with_capacity(places.len());
             for (storage, dims, dtype) in places {
-                let port = self.out.names.intern(&format!("out_{}", writes.len()));
+                let port = self.connector("out", writes.len());
                 let at = (dims.iter())
                     .map(|&dim| if dim == axis { level } else { self.points.coordinate(dim) })
                     .collect();
@@ -594,7 +641,7 @@ impl Lowering<'_> {
         plan: &Plan,
         targets: &[Target],
         direct: &DirectWrites,
-    ) -> hashbrown::HashSet<SourceId> {
+    ) -> HashSet<SourceId> {
         let mut points: Vec<PointId> = (targets.iter().enumerate())
             .filter(|(number, _)| !direct.assignments.contains(number))
             .map(|(_, target)| target.value)
@@ -625,7 +672,7 @@ impl Lowering<'_> {
         let mut writes = Vec::with_capacity(group.len());
         for (position, &number) in group.iter().enumerate() {
             let target = &targets[number];
-            let connector = self.out.names.intern(&format!("out_{position}"));
+            let connector = self.connector("out", position);
             outputs.push((plan.roots[number], connector));
             let (storage, dims) = match &target.buffer {
                 Some(buffer) => {
@@ -661,7 +708,7 @@ impl Lowering<'_> {
             self.storage.insert(source, buffer.clone());
             let at = dims.iter().map(|&dim| self.points.coordinate(dim)).collect();
             let point = self.points.load(source, at, target.dtype);
-            let connector = self.out.names.intern("out_0");
+            let connector = self.connector("out", 0);
             let element = self.own_element(&target.storage.clone(), &target.dims, target.local);
             let body = self.pointwise_body(&[(point, connector)])?;
             let write =
@@ -793,6 +840,19 @@ impl Lowering<'_> {
 
     // ---- the whole ----------------------------------------------------------------------------------------
 
+    /// A scan that writes its targets as it goes may leave its arrays without a reader or writer.
+    fn drop_unused_transients(&mut self) {
+        let mut used: HashSet<Name> = HashSet::new();
+        for (_, state) in self.graph.states() {
+            for (_, node) in state.live_nodes() {
+                if let NodeKind::Access { data, .. } = node.kind {
+                    used.insert(data);
+                }
+            }
+        }
+        self.graph.data.retain(|name, data| !data.transient || used.contains(name));
+    }
+
     fn finish(mut self, body: RegionId, first: BlockId) -> Result<Lowered> {
         let bounds: Vec<(ExprId, Name)> = self.bounds.iter().map(|(&expr, &name)| (expr, name)).collect();
         let assignments: Vec<(Name, CodeExpr)> =
@@ -808,6 +868,7 @@ impl Lowering<'_> {
             }
         }
         self.graph.body = Some(body);
+        self.drop_unused_transients();
         let names: Vec<Name> =
             self.graph.data.iter().filter(|(_, data)| !data.transient).map(|(&name, _)| name).collect();
         self.graph.arg_names = names;
@@ -818,7 +879,7 @@ impl Lowering<'_> {
             })
             .map(|table| table.name.clone())
             .collect();
-        let fields = (self.params.iter())
+        let fields = (self.params.iter().filter(|param| param.temporary.is_none()))
             .map(|param| {
                 let Source { dims, dtype, .. } = &self.sources[param.source];
                 FieldParam {
@@ -832,7 +893,8 @@ impl Lowering<'_> {
         self.out.contract = Contract::Whole;
         let graph = std::mem::take(&mut self.graph);
         self.out.root = Some(self.out.graphs.push(graph));
-        Ok(Lowered { program: self.out, fields, scalars: self.scalars, tables })
+        let requirements = self.compiled_requirements();
+        Ok(Lowered { program: self.out, fields, scalars: self.scalars, tables, requirements })
     }
 }
 

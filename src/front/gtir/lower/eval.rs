@@ -6,15 +6,18 @@
 
 use std::rc::Rc;
 
+use hashbrown::HashMap;
+
 use crate::diag::{Diagnostic, Result};
 use crate::entity::Name;
 use crate::scalar::{BinaryOp, DType, Scalar, UnaryOp};
 
 use super::super::Builtin;
 use super::super::ast::{self, OffsetLabel, Term};
-use super::point::PointId;
+use super::fields::collect_points;
+use super::point::{Node, PointId};
 use super::value::{
-    AxisRange, Closure, Domain, Field, Iterator, List, Partial, Position, Scan, Scope, Value,
+    AxisRange, Chosen, Closure, Domain, Field, Iterator, List, Partial, Position, Scan, Scope, Value,
 };
 use super::{Lowering, MAX_DEPTH, ill_typed};
 
@@ -104,6 +107,11 @@ impl Lowering<'_> {
             }
             Value::Builtin(builtin) => self.builtin(*builtin, args),
             Value::Partial(partial) => self.apply_partial(partial, args),
+            Value::Chosen(chosen) => {
+                let then = self.apply(&chosen.then, args.clone())?;
+                let otherwise = self.apply(&chosen.otherwise, args)?;
+                self.if_(&Value::Point(chosen.condition), then, otherwise)
+            }
             _ => Err(ill_typed("something that is not a function is called")),
         }
     }
@@ -198,6 +206,11 @@ impl Lowering<'_> {
         let Value::Point(index) = index else { return Err(ill_typed("`tuple_get` needs a literal index")) };
         let index = self.points.as_int(*index).and_then(|index| usize::try_from(index).ok());
         let index = index.ok_or_else(|| ill_typed("`tuple_get` needs a literal index"))?;
+        self.component(index, tuple)
+    }
+
+    /// A component of a tuple, of a field of tuples, or an iterator into one.
+    pub(super) fn component(&mut self, index: usize, tuple: &Value) -> Result<Value> {
         let elements = match tuple {
             Value::Tuple(elements) => elements.clone(),
             Value::Field(field) => self.field_as_tuple(*field)?,
@@ -212,16 +225,16 @@ impl Lowering<'_> {
     fn iterator_element(&mut self, iterator: &Rc<Iterator>, index: usize) -> Result<Value> {
         match &**iterator {
             Iterator::Into { source, position, valid } => {
-                let number = self.points.constant(Scalar::I32(i32::try_from(index).unwrap_or(0)));
-                let source = self.tuple_get(&Value::Point(number), source)?;
+                let source = self.component(index, source)?;
                 Ok(Value::Iterator(Rc::new(Iterator::Into {
                     source,
                     position: position.clone(),
                     valid: *valid,
                 })))
             }
-            Iterator::Lifted { .. } => {
-                Err(ill_typed("an element of a lifted stencil is taken before it is read"))
+            Iterator::Lifted { .. } | Iterator::Part { .. } | Iterator::Chosen(_) => {
+                let whole = Value::Iterator(iterator.clone());
+                Ok(Value::Iterator(Rc::new(Iterator::Part { whole, index })))
             }
         }
     }
@@ -266,26 +279,43 @@ impl Lowering<'_> {
         Ok(Scan { function: function.clone(), forward, init: init.clone(), args, axis, domain })
     }
 
-    /// A scan applied to iterators: a field of its own, read at the point's own position.
+    /// A scan applied to iterators: a field of its own, read at the point's own position. In the function of another
+    /// scan, the own position is the level.
     fn scan_in_stencil(&mut self, parts: &[Value], args: Vec<Value>) -> Result<Value> {
+        let around = self.scan_depth.checked_sub(1);
         let mut fields = Vec::with_capacity(args.len());
         for arg in &args {
-            fields.push(self.field_behind(arg)?);
+            fields.push(self.field_behind(arg, around)?);
         }
         let scan = self.scan(parts, fields, None)?;
+        let axis = scan.axis;
         let field = self.field_value(Field::Scan(scan))?;
-        self.value_at(&field, &Position::default())
+        let position = match around {
+            Some(depth) => Position::default().with(axis, self.points.level(depth)),
+            None => Position::default(),
+        };
+        self.value_at(&field, &position)
     }
 
-    /// The field whose value at each point is what the iterator reads there.
-    fn field_behind(&mut self, iterator: &Value) -> Result<Value> {
+    /// The field whose value at each point is what the iterator reads there. `around` is the scan whose level stands
+    /// for the point's own coordinate.
+    fn field_behind(&mut self, iterator: &Value, around: Option<u32>) -> Result<Value> {
         if let Value::Iterator(inner) = iterator
             && let Iterator::Into { source, position, .. } = &**inner
             && position.moved.is_empty()
         {
             return Ok(source.clone());
         }
-        let value = self.deref(iterator)?;
+        let mut value = self.deref(iterator)?;
+        if let (Some(depth), Some(axis)) = (around, self.vertical) {
+            let own = self.points.coordinate(axis);
+            value = self.map_points(&value, &mut |this, point| {
+                this.substitute(point, &mut HashMap::new(), &|node| (*node == Node::Level(depth)).then_some(own))
+            });
+        }
+        let mut points = Vec::new();
+        collect_points(&value, &mut points)?;
+        self.refuse_outer_state(&points, None)?;
         self.field_from_point(value)
     }
 
@@ -315,24 +345,19 @@ impl Lowering<'_> {
                     this.if_(&Value::Point(*condition), values[0].clone(), values[1].clone())
                 })
             }
-            (Value::Iterator(a), Value::Iterator(b)) => {
-                let (a, b) = (a.clone(), b.clone());
-                self.choose_iterator(*condition, &a, &b)
+            (Value::Iterator(_), Value::Iterator(_)) => {
+                let chosen = Chosen { condition: *condition, then, otherwise };
+                Ok(Value::Iterator(Rc::new(Iterator::Chosen(chosen))))
             }
-            (Value::Domain(_), Value::Domain(_))
-            | (Value::Closure(_) | Value::Builtin(_) | Value::Partial(_), _) => {
-                Err(ill_typed("`if_` cannot choose between functions or domains with a run-time condition"))
+            (
+                Value::Closure(_) | Value::Builtin(_) | Value::Partial(_) | Value::Chosen(_),
+                Value::Closure(_) | Value::Builtin(_) | Value::Partial(_) | Value::Chosen(_),
+            ) => Ok(Value::Chosen(Rc::new(Chosen { condition: *condition, then, otherwise }))),
+            (Value::Domain(_), Value::Domain(_)) => {
+                Err(ill_typed("`if_` cannot choose between domains with a run-time condition"))
             }
             _ => Err(ill_typed("the two sides of `if_` have different shapes")),
         }
-    }
-
-    fn choose_iterator(&mut self, condition: PointId, a: &Rc<Iterator>, b: &Rc<Iterator>) -> Result<Value> {
-        let a = self.deref(&Value::Iterator(a.clone()))?;
-        let b = self.deref(&Value::Iterator(b.clone()))?;
-        let chosen = self.if_(&Value::Point(condition), a, b)?;
-        let source = self.field_from_point(chosen)?;
-        Ok(Value::Iterator(Rc::new(Iterator::Into { source, position: Position::default(), valid: None })))
     }
 
     fn concat_where(&mut self, domain: &Value, inside: Value, outside: Value) -> Result<Value> {

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use hashbrown::HashMap;
 
-use crate::diag::Result;
+use crate::diag::{Diagnostic, Result};
 use crate::scalar::DType;
 
 use super::point::{DimId, Node, PointId, SourceId};
@@ -204,6 +204,8 @@ impl Lowering<'_> {
                 next_points.len()
             )));
         }
+        self.refuse_outer_state(&next_points, Some(depth))?;
+        self.refuse_outer_state(&init_points, None)?;
         // The carry has the type of the initial state.
         let mut types =
             init_points.iter().map(|&point| self.points.dtype(point)).collect::<Vec<_>>().into_iter();
@@ -218,6 +220,20 @@ impl Lowering<'_> {
             domain: scan.domain,
         };
         Ok((next, info))
+    }
+
+    /// A field has one value per point: it cannot depend on the state or level of a scan around it.
+    pub(super) fn refuse_outer_state(&self, points: &[PointId], own: Option<u32>) -> Result<()> {
+        let outer = self.points.reachable(points).into_iter().any(|id| match self.points.node(id) {
+            Node::Level(found) | Node::Carry(found, ..) => Some(*found) != own,
+            _ => false,
+        });
+        if !outer {
+            return Ok(());
+        }
+        Err(Diagnostic::error("P0652", "a scan inside a scan depends on the state of the outer one").with_help(
+            "write the inner scan as a field operator of its own, or make its state part of the outer one's",
+        ))
     }
 
     fn carry_like(&mut self, init: &Value, depth: u32) -> Result<Value> {

@@ -24,8 +24,10 @@ mod domain;
 mod emit;
 mod eval;
 mod fields;
+mod narrow;
 mod plan;
 pub mod point;
+pub mod require;
 mod stencil;
 mod value;
 
@@ -87,6 +89,8 @@ pub struct Lowered {
     pub scalars: Vec<(String, DType)>,
     /// Connectivities that the graph reads, with the symbols it wants of each.
     pub tables: Vec<String>,
+    /// What has to hold of the arguments, so that nothing is read or written outside them.
+    pub requirements: require::Requirements,
 }
 
 /// A field parameter of a lowered program.
@@ -139,11 +143,13 @@ struct Table {
     has_skips: bool,
 }
 
-/// A flattened field parameter.
+/// A flattened field parameter, or a field that the program declares for itself.
 struct Param {
     name: String,
     source: SourceId,
     written: bool,
+    /// Where a declared field is defined; parameters know that only when they are given.
+    temporary: Option<Rc<Domain>>,
 }
 
 struct Lowering<'p> {
@@ -167,6 +173,9 @@ struct Lowering<'p> {
     storage: HashMap<SourceId, code::Storage>,
     bounds: IndexMap<crate::symbolic::ExprId, Name>,
     array_count: usize,
+    requirements: indexmap::IndexSet<require::Requirement>,
+    /// Conditions of the statements around the one being written.
+    guards: Vec<crate::symbolic::ExprId>,
 }
 
 impl<'p> Lowering<'p> {
@@ -191,16 +200,19 @@ impl<'p> Lowering<'p> {
             storage: HashMap::new(),
             bounds: IndexMap::new(),
             array_count: 0,
+            requirements: indexmap::IndexSet::new(),
+            guards: Vec::new(),
         };
         lowering.declare_params()?;
         lowering.declare_tables();
         lowering.find_vertical();
-        lowering.evaluate_params()?;
         for function in &program.functions {
             let closure =
                 Closure { params: function.params.clone(), body: function.body, scope: Scope::new() };
             lowering.globals.insert(function.name, Value::Closure(Rc::new(closure)));
         }
+        lowering.declare_temporaries()?;
+        lowering.evaluate_params()?;
         Ok(lowering)
     }
 
@@ -233,6 +245,41 @@ impl<'p> Lowering<'p> {
             };
             let value = self.declare_param(&name, &ty);
             self.globals.insert(param.name, value);
+        }
+        Ok(())
+    }
+
+    /// Fields that the program declares are written and read like parameters, but nobody outside sees them.
+    fn declare_temporaries(&mut self) -> Result<()> {
+        for temporary in &self.program.temporaries {
+            let name = self.program.text(temporary.name).to_owned();
+            let domain = self.eval(temporary.domain, &Scope::new())?;
+            let (Value::Domain(domain), Some(ty)) = (domain, temporary.dtype) else {
+                return Err(Diagnostic::error("P0657", format!("temporary `{name}` has no domain or no type"))
+                    .with_help("declare it as `temporary(domain=..., dtype=...)`"));
+            };
+            let Domain::Box(ranges) = &*domain else {
+                return Err(ill_typed(format!("the domain of temporary `{name}` is a box")));
+            };
+            let dims = ranges
+                .iter()
+                .map(|range| {
+                    let Dim { name, local, vertical } = &self.dims[range.dim];
+                    let kind = match (local, vertical) {
+                        (true, _) => DimKind::Local,
+                        (_, true) => DimKind::Vertical,
+                        _ => DimKind::Horizontal,
+                    };
+                    (name.clone(), kind)
+                })
+                .collect::<Vec<_>>();
+            let ty = over(&dims, self.param_type(ty)?);
+            let first = self.params.len();
+            let value = self.declare_param(&name, &ty);
+            for param in &mut self.params[first..] {
+                param.temporary = Some(domain.clone());
+            }
+            self.globals.insert(temporary.name, value);
         }
         Ok(())
     }
@@ -277,7 +324,7 @@ impl<'p> Lowering<'p> {
                 let dims = dims.iter().map(|(name, kind)| self.dim_named(name, *kind)).collect();
                 let number = self.params.len();
                 let source = self.sources.push(Source { owner: Owner::Param(number), dims, dtype: *dtype });
-                self.params.push(Param { name: name.to_owned(), source, written: false });
+                self.params.push(Param { name: name.to_owned(), source, written: false, temporary: None });
                 Value::Field(FieldId(u32::try_from(number).unwrap_or(u32::MAX)))
             }
             ParamType::Tuple(types) => {
@@ -369,6 +416,13 @@ impl<'p> Lowering<'p> {
                 "`get_domain_range` asks for the range of something that is not a parameter",
             ));
         };
+        if let Some(Domain::Box(ranges)) = param.temporary.as_deref()
+            && let Some(range) = ranges.iter().find(|range| range.dim == dim)
+            && let (Some(start), Some(stop)) = (range.start, range.stop)
+        {
+            let bounds = [start, stop].map(|bound| Value::Point(self.points.cast(DType::I32, bound)));
+            return Ok(Value::Tuple(Rc::new(bounds)));
+        }
         let name = param.name.clone();
         let bounds = [0, 1].map(|end| {
             let symbol = self.range_symbol(&name, dim, end);
@@ -488,19 +542,32 @@ impl<'p> Lowering<'p> {
         };
         match (value, local) {
             (Value::Point(point), None) => one(self, point, None),
-            (Value::List(list), Some(_)) => match &*list {
-                value::List::Neighbors { elements, .. } => {
-                    for (number, element) in elements.iter().enumerate() {
-                        let Value::Point(point) = element else {
-                            return Err(ill_typed("a sparse field holds numbers"));
-                        };
-                        one(self, *point, Some(number));
+            (Value::List(list), Some(local)) => {
+                let count = self.table_of_local(dims[local]).map(|table| self.tables[table].max_neighbors)?;
+                for number in 0..count {
+                    let (element, valid) = match &*list {
+                        value::List::Constant(value) => (Some(value), None),
+                        value::List::Neighbors { elements, valid } => (
+                            elements.get(number),
+                            valid.as_ref().and_then(|valid| valid.get(number)).copied(),
+                        ),
+                    };
+                    let Some(Value::Point(point)) = element else {
+                        return Err(ill_typed("a sparse field holds one number per neighbour"));
+                    };
+                    let mut point = self.points.cast(dtype, *point);
+                    if let Some(valid) = valid {
+                        // Where there is no neighbour there is nothing to write: the element keeps its value.
+                        let number = self.points.index(i64::try_from(number).unwrap_or(i64::MAX));
+                        let at = (dims.iter().enumerate())
+                            .map(|(n, &dim)| if n == local { number } else { self.points.coordinate(dim) })
+                            .collect();
+                        let before = self.points.load(source, at, dtype);
+                        point = self.points.choose(valid, point, before);
                     }
+                    one(self, point, Some(number));
                 }
-                value::List::Constant(_) => {
-                    return Err(ill_typed("a constant list cannot fill a sparse field"));
-                }
-            },
+            }
             _ => return Err(ill_typed("the value of a statement does not have the shape of its target")),
         }
         Ok(())
@@ -524,6 +591,15 @@ struct Assignment {
     domain: Rc<Domain>,
     /// Which neighbour, for a sparse target.
     local: Option<usize>,
+}
+
+/// A type of elements as a type of fields.
+fn over(dims: &[(String, DimKind)], element: ParamType) -> ParamType {
+    match element {
+        ParamType::Scalar(dtype) => ParamType::Field(dims.to_vec(), dtype),
+        ParamType::Tuple(parts) => ParamType::Tuple(parts.into_iter().map(|part| over(dims, part)).collect()),
+        field @ ParamType::Field(..) => field,
+    }
 }
 
 /// The program does not make sense.

@@ -5,6 +5,8 @@
 //! node, whatever functions and lets they came from. Indices are ordinary nodes of type `int64`, kept in the
 //! form `base + constant` so that positions that are the same are the same node.
 
+use std::cell::RefCell;
+
 use hashbrown::HashMap;
 
 use crate::entity::{Arena, EntityId, Name};
@@ -71,6 +73,7 @@ pub enum Node {
 pub struct Points {
     rows: Arena<PointId, (Node, DType)>,
     known: HashMap<Node, PointId>,
+    marks: RefCell<Marks>,
 }
 
 impl Points {
@@ -277,18 +280,32 @@ impl Points {
         }
     }
 
-    /// Every node that `roots` reach, operands before users, each once.
+    /// Every node that `roots` reach, operands before users, each once. Costs what it finds, not what the pool holds.
     pub fn reachable(&self, roots: &[PointId]) -> Vec<PointId> {
-        let mut seen = vec![false; self.rows.len()];
+        let mut marks = self.marks.borrow_mut();
+        let Marks { round, seen } = &mut *marks;
+        *round += 1;
+        seen.resize(self.rows.len(), 0);
+        let mut found = Vec::new();
         let mut stack: Vec<PointId> = roots.to_vec();
         while let Some(id) = stack.pop() {
-            if !std::mem::replace(&mut seen[id.index()], true) {
+            if std::mem::replace(&mut seen[id.index()], *round) != *round {
+                found.push(id);
                 self.operands(id, |operand| stack.push(operand));
             }
         }
         // Operands are interned before their users, so id order is a topological order.
-        (0..seen.len()).filter(|&index| seen[index]).map(PointId::from_index).collect()
+        found.sort_unstable();
+        found
     }
+}
+
+/// Which nodes the last walk met.
+#[derive(Default)]
+struct Marks {
+    round: u64,
+    /// The walk that met each node last.
+    seen: Vec<u64>,
 }
 
 fn fold(compute: impl FnOnce() -> Result<Scalar, crate::scalar::Trap>) -> Option<Scalar> {

@@ -6,7 +6,7 @@ use crate::diag::Result;
 use crate::scalar::{BinaryOp, DType, Scalar, UnaryOp};
 
 use super::point::PointId;
-use super::value::{Iterator, List, Position, Value};
+use super::value::{Chosen, Iterator, List, Position, Value};
 use super::{Lowering, ill_typed};
 
 impl Lowering<'_> {
@@ -18,6 +18,15 @@ impl Lowering<'_> {
                 Iterator::Lifted { stencil, args } => {
                     let (stencil, args) = (stencil.clone(), args.clone());
                     self.apply(&stencil, args)
+                }
+                Iterator::Part { whole, index } => {
+                    let value = self.deref(whole)?;
+                    self.component(*index, &value)
+                }
+                Iterator::Chosen(chosen) => {
+                    let then = self.deref(&chosen.then)?;
+                    let otherwise = self.deref(&chosen.otherwise)?;
+                    self.if_(&Value::Point(chosen.condition), then, otherwise)
                 }
             },
             Value::Tuple(elements) => {
@@ -44,6 +53,12 @@ impl Lowering<'_> {
                         all = self.both(all, valid);
                     }
                     Ok(all)
+                }
+                Iterator::Part { whole, .. } => self.can_deref(whole),
+                Iterator::Chosen(chosen) => {
+                    let then = self.can_deref(&chosen.then)?;
+                    let otherwise = self.can_deref(&chosen.otherwise)?;
+                    Ok(self.points.choose(chosen.condition, then, otherwise))
                 }
             },
             Value::Tuple(elements) => {
@@ -90,6 +105,16 @@ impl Lowering<'_> {
                     let args: Result<Vec<Value>> =
                         args.iter().map(|arg| self.shift_once(arg, offset, distance)).collect();
                     Ok(Value::Iterator(Rc::new(Iterator::Lifted { stencil, args: args? })))
+                }
+                Iterator::Part { whole, index } => {
+                    let whole = self.shift_once(whole, offset, distance)?;
+                    Ok(Value::Iterator(Rc::new(Iterator::Part { whole, index: *index })))
+                }
+                Iterator::Chosen(chosen) => {
+                    let then = self.shift_once(&chosen.then, offset, distance)?;
+                    let otherwise = self.shift_once(&chosen.otherwise, offset, distance)?;
+                    let condition = chosen.condition;
+                    Ok(Value::Iterator(Rc::new(Iterator::Chosen(Chosen { condition, then, otherwise }))))
                 }
             },
             Value::Tuple(elements) => {

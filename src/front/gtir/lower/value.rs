@@ -39,6 +39,8 @@ pub enum Value {
     Builtin(Builtin),
     /// A builtin that has its first arguments and waits for the rest (`shift(V2E, 0)`, `as_fieldop(f)`).
     Partial(Rc<Partial>),
+    /// One of two functions, decided by a condition at the point: a call calls both and chooses the result.
+    Chosen(Rc<Chosen<Value>>),
     /// A pointer into a field, moved by `shift`, read by `deref`.
     Iterator(Rc<Iterator>),
     /// A box, or a set of boxes, of positions.
@@ -65,6 +67,16 @@ pub struct Closure {
     pub body: ast::TermId,
     /// Names visible where it was written.
     pub scope: Scope,
+}
+
+/// One of two, decided by a condition.
+pub struct Chosen<T> {
+    /// A bool at the point where it was evaluated.
+    pub condition: PointId,
+    /// Taken when true.
+    pub then: T,
+    /// Taken when false.
+    pub otherwise: T,
 }
 
 /// A builtin with the arguments it has so far.
@@ -138,6 +150,15 @@ pub enum Iterator {
         /// Iterators it is applied to.
         args: Vec<Value>,
     },
+    /// A component of what an iterator reads.
+    Part {
+        /// An iterator that reads tuples.
+        whole: Value,
+        /// Which component.
+        index: usize,
+    },
+    /// One of two iterators. The condition does not move with them.
+    Chosen(Chosen<Value>),
 }
 
 /// A box of positions; bounds are scalars of the program or infinite.

@@ -1,0 +1,119 @@
+use pelton::scalar::{DType, Scalar};
+
+use super::harness::*;
+
+#[test]
+fn scans() {
+    let a = [1.0, 2.0, 3.0];
+    for (value, expected) in [
+        ("(⇑scan(λ(s, a) → s + ·a, True, 0.5))(a)", [1.5, 3.5, 6.5]),
+        ("(⇑scan(λ(s, a) → s × 2.0 + ·a, False, 0.0))(a)", [17.0, 8.0, 3.0]),
+        ("(⇑scan(λ(s, a) → {s[1], s[0] + ·a}, True, {0.0, 1.0}))(a)[1]", [1.0, 3.0, 4.0]),
+        ("(⇑scan(λ(s) → s + 1.0, True, 0.0))()", [1.0, 2.0, 3.0]),
+        // A scan of a scan.
+        ("(⇑scan(λ(s, b) → s + ·b, True, 0.0))((⇑scan(λ(s, a) → s + ·a, True, 0.0))(a))", [1.0, 4.0, 10.0]),
+        // Reading it shifted makes the column longer on that side.
+        ("(⇑(λ(s) → ·⟪Kᵥ→Kᵥ, -1ₒ⟫(s)))((⇑scan(λ(s, k) → s + 1.0, True, 0.0))(index(Kᵥ)))", [1.0, 2.0, 3.0]),
+        // Inside a mask it starts where the mask does.
+        ("concat_where(Kᵥ < 1, 0.0, (⇑scan(λ(s, a) → s + ·a, True, 0.0))(a))", [0.0, 2.0, 5.0]),
+        ("as_fieldop(scan(λ(s, a) → s + ·a, True, 0.0), c⟨ Kᵥ: [0, 3[ ⟩)(a)", [1.0, 3.0, 6.0]),
+        ("(⇑(λ(a) → scan(λ(s, x, y) → s + ·x × ·y, True, 0.0)(a, a)))(a)", [1.0, 5.0, 14.0]),
+        ("(⇑(λ(a) → scan(λ(s, x) → s × 2.0 + ·x, False, 0.0)(a)))(a)", [17.0, 8.0, 3.0]),
+    ] {
+        println!("{value}");
+        let program = format!("p(a, out) {{ out @ c⟨ Kᵥ: [0, 3[ ⟩ ← {value}; }}");
+        let setup = || Setup::new().column("a", &a).column("out", &[0.0; 3]);
+        expect(&program, setup, &[("out", &expected)]);
+    }
+}
+
+#[test]
+fn scans_run_in_every_column() {
+    let program =
+        "p(a, out) { out @ c⟨ Iₕ: [0, 2[, Kᵥ: [0, 2[ ⟩ ← (⇑scan(λ(s, a) → s + ·a, True, 0.0))(a); }";
+    let dims = [("Iₕ", 0, 2), ("Kᵥ", 0, 2)];
+    let setup = || {
+        Setup::new().field("a", DType::F64, &dims, &[1.0, 2.0, 3.0, 4.0]).field(
+            "out",
+            DType::F64,
+            &dims,
+            &[0.0; 4],
+        )
+    };
+    expect(program, setup, &[("out", &[1.0, 3.0, 3.0, 7.0])]);
+}
+
+
+#[test]
+fn scans_within_scans() {
+    // The inner scan sums the column up to each level; the outer one sums those sums.
+    let program = "p(a, out) { out @ c⟨ Kᵥ: [0, 3[ ⟩ ← \
+                   (⇑scan(λ(s, a) → s + scan(λ(t, x) → t + ·x, True, 0.0)(a), True, 0.0))(a); }";
+    let setup = || Setup::new().column("a", &[1.0, 2.0, 3.0]).column("out", &[0.0; 3]);
+    expect(program, setup, &[("out", &[1.0, 4.0, 10.0])]);
+}
+
+#[test]
+fn scans_in_place() {
+    let program = "p(a) { a @ c⟨ Kᵥ: [0, 3[ ⟩ ← (⇑scan(λ(s, a) → s + ·a, True, 0.0))(a); }";
+    expect(program, || Setup::new().column("a", &[1.0, 2.0, 3.0]), &[("a", &[1.0, 3.0, 6.0])]);
+    let shifted = "p(a) { a @ c⟨ Kᵥ: [0, 3[ ⟩ ← (⇑scan(λ(s, a) → s + ·⟪Kᵥ→Kᵥ, 1ₒ⟫(a), False, 0.0))(a); }";
+    expect(shifted, || Setup::new().column("a", &[1.0, 2.0, 3.0, 4.0]), &[("a", &[9.0, 7.0, 4.0, 4.0])]);
+    let behind = "p(a) { a @ c⟨ Kᵥ: [1, 4[ ⟩ ← (⇑scan(λ(s, a) → s + ·⟪Kᵥ→Kᵥ, -1ₒ⟫(a), True, 0.0))(a); }";
+    expect(behind, || Setup::new().column("a", &[1.0, 2.0, 3.0, 4.0]), &[("a", &[1.0, 1.0, 3.0, 6.0])]);
+}
+
+#[test]
+fn scans_of_short_and_empty_columns() {
+    for (stop, expected) in [(0, [9.0, 9.0]), (1, [1.0, 9.0]), (2, [1.0, 3.0]), (-3, [9.0, 9.0])] {
+        for forward in ["True", "False"] {
+            let program = format!(
+                "p(a, n, out) {{ out @ c⟨ Kᵥ: [0, n[ ⟩ ← (⇑scan(λ(s, a) → s + ·a, {forward}, 0.0))(a); }}"
+            );
+            let setup = || {
+                let fields = Setup::new().column("a", &[1.0, 2.0]).column("out", &[9.0; 2]);
+                fields.scalar("n", Scalar::I32(stop))
+            };
+            let down = [if stop == 2 { [3.0, 2.0] } else { expected }];
+            let expected = if forward == "True" { &expected } else { &down[0] };
+            expect(&program, setup, &[("out", expected)]);
+        }
+    }
+}
+
+#[test]
+fn scans_see_levels_neighbors_and_tuples() {
+    let dims = [("Vₕ", 0, 3), ("Kᵥ", 0, 2)];
+    let setup = || {
+        Setup::new()
+            .ring()
+            .field("e", DType::F64, &[("Eₕ", 0, 3), ("Kᵥ", 0, 2)], &[1.0, 2.0, 10.0, 20.0, 100.0, 200.0])
+            .field("out", DType::F64, &dims, &[0.0; 6])
+            .field("two", DType::F64, &dims, &[0.0; 6])
+    };
+    let program = "p(e, out, two) { \
+                   {out, two} @ {u⟨ Vₕ: [0, 3[, Kᵥ: [0, 2[ ⟩, u⟨ Vₕ: [0, 3[, Kᵥ: [0, 2[ ⟩} ← \
+                   (⇑scan(λ(s, e, k) → {s[0] + reduce(plus, 0.0)(neighbors(V2Eₒ, e)), if ·k == 0 then 5.0 else s[0]}, True, {0.0, 0.0}))(e, index(Kᵥ)); }";
+    expect(program, setup, &[
+        ("out", &[101.0, 303.0, 11.0, 33.0, 110.0, 330.0]),
+        ("two", &[5.0, 101.0, 5.0, 11.0, 5.0, 110.0]),
+    ]);
+}
+
+#[test]
+fn scan_states_of_several_types() {
+    let program = "p(a, out) { out @ c⟨ Kᵥ: [0, 4[ ⟩ ← \
+                   (⇑scan(λ(s, a) → {s[0] + ·a, s[1] + 1, ¬s[2]}, True, {0.0, 0, False}))(a)[1]; }";
+    let setup = || {
+        Setup::new().column("a", &[1.0; 4]).field("out", DType::I32, &[("Kᵥ", 0, 4)], &[0.0; 4])
+    };
+    expect(program, setup, &[("out", &[1.0, 2.0, 3.0, 4.0])]);
+}
+
+#[test]
+fn a_scan_read_on_both_sides() {
+    let program = "p(a, out) { out @ c⟨ Kᵥ: [1, 3[ ⟩ ← \
+                   (⇑(λ(s) → ·⟪Kᵥ→Kᵥ, 1ₒ⟫(s) - ·⟪Kᵥ→Kᵥ, -1ₒ⟫(s)))((⇑scan(λ(s, a) → s + ·a, True, 0.0))(a)); }";
+    let setup = || Setup::new().column("a", &[1.0, 2.0, 4.0, 8.0]).column("out", &[0.0; 3]);
+    expect(program, setup, &[("out", &[0.0, 6.0, 12.0])]);
+}
