@@ -169,10 +169,7 @@ const FAMILIES: [(&str, fn(usize) -> String); 4] = [
 fn families() {
     for (name, family) in FAMILIES {
         println!("\n{name}, ms");
-        println!(
-            "{:>8} {:>9} {:>9} {:>9} {:>9} {:>9}",
-            "n", "read", "lower", "compile", "total", "exponent"
-        );
+        println!("{:>8} {:>9} {:>9} {:>9} {:>9} {:>9}", "n", "read", "lower", "compile", "total", "exponent");
         let mut before: Option<(usize, f64)> = None;
         for n in [10, 100, 1_000, 10_000] {
             let text = family(n);
@@ -226,12 +223,8 @@ fn program(value: &str) -> String {
 /// Columns of `float64`, and an integer.
 fn columns() -> Environment {
     let column = ParamType::Field(vec![("K".to_owned(), DimKind::Vertical)], DType::F64);
-    let params = [
-        ("x", column.clone()),
-        ("a", column.clone()),
-        ("n", ParamType::Scalar(DType::I32)),
-        ("out", column),
-    ];
+    let params =
+        [("x", column.clone()), ("a", column.clone()), ("n", ParamType::Scalar(DType::I32)), ("out", column)];
     Environment {
         param_types: params.into_iter().map(|(name, ty)| (name.to_owned(), ty)).collect(),
         ..Environment::default()

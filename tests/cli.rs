@@ -504,8 +504,16 @@ fn gtir_runs_with_the_description_beside_it() {
     let out = folder.path().join("out.npz");
     for engine in ["interp", "native", "gtir-oracle"] {
         let output = pelton(&[
-            "run", text(&program), "--inputs", text(&inputs), "--engine", engine, "--format", "json",
-            "--output", text(&out),
+            "run",
+            text(&program),
+            "--inputs",
+            text(&inputs),
+            "--engine",
+            engine,
+            "--format",
+            "json",
+            "--output",
+            text(&out),
         ]);
         assert_eq!(code(&output), 0, "{engine}: {}", stderr(&output));
         let report = json(&output);

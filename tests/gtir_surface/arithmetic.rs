@@ -90,7 +90,6 @@ fn booleans_convert() {
     expect(program, setup, &[("out", &[0.0, 1.0])]);
 }
 
-
 const NUMBERS: [DType; 11] = [
     DType::Bool,
     DType::I8,
@@ -151,8 +150,7 @@ fn operations_on_every_type() {
             }
             println!("{body} of {dtype}");
             let b = if dtype.is_unsigned() { b.map(f64::abs) } else { b };
-            let program =
-                format!("p(a, b, out) {{ out @ c⟨ Kᵥ: [0, 6[ ⟩ ← (⇑(λ(a, b) → {body}))(a, b); }}");
+            let program = format!("p(a, b, out) {{ out @ c⟨ Kᵥ: [0, 6[ ⟩ ← (⇑(λ(a, b) → {body}))(a, b); }}");
             let setup = || {
                 let fields = Setup::new().field("a", dtype, &dims, &a).field("b", dtype, &dims, &b);
                 fields.field("out", dtype, &dims, &[0.0; 6])
@@ -174,8 +172,7 @@ fn functions_give_the_same_bits_everywhere() {
             println!("{function} of {dtype}");
             let dims = [("Kᵥ", 0, n)];
             let zeros = vec![0.0; n];
-            let setup =
-                || Setup::new().field("a", dtype, &dims, &values).field("out", dtype, &dims, &zeros);
+            let setup = || Setup::new().field("a", dtype, &dims, &values).field("out", dtype, &dims, &zeros);
             agree(&stencil(&format!("{function}(·a)"), n), setup, &["out"]);
         }
     }

@@ -28,7 +28,6 @@ fn bad_programs_and_arguments_are_explained() {
     assert_eq!(error.code, "P0611");
 }
 
-
 /// Every engine refuses with this code, mentions these parts, and has written nothing.
 fn refuse(source: &str, setup: impl Fn() -> Setup, code: &str, parts: &[&str]) {
     for (engine, run) in ENGINES {
@@ -47,9 +46,8 @@ fn refuse(source: &str, setup: impl Fn() -> Setup, code: &str, parts: &[&str]) {
     let mut args = setup().args;
     args.column_axis = Some("K".to_owned());
     let before = args.memory.buffers.values().map(|buffer| buffer.bytes().to_vec()).collect::<Vec<_>>();
-    let bound = GtirProgram::new(&text::read(source).unwrap(), &args).and_then(|program| {
-        program.bind(&mut args).map(|bound| program.unbind(bound, &mut args))
-    });
+    let bound = GtirProgram::new(&text::read(source).unwrap(), &args)
+        .and_then(|program| program.bind(&mut args).map(|bound| program.unbind(bound, &mut args)));
     assert!(bound.is_err(), "{source}: the error comes after the call began");
     let after = args.memory.buffers.values().map(|buffer| buffer.bytes().to_vec()).collect::<Vec<_>>();
     assert_eq!(before, after);
@@ -61,7 +59,9 @@ fn columns() -> Setup {
 
 #[test]
 fn domains_that_exceed_a_field() {
-    for (domain, needed) in [("0, 4", "0 to 4"), ("-1, 2", "-1 to 2"), ("0, get_domain_range(out, Kᵥ)[1] + 1", "0 to 4")] {
+    for (domain, needed) in
+        [("0, 4", "0 to 4"), ("-1, 2", "-1 to 2"), ("0, get_domain_range(out, Kᵥ)[1] + 1", "0 to 4")]
+    {
         let source = format!("p(a, out) {{ out @ c⟨ Kᵥ: [{domain}[ ⟩ ← 0.5; }}");
         refuse(&source, columns, "P0612", &["`out`", "`K`", needed, "found: 0 to 3"]);
     }
@@ -95,7 +95,8 @@ fn reads_that_do_not_happen_are_not_refused() {
     }
     let empty = "p(a, out) { out @ c⟨ Kᵥ: [7, 7[ ⟩ ← (⇑(λ(a) → ·⟪Kᵥ→Kᵥ, 1ₒ⟫(a)))(a); }";
     expect(empty, columns, &[("out", &[9.0; 3])]);
-    let untaken = "p(a, out) { if (1 > 2) { out @ c⟨ Kᵥ: [0, 7[ ⟩ ← 0.5; } else { out @ c⟨ Kᵥ: [0, 3[ ⟩ ← a; } }";
+    let untaken =
+        "p(a, out) { if (1 > 2) { out @ c⟨ Kᵥ: [0, 7[ ⟩ ← 0.5; } else { out @ c⟨ Kᵥ: [0, 3[ ⟩ ← a; } }";
     expect(untaken, columns, &[("out", &[1.0, 2.0, 3.0])]);
 }
 
@@ -152,14 +153,16 @@ fn arguments_that_do_not_fit() {
     let cases: [(fn(&mut Setup), &str, &[&str]); 5] = [
         (
             |setup| {
-                *setup = Setup::new().field("a", DType::F32, &[("Kᵥ", 0, 3)], &[0.0; 3]).column("out", &[0.0; 3]);
+                *setup =
+                    Setup::new().field("a", DType::F32, &[("Kᵥ", 0, 3)], &[0.0; 3]).column("out", &[0.0; 3]);
             },
             "P0671",
             &["`a`", "float64", "float32"],
         ),
         (
             |setup| {
-                *setup = Setup::new().field("a", DType::F64, &[("Iₕ", 0, 3)], &[0.0; 3]).column("out", &[0.0; 3]);
+                *setup =
+                    Setup::new().field("a", DType::F64, &[("Iₕ", 0, 3)], &[0.0; 3]).column("out", &[0.0; 3]);
             },
             "P0671",
             &["`a`", "[K]", "[I]"],

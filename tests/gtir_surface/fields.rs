@@ -171,7 +171,6 @@ fn nesting_that_is_too_deep_is_refused() {
     assert_eq!(error.code, "P0614");
 }
 
-
 #[test]
 fn lets_thousands_deep_run_on_every_engine() {
     let length = 3_000;
@@ -220,6 +219,7 @@ fn masks_of_shifted_computed_fields() {
 #[test]
 fn fields_without_dimensions() {
     let program = "p(a, z, out) { out @ c⟨ Kᵥ: [0, 2[ ⟩ ← (⇑(λ(a, z) → ·a × ·z))(a, z); }";
-    let setup = || Setup::new().column("a", &[1.0, 2.0]).field("z", DType::F64, &[], &[3.0]).column("out", &[0.0; 2]);
+    let setup =
+        || Setup::new().column("a", &[1.0, 2.0]).field("z", DType::F64, &[], &[3.0]).column("out", &[0.0; 2]);
     expect(program, setup, &[("out", &[3.0, 6.0])]);
 }

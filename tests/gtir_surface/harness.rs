@@ -162,7 +162,8 @@ pub fn run_lowered(source: &str, mut setup: Setup, engine: Engine) -> Result<Gti
 pub type Run = fn(&str, Setup) -> Result<GtirArgs<'static>>;
 
 /// The oracle of the lowering, the reference interpreter, machine code.
-pub const ENGINES: [(&str, Run); 3] = [("oracle", run_oracle), ("interp", run_interp), ("native", run_native)];
+pub const ENGINES: [(&str, Run); 3] =
+    [("oracle", run_oracle), ("interp", run_interp), ("native", run_native)];
 
 /// Runs a program on every engine; all have to give the expected arrays, bit for bit the same.
 pub fn expect(source: &str, setup: impl Fn() -> Setup, expected: &[(&str, &[f64])]) {
@@ -215,4 +216,3 @@ pub const E: [f64; 3] = [1.0, 10.0, 100.0];
 pub fn on_vertices(stencil: &str) -> String {
     format!("p(e, out) {{ out @ u⟨ Vₕ: [0, 3[ ⟩ ← (⇑({stencil}))(e); }}")
 }
-

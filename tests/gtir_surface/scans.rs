@@ -43,7 +43,6 @@ fn scans_run_in_every_column() {
     expect(program, setup, &[("out", &[1.0, 3.0, 3.0, 7.0])]);
 }
 
-
 #[test]
 fn scans_within_scans() {
     // The inner scan sums the column up to each level; the outer one sums those sums.
@@ -94,19 +93,18 @@ fn scans_see_levels_neighbors_and_tuples() {
     let program = "p(e, out, two) { \
                    {out, two} @ {u⟨ Vₕ: [0, 3[, Kᵥ: [0, 2[ ⟩, u⟨ Vₕ: [0, 3[, Kᵥ: [0, 2[ ⟩} ← \
                    (⇑scan(λ(s, e, k) → {s[0] + reduce(plus, 0.0)(neighbors(V2Eₒ, e)), if ·k == 0 then 5.0 else s[0]}, True, {0.0, 0.0}))(e, index(Kᵥ)); }";
-    expect(program, setup, &[
-        ("out", &[101.0, 303.0, 11.0, 33.0, 110.0, 330.0]),
-        ("two", &[5.0, 101.0, 5.0, 11.0, 5.0, 110.0]),
-    ]);
+    expect(
+        program,
+        setup,
+        &[("out", &[101.0, 303.0, 11.0, 33.0, 110.0, 330.0]), ("two", &[5.0, 101.0, 5.0, 11.0, 5.0, 110.0])],
+    );
 }
 
 #[test]
 fn scan_states_of_several_types() {
     let program = "p(a, out) { out @ c⟨ Kᵥ: [0, 4[ ⟩ ← \
                    (⇑scan(λ(s, a) → {s[0] + ·a, s[1] + 1, ¬s[2]}, True, {0.0, 0, False}))(a)[1]; }";
-    let setup = || {
-        Setup::new().column("a", &[1.0; 4]).field("out", DType::I32, &[("Kᵥ", 0, 4)], &[0.0; 4])
-    };
+    let setup = || Setup::new().column("a", &[1.0; 4]).field("out", DType::I32, &[("Kᵥ", 0, 4)], &[0.0; 4]);
     expect(program, setup, &[("out", &[1.0, 2.0, 3.0, 4.0])]);
 }
 

@@ -46,7 +46,6 @@ fn aliases_share_memory() {
     assert_eq!(values(&setup.args, "b"), [2.0, 3.0]);
 }
 
-
 #[test]
 fn conditions_on_any_scalar() {
     let program = "p(a, s, n, out) { \

@@ -151,7 +151,6 @@ fn sparse_fields_in_and_out() {
     expect(output, setup, &[("s", &[100.0, 1.0, 1.0, 10.0, 10.0, 100.0])]);
 }
 
-
 #[test]
 fn functions_and_iterators_may_be_chosen_at_each_point() {
     let setup = || {
@@ -205,7 +204,8 @@ fn a_neighbor_chosen_at_each_point() {
     let setup = || edges(&E).ring().field("n", DType::I32, &[("Vₕ", 0, 3)], &[0.0, 1.0, 0.0]);
     let program = "p(e, n, out) { out @ u⟨ Vₕ: [0, 3[ ⟩ ← (⇑(λ(e, n) → ·⟪V2Eₒ, ·n⟫(e)))(e, n); }";
     expect(program, setup, &[("out", &[100.0, 10.0, 10.0])]);
-    let list = "p(e, n, out) { out @ u⟨ Vₕ: [0, 3[ ⟩ ← (⇑(λ(e, n) → list_get(·n, neighbors(V2Eₒ, e))))(e, n); }";
+    let list =
+        "p(e, n, out) { out @ u⟨ Vₕ: [0, 3[ ⟩ ← (⇑(λ(e, n) → list_get(·n, neighbors(V2Eₒ, e))))(e, n); }";
     expect(list, setup, &[("out", &[100.0, 10.0, 10.0])]);
 }
 
@@ -213,10 +213,12 @@ fn a_neighbor_chosen_at_each_point() {
 fn horizontal_and_vertical_shifts_together() {
     let dims = [("Eₕ", 0, 3), ("Kᵥ", 0, 2)];
     let setup = || {
-        Setup::new()
-            .ring()
-            .field("e", DType::F64, &dims, &[1.0, 2.0, 10.0, 20.0, 100.0, 200.0])
-            .field("out", DType::F64, &[("Vₕ", 0, 3), ("Kᵥ", 0, 2)], &[0.0; 6])
+        Setup::new().ring().field("e", DType::F64, &dims, &[1.0, 2.0, 10.0, 20.0, 100.0, 200.0]).field(
+            "out",
+            DType::F64,
+            &[("Vₕ", 0, 3), ("Kᵥ", 0, 2)],
+            &[0.0; 6],
+        )
     };
     let program = "p(e, out) { out @ u⟨ Vₕ: [0, 3[, Kᵥ: [0, 1[ ⟩ ← (⇑(λ(e) → ·⟪V2Eₒ, 0ₒ, Kᵥ→Kᵥ, 1ₒ⟫(e) + ·⟪Kᵥ→Kᵥ, 1ₒ⟫(⟪V2Eₒ, 1ₒ⟫(e))))(e); }";
     expect(program, setup, &[("out", &[202.0, 0.0, 22.0, 0.0, 220.0, 0.0])]);
@@ -230,15 +232,15 @@ fn missing_neighbors_of_neighbors() {
     expect(&on_vertices(body), broken, &[("out", &[-1.0, -1.0, 1.0])]);
     let lifted = "λ(e) → reduce(plus, 0.0)(neighbors(V2Eₒ, (↑(λ(e) → ·e × 2.0))(e)))";
     expect(&on_vertices(lifted), broken, &[("out", &[2.0, 22.0, 220.0])]);
-    let minimum = "λ(e) → reduce(minimum, 1000.0)(map_list(multiplies)(neighbors(V2Eₒ, e), make_const_list(3.0)))";
+    let minimum =
+        "λ(e) → reduce(minimum, 1000.0)(map_list(multiplies)(neighbors(V2Eₒ, e), make_const_list(3.0)))";
     expect(&on_vertices(minimum), broken, &[("out", &[3.0, 3.0, 30.0])]);
 }
 
 #[test]
 fn sparse_fields_with_missing_neighbors() {
     let dims = [("Vₕ", 0, 3), ("V2E", 0, 2)];
-    let setup =
-        || edges(&E).broken_ring().field("s", DType::F64, &dims, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    let setup = || edges(&E).broken_ring().field("s", DType::F64, &dims, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
     let sum = "p(e, s, out) { out @ u⟨ Vₕ: [0, 3[ ⟩ ← (⇑(λ(s) → reduce(plus, 0.0)(·s)))(s); }";
     expect(sum, setup, &[("out", &[2.0, 7.0, 11.0])]);
     let both = "p(e, s, out) { out @ u⟨ Vₕ: [0, 3[ ⟩ ← (⇑(λ(e, s) → reduce(λ(a, x, y) → a + x × y, 0.0)(·s, neighbors(V2Eₒ, e))))(e, s); }";
@@ -252,7 +254,8 @@ fn sparse_fields_with_missing_neighbors() {
 fn sparse_output_of_computed_lists() {
     let dims = [("Vₕ", 0, 3), ("V2E", 0, 2)];
     let setup = || edges(&E).ring().field("s", DType::F64, &dims, &[0.0; 6]);
-    let program = "p(e, s) { s @ u⟨ Vₕ: [0, 3[ ⟩ ← (⇑(λ(e) → map_list(λ(x) → x + 0.5)(neighbors(V2Eₒ, e))))(e); }";
+    let program =
+        "p(e, s) { s @ u⟨ Vₕ: [0, 3[ ⟩ ← (⇑(λ(e) → map_list(λ(x) → x + 0.5)(neighbors(V2Eₒ, e))))(e); }";
     expect(program, setup, &[("s", &[100.5, 1.5, 1.5, 10.5, 10.5, 100.5])]);
     let constant = "p(e, s) { s @ u⟨ Vₕ: [1, 3[ ⟩ ← (⇑(λ(e) → make_const_list(2.5)))(e); }";
     expect(constant, setup, &[("s", &[0.0, 0.0, 2.5, 2.5, 2.5, 2.5])]);

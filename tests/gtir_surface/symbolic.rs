@@ -18,8 +18,7 @@ fn counts(source: &str, mut setup: Setup) -> (usize, usize, usize) {
     let mut tasklets = 0;
     for block in graph.blocks.values() {
         let BlockKind::State(state) = &block.kind else { continue };
-        tasklets +=
-            state.live_nodes().filter(|(_, node)| matches!(node.kind, NodeKind::Tasklet(_))).count();
+        tasklets += state.live_nodes().filter(|(_, node)| matches!(node.kind, NodeKind::Tasklet(_))).count();
     }
     let transients = graph.data.values().filter(|data| data.transient).count();
     let assignments = graph.regions.values().flat_map(|region| &region.edges);
@@ -75,9 +74,7 @@ fn temporaries_have_no_negative_extent() {
     // Read at two places each, and expensive: materialised.
     let source = "p(a, n, out) { out @ c⟨ Kᵥ: [1, n[ ⟩ ← \
                   (⇑(λ(t) → ·⟪Kᵥ→Kᵥ, -1ₒ⟫(t) + ·⟪Kᵥ→Kᵥ, 1ₒ⟫(t) + ·t))((⇑(λ(a) → exp(sin(·a) + cos(·a))))(a)); }";
-    let make = |n| {
-        Setup::new().column("a", &[0.0; 4]).scalar("n", Scalar::I32(n)).column("out", &[5.0; 4])
-    };
+    let make = |n| Setup::new().column("a", &[0.0; 4]).scalar("n", Scalar::I32(n)).column("out", &[5.0; 4]);
     let lowered = GtirProgram::new(&text::read(source).unwrap(), &make(3).args).unwrap();
     let program = &lowered.program;
     let graph = program.root_graph().unwrap();
@@ -94,9 +91,12 @@ fn temporaries_have_no_negative_extent() {
 fn loops_follow_the_memory() {
     // `I` is contiguous in all fields: it is the innermost parameter of the map although it is written first.
     let source = "p(a, out) { out @ c⟨ Iₕ: [0, 2[, Kᵥ: [0, 3[ ⟩ ← (⇑(λ(a) → ·a + 1.0))(a); }";
-    let mut setup = Setup::new()
-        .field("a", DType::F64, &[("Iₕ", 0, 2), ("Kᵥ", 0, 3)], &[0.0; 6])
-        .field("out", DType::F64, &[("Iₕ", 0, 2), ("Kᵥ", 0, 3)], &[0.0; 6]);
+    let mut setup = Setup::new().field("a", DType::F64, &[("Iₕ", 0, 2), ("Kᵥ", 0, 3)], &[0.0; 6]).field(
+        "out",
+        DType::F64,
+        &[("Iₕ", 0, 2), ("Kᵥ", 0, 3)],
+        &[0.0; 6],
+    );
     for binding in setup.args.memory.bindings.values_mut() {
         if let pelton::memory::Binding::Array { strides, .. } = binding {
             *strides = vec![8, 16];

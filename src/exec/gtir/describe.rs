@@ -47,7 +47,8 @@ pub fn read(path: &Path) -> Result<Value> {
     let damaged = |what: String| Diagnostic::error("P0430", what).at(path.display().to_string());
     let text =
         std::fs::read(path).map_err(|error| damaged(format!("cannot read the description: {error}")))?;
-    let value: Value = serde_json::from_slice(&text).map_err(|error| damaged(format!("not JSON: {error}")))?;
+    let value: Value =
+        serde_json::from_slice(&text).map_err(|error| damaged(format!("not JSON: {error}")))?;
     if value.is_object() { Ok(value) } else { Err(damaged("the description is not an object".into())) }
 }
 
@@ -83,8 +84,7 @@ pub fn arguments(
 /// `P0430`: the description is not what the format says.
 pub fn environment(description: &Value, program: &Program) -> Result<Environment> {
     let describer = Describer { description, inputs: None, program: Some(program) };
-    let mut environment =
-        Environment { column_axis: describer.column_axis(), ..Environment::default() };
+    let mut environment = Environment { column_axis: describer.column_axis(), ..Environment::default() };
     environment.connectivities = describer.connectivities()?.into_iter().collect();
     for (name, ty) in describer.params()? {
         // What nobody describes has to have a type in the program.
@@ -136,9 +136,9 @@ fn bound(shape: &Shape, inputs: &FileArrays, memory: &mut Arguments<'static>) ->
         }
         Shape::Scalar { leaf, .. } if array(leaf)? => GtirArg::Scalar { leaf: leaf.clone() },
         Shape::Field { .. } | Shape::Scalar { .. } => GtirArg::Absent,
-        Shape::Tuple(parts) => GtirArg::Tuple(
-            parts.iter().map(|part| bound(part, inputs, memory)).collect::<Result<_>>()?,
-        ),
+        Shape::Tuple(parts) => {
+            GtirArg::Tuple(parts.iter().map(|part| bound(part, inputs, memory)).collect::<Result<_>>()?)
+        }
     })
 }
 

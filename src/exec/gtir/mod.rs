@@ -111,7 +111,9 @@ impl GtirProgram {
         let Some(name) = program.names.lookup(name) else { return false };
         let mut states = program.root_graph().into_iter().flat_map(|graph| graph.states());
         states.any(|(_, state)| {
-            state.live_nodes().any(|(_, node)| matches!(node.kind, ir::NodeKind::Access { data, .. } if data == name))
+            state
+                .live_nodes()
+                .any(|(_, node)| matches!(node.kind, ir::NodeKind::Access { data, .. } if data == name))
         })
     }
 

@@ -30,9 +30,14 @@ impl GtirProgram {
         if let Some(known) = self.connectivities.get(name)
             && known.max_neighbors != shape[1]
         {
-            return Err(Diagnostic::error("P0673", format!("the table of connectivity `{name}` does not fit it"))
-                .with_note(format!("expected {} columns, found {}", known.max_neighbors, shape[1]))
-                .with_help("the program was compiled for another number of neighbours: pass a table of that width"));
+            return Err(Diagnostic::error(
+                "P0673",
+                format!("the table of connectivity `{name}` does not fit it"),
+            )
+            .with_note(format!("expected {} columns, found {}", known.max_neighbors, shape[1]))
+            .with_help(
+                "the program was compiled for another number of neighbours: pass a table of that width",
+            ));
         }
         symbol("size", i64::try_from(shape[0]).unwrap_or(i64::MAX));
         symbol("min", range.0);
@@ -117,4 +122,3 @@ impl<'t> Table<'t> {
         Ok(if greatest < 0 { (0, -1) } else { (least, greatest) })
     }
 }
-

@@ -61,7 +61,8 @@ impl Writer<'_> {
             Value::from(params)
         );
         for (number, function) in program.functions.iter().enumerate() {
-            let params: Vec<Value> = function.params.iter().map(|&param| json!({"id": name(param)})).collect();
+            let params: Vec<Value> =
+                function.params.iter().map(|&param| json!({"id": name(param)})).collect();
             let lead = if number > 0 { "," } else { "" };
             let _ = write!(
                 out,
@@ -144,8 +145,7 @@ impl Writer<'_> {
                         Some(Term::Lambda { params, body }) => {
                             let params: Vec<Value> =
                                 params.iter().map(|&param| json!({"id": program.text(param)})).collect();
-                            let _ =
-                                write!(out, r#"{{"k":"lambda","params":{},"expr":"#, Value::from(params));
+                            let _ = write!(out, r#"{{"k":"lambda","params":{},"expr":"#, Value::from(params));
                             pieces.push(Piece::Text("}".into()));
                             pieces.push(Piece::Term(*body));
                         }
@@ -167,7 +167,9 @@ impl Writer<'_> {
                 json!({"k": "lit", "v": spelled(*value), "t": self.scalar_type(Some(value.dtype()))})
             }
             Term::Text(text) => json!({"k": "lit", "v": text, "t": self.scalar_type(None)}),
-            Term::Infinity(positive) => json!({"k": "inf", "v": if *positive { "POSITIVE" } else { "NEGATIVE" }}),
+            Term::Infinity(positive) => {
+                json!({"k": "inf", "v": if *positive { "POSITIVE" } else { "NEGATIVE" }})
+            }
             Term::Offset(OffsetLabel::Name(name)) => json!({"k": "off", "v": program.text(*name)}),
             Term::Offset(OffsetLabel::Index(index)) => json!({"k": "off", "v": index}),
             Term::Axis(dim) => json!({"k": "axis", "v": program.text(dim.name), "kind": dim.kind.name()}),

@@ -89,7 +89,9 @@ fn spell_graphs(program: &mut Program, names: &Names) -> Result<()> {
                 let NodeKind::Tasklet(tasklet) = &mut node.kind else { continue };
                 let (true, Some(code)) = (tasklet.text.text.is_empty(), &tasklet.code) else { continue };
                 let text = spell(code, names).map_err(|error| {
-                    error.inside(format!("tasklet `{}`", node.label)).inside(format!("state `{}`", block.label))
+                    error
+                        .inside(format!("tasklet `{}`", node.label))
+                        .inside(format!("state `{}`", block.label))
                 })?;
                 // A pointer stays one even where its container turns out to have a single element.
                 for port in code.ports.values().filter(|port| matches!(port.kind, PortKind::Pointer { .. })) {

@@ -176,7 +176,9 @@ fn function_name(func: Func) -> Option<&'static str> {
 /// What C computes in `int` comes back to its own type.
 fn narrowed(dtype: DType, text: String) -> String {
     match dtype {
-        DType::Bool | DType::I8 | DType::I16 | DType::U8 | DType::U16 => format!("{}({text})", cast_name(dtype)),
+        DType::Bool | DType::I8 | DType::I16 | DType::U8 | DType::U16 => {
+            format!("{}({text})", cast_name(dtype))
+        }
         _ => text,
     }
 }

@@ -9,9 +9,7 @@ use crate::entity::Name;
 use crate::scalar::eval::{self, Frame, Memory};
 use crate::scalar::parse::build::{self, Environment, PortSpec};
 use crate::scalar::parse::python;
-use crate::scalar::{
-    BinaryOp, Func, Inst, Port, PortId, Scalar, StructTable, Trap, Type, UnaryOp, Value,
-};
+use crate::scalar::{BinaryOp, Func, Inst, Port, PortId, Scalar, StructTable, Trap, Type, UnaryOp, Value};
 
 const TYPES: [DType; 11] = [
     DType::Bool,
@@ -95,8 +93,12 @@ impl Maker {
     }
 
     fn any_of(&mut self, dtype: DType, block: &mut Block) -> ValueId {
-        let fitting: Vec<ValueId> =
-            self.scope.iter().copied().filter(|&value| self.code.types[value] == Type::Scalar(dtype)).collect();
+        let fitting: Vec<ValueId> = self
+            .scope
+            .iter()
+            .copied()
+            .filter(|&value| self.code.types[value] == Type::Scalar(dtype))
+            .collect();
         if fitting.is_empty() || self.dice.roll(8) == 0 {
             let number = self.dice.roll(7) as f64 - 3.0;
             let scalar = crate::scalar::arith::cast(dtype, Scalar::F64(number * 0.5));
@@ -387,8 +389,13 @@ fn complex_numbers_have_no_text() {
     let mut names = Names::default();
     let mut code = Code::default();
     let name = names.intern("out");
-    let port =
-        code.ports.push(Port { name, ty: Type::Scalar(DType::C128), kind: PortKind::Value, reads: false, writes: true });
+    let port = code.ports.push(Port {
+        name,
+        ty: Type::Scalar(DType::C128),
+        kind: PortKind::Value,
+        reads: false,
+        writes: true,
+    });
     let value = code.types.push(Type::Scalar(DType::C128));
     code.body.insts = vec![
         Inst { op: Op::Const(Scalar::zero(DType::C128)), results: vec![value] },

@@ -636,12 +636,7 @@ impl Lowering<'_> {
     }
 
     /// Sources that something other than a direct write reads.
-    fn sources_read(
-        &self,
-        plan: &Plan,
-        targets: &[Target],
-        direct: &DirectWrites,
-    ) -> HashSet<SourceId> {
+    fn sources_read(&self, plan: &Plan, targets: &[Target], direct: &DirectWrites) -> HashSet<SourceId> {
         let mut points: Vec<PointId> = (targets.iter().enumerate())
             .filter(|(number, _)| !direct.assignments.contains(number))
             .map(|(_, target)| target.value)

@@ -310,7 +310,9 @@ impl Lowering<'_> {
         if let (Some(depth), Some(axis)) = (around, self.vertical) {
             let own = self.points.coordinate(axis);
             value = self.map_points(&value, &mut |this, point| {
-                this.substitute(point, &mut HashMap::new(), &|node| (*node == Node::Level(depth)).then_some(own))
+                this.substitute(point, &mut HashMap::new(), &|node| {
+                    (*node == Node::Level(depth)).then_some(own)
+                })
             });
         }
         let mut points = Vec::new();

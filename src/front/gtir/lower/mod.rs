@@ -255,8 +255,11 @@ impl<'p> Lowering<'p> {
             let name = self.program.text(temporary.name).to_owned();
             let domain = self.eval(temporary.domain, &Scope::new())?;
             let (Value::Domain(domain), Some(ty)) = (domain, temporary.dtype) else {
-                return Err(Diagnostic::error("P0657", format!("temporary `{name}` has no domain or no type"))
-                    .with_help("declare it as `temporary(domain=..., dtype=...)`"));
+                return Err(Diagnostic::error(
+                    "P0657",
+                    format!("temporary `{name}` has no domain or no type"),
+                )
+                .with_help("declare it as `temporary(domain=..., dtype=...)`"));
             };
             let Domain::Box(ranges) = &*domain else {
                 return Err(ill_typed(format!("the domain of temporary `{name}` is a box")));

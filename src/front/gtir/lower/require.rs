@@ -76,8 +76,11 @@ impl Requirements {
                 Diagnostic::error("P0612", format!("the domain exceeds {subject} in dimension `{dim}`"))
                     .with_help("restrict the domain, or pass a larger field")
             } else {
-                Diagnostic::error("P0613", format!("{subject} is read outside its range in dimension `{dim}`"))
-                    .with_help("restrict the domain, or pass a field that has these elements")
+                Diagnostic::error(
+                    "P0613",
+                    format!("{subject} is read outside its range in dimension `{dim}`"),
+                )
+                .with_help("restrict the domain, or pass a field that has these elements")
             };
             return Err(error
                 .with_note(format!("needed: {start} to {stop} (exclusive)"))
@@ -98,7 +101,9 @@ impl Lowering<'_> {
             }
             let Some(interval) = index_box.get(Axis::Dim(dim)) else {
                 let (field, dim) = (&self.params[param].name, &self.dims[dim].name);
-                return Err(ill_typed(format!("the domain of field `{field}` does not say where in `{dim}`")));
+                return Err(ill_typed(format!(
+                    "the domain of field `{field}` does not say where in `{dim}`"
+                )));
             };
             self.require(Subject::Param(param), dim, interval, index_box, &[], true);
         }
@@ -210,9 +215,8 @@ impl Lowering<'_> {
             }
             let exprs = &self.out.exprs;
             let mut compiled = |expr| {
-                exprs.compile(expr, &mut |name| {
-                    u32::try_from(symbols.insert_full(name).0).unwrap_or(u32::MAX)
-                })
+                exprs
+                    .compile(expr, &mut |name| u32::try_from(symbols.insert_full(name).0).unwrap_or(u32::MAX))
             };
             let needs = [interval.start, interval.stop].map(&mut compiled);
             let has = has.map(&mut compiled);
