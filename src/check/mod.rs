@@ -1,5 +1,6 @@
 //! Checking is a product: comparison of results, case folders, the GTIR oracle.
 
+pub mod bound_case;
 pub mod case;
 pub mod compare;
 pub mod fuzz;

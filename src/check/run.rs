@@ -207,7 +207,7 @@ fn is_returned(name: &str) -> bool {
     name.starts_with("__return")
 }
 
-fn inputs_of(case: &Case) -> Result<FileArrays> {
+pub(super) fn inputs_of(case: &Case) -> Result<FileArrays> {
     let mut inputs = npz::read(&case.folder.join("inputs.npz"))?;
     if let Some(Value::Object(symbols)) = case.description.get("symbol_values") {
         for (name, value) in symbols {

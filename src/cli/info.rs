@@ -319,7 +319,8 @@ fn write_containers(out: &mut Output, containers: &[Container]) -> std::io::Resu
     writeln!(out, "{table}")
 }
 
-fn in_units(bytes: u128) -> String {
+/// A number of bytes for people.
+pub(super) fn in_units(bytes: u128) -> String {
     let mut size = bytes as f64;
     for unit in ["bytes", "KiB", "MiB", "GiB"] {
         if size < 1024.0 {

@@ -12,6 +12,8 @@ mod info;
 mod info_gtir;
 mod output;
 mod picture;
+mod plan;
+mod plan_picture;
 mod run;
 mod run_gtir;
 mod summary;
@@ -51,6 +53,7 @@ enum Command {
     Check(check::CheckArgs),
     Info(info::InfoArgs),
     Convert(convert::ConvertArgs),
+    Plan(plan::PlanArgs),
     Explain(explain::ExplainArgs),
     Fuzz(fuzz::FuzzArgs),
 }
@@ -112,6 +115,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Verdict> {
         Command::Check(args) => check::check(&args, &mut out),
         Command::Info(args) => info::info(&args, &mut out),
         Command::Convert(args) => convert::convert(&args, &mut out),
+        Command::Plan(args) => plan::plan(&args, &mut out),
         Command::Explain(args) => explain::explain(&args, &mut out),
         Command::Fuzz(args) => fuzz::run(&args, &mut out),
     };

@@ -69,6 +69,9 @@ pub struct RunArgs {
     /// Steps (tasklets, states, map points) after which the run is stopped.
     #[arg(long, value_name = "STEPS")]
     pub(super) fuel: Option<u64>,
+    /// Refuse to run if transients take more bytes than this at once; the diagnostic says which.
+    #[arg(long, value_name = "BYTES")]
+    memory_limit: Option<u64>,
     /// Say how long loading, preparing and running took, and which engine ran.
     #[arg(long)]
     time: bool,
@@ -108,6 +111,11 @@ pub fn run(args: &RunArgs, out: &mut Output) -> anyhow::Result<Verdict> {
     let program = load(&args.program)?.program;
     times.load = start.elapsed();
     let mut bound = bind(&program, arrays)?;
+    if let Some(limit) = args.memory_limit {
+        let plan = super::plan::plan_for(&program, &bound)?;
+        super::plan::refuse_above(&plan, limit)
+            .map_err(|error| error.inside(args.program.display().to_string()))?;
+    }
     let start = Instant::now();
     let options = Options { checked: args.checked, fuel: args.fuel, track_written: false };
     let prepared = Prepared::new(&program, args.engine, is_observed(&options))?;
@@ -161,17 +169,19 @@ fn gather(args: &RunArgs) -> anyhow::Result<FileArrays> {
         Some(path) => npz::read(path)?,
         None => FileArrays::new(),
     };
-    let pair = |text: &str| {
-        let (name, value) = text.split_once('=').filter(|(name, _)| !name.is_empty())?;
-        Some((name.to_owned(), value.to_owned()))
-    };
     for text in &args.args {
         let (name, path) = pair(text).ok_or_else(|| Usage(format!("--arg {text}: write NAME=FILE.npy")))?;
         let mut file = npz::read(path.as_ref())?;
         let array = file.pop().map(|(_, array)| array).filter(|_| file.is_empty());
         arrays.insert(name, array.ok_or_else(|| Usage(format!("{path} does not hold exactly one array")))?);
     }
-    for text in &args.sets {
+    set_values(&mut arrays, &args.sets)?;
+    Ok(arrays)
+}
+
+/// Adds what `--set` says.
+pub(super) fn set_values(arrays: &mut FileArrays, sets: &[String]) -> Result<(), Usage> {
+    for text in sets {
         let value = pair(text).and_then(|(name, value)| Some((name, scalar(&value)?)));
         let (name, value) = value
             .ok_or_else(|| Usage(format!("--set {text}: write NAME=VALUE with a number, true or false")))?;
@@ -180,7 +190,13 @@ fn gather(args: &RunArgs) -> anyhow::Result<FileArrays> {
         let item = Item::Number(value.dtype());
         arrays.insert(name, FileArray { item, shape: Vec::new(), fortran_order: false, bytes });
     }
-    Ok(arrays)
+    Ok(())
+}
+
+/// `NAME=VALUE` apart.
+fn pair(text: &str) -> Option<(String, String)> {
+    let (name, value) = text.split_once('=').filter(|(name, _)| !name.is_empty())?;
+    Some((name.to_owned(), value.to_owned()))
 }
 
 fn scalar(text: &str) -> Option<Scalar> {

@@ -65,6 +65,8 @@ pub struct Transient {
     pub span: Option<Span>,
     /// How large it is, if that is known when a call begins.
     pub size: Option<ByteCount>,
+    /// Slots of the symbols that the size depends on.
+    pub symbols: Vec<u32>,
 }
 
 /// Who gives a transient its memory.

@@ -156,7 +156,7 @@ impl<'p> Walker<'p> {
             let mut path = self.labels.join("/");
             path.push('/');
             path.push_str(self.program.names.get(name));
-            self.found.transients.push(Transient { graph: id, name, path, class, span: None, size: None });
+            self.found.transients.push(Transient { graph: id, name, path, class, span: None, size: None, symbols: Vec::new() });
             scope.names.insert(name, Targets::from_slice(&[index]));
         }
     }
@@ -181,7 +181,8 @@ impl<'p> Walker<'p> {
         if !matches!(class, Class::Shared | Class::Private) {
             return;
         }
-        let size = self.byte_count(scope, data);
+        let mut symbols = Vec::new();
+        let size = self.byte_count(scope, data, &mut symbols);
         let class = match &size {
             None => Class::Dynamic,
             Some(size) if size.constant().is_some_and(|bytes| bytes <= SMALL) => Class::Small,
@@ -190,10 +191,16 @@ impl<'p> Walker<'p> {
         if let Some(transient) = self.found.transients.get_mut(index) {
             transient.class = class;
             transient.size = size;
+            transient.symbols = symbols;
         }
     }
 
-    fn byte_count(&mut self, scope: &GraphScope<'p>, data: &Data) -> Option<ByteCount> {
+    fn byte_count(
+        &mut self,
+        scope: &GraphScope<'p>,
+        data: &Data,
+        symbols: &mut Vec<u32>,
+    ) -> Option<ByteCount> {
         let none = Array::default();
         let array = match &data.kind {
             DataKind::Array(array) => array,
@@ -204,10 +211,14 @@ impl<'p> Walker<'p> {
         let mut compile = |expr: ExprId| {
             let rewritten = self.outermost(scope, expr)?;
             Some(self.exprs.compile(rewritten, &mut |name| {
-                *self.slots.entry(name).or_insert_with(|| {
+                let slot = *self.slots.entry(name).or_insert_with(|| {
                     self.found.symbols.push(name);
                     self.found.symbols.len() as u32 - 1
-                })
+                });
+                if !symbols.contains(&slot) {
+                    symbols.push(slot);
+                }
+                slot
             }))
         };
         let shape: Option<Box<[_]>> = array.shape.iter().map(|&expr| compile(expr)).collect();

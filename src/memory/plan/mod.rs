@@ -19,6 +19,7 @@
 mod climb;
 mod exact;
 mod instance;
+mod program;
 mod sequence;
 mod sweep;
 #[cfg(test)]
@@ -28,6 +29,8 @@ use thiserror::Error;
 
 use crate::analysis::liveness::Span;
 use instance::Instance;
+
+pub use program::{ProgramPlan, Row};
 
 /// Alignment of everything in a slab: a cache line, and the widest vector.
 pub const ALIGNMENT: u64 = 64;
