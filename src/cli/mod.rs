@@ -10,6 +10,7 @@ mod explain;
 mod fuzz;
 mod info;
 mod info_gtir;
+mod memory;
 mod output;
 mod picture;
 mod plan;

@@ -20,6 +20,7 @@ use crate::ir::{NodeKind, Program};
 use crate::memory::{Arguments, Binding, View};
 use crate::scalar::{DType, Scalar};
 
+use super::memory::MemoryArgs;
 use super::output::Output;
 use super::picture;
 use super::summary::Summary;
@@ -63,6 +64,8 @@ pub struct RunArgs {
     /// Engine to run on: auto, interp, native or gtir-oracle.
     #[arg(long, default_value = "auto", value_parser = engine, value_name = "ENGINE")]
     pub(super) engine: Engine,
+    #[command(flatten)]
+    pub(super) memory: MemoryArgs,
     /// Also catch undefined values, races and accesses out of bounds.
     #[arg(long)]
     pub(super) checked: bool,
@@ -71,7 +74,7 @@ pub struct RunArgs {
     pub(super) fuel: Option<u64>,
     /// Refuse to run if transients take more bytes than this at once; the diagnostic says which.
     #[arg(long, value_name = "BYTES")]
-    memory_limit: Option<u64>,
+    pub(super) memory_limit: Option<u64>,
     /// Say how long loading, preparing and running took, and which engine ran.
     #[arg(long)]
     time: bool,
@@ -117,7 +120,7 @@ pub fn run(args: &RunArgs, out: &mut Output) -> anyhow::Result<Verdict> {
             .map_err(|error| error.inside(args.program.display().to_string()))?;
     }
     let start = Instant::now();
-    let options = Options { checked: args.checked, fuel: args.fuel, track_written: false };
+    let options = Options { checked: args.checked, fuel: args.fuel, memory: args.memory.options(), ..Options::default() };
     let prepared = Prepared::new(&program, args.engine, is_observed(&options))?;
     times.prepare = start.elapsed();
     let spinner = spinner(&args.program.display().to_string());

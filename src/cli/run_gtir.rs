@@ -27,7 +27,12 @@ pub(super) fn run(args: &RunArgs, arrays: &FileArrays, out: &mut Output) -> anyh
     times.load = start.elapsed();
     let description = description_of(&args.program, args.case.as_deref())?;
     let mut call = describe::arguments(&description, arrays, Some(&program))?;
-    let options = Options { checked: args.checked, fuel: args.fuel, track_written: false };
+    let options = Options {
+        checked: args.checked,
+        fuel: args.fuel,
+        memory: args.memory.options(),
+        ..Options::default()
+    };
 
     let (engine, why, stats, written);
     if args.engine == Engine::GtirOracle {
@@ -41,6 +46,10 @@ pub(super) fn run(args: &RunArgs, arrays: &FileArrays, out: &mut Output) -> anyh
         let lowered = GtirProgram::new(&program, &call).map_err(inside)?;
         let prepared = Prepared::new(&lowered.program, args.engine, is_observed(&options))?;
         let mut bound = lowered.bind(&mut call)?;
+        if let Some(limit) = args.memory_limit {
+            let plan = super::plan::plan_for(&lowered.program, &bound)?;
+            super::plan::refuse_above(&plan, limit).map_err(inside)?;
+        }
         times.prepare = start.elapsed();
         let spinner = spinner(&shown);
         let start = Instant::now();

@@ -17,6 +17,7 @@ use crate::check::{Case, FieldReport, find_cases};
 use crate::diag::Diagnostic;
 use crate::exec::{Engine, Options};
 
+use super::memory::MemoryArgs;
 use super::output::Output;
 use super::{Verdict, engine};
 
@@ -47,6 +48,8 @@ pub struct TestArgs {
     /// How the report is written.
     #[arg(long, value_enum, default_value = "table")]
     format: ReportFormat,
+    #[command(flatten)]
+    memory: MemoryArgs,
     /// Also catch undefined values, races and accesses out of bounds.
     #[arg(long)]
     checked: bool,
@@ -185,7 +188,7 @@ fn run_row(row: &Row, args: &TestArgs) -> CaseReport {
         Err(diagnostic) => return error(diagnostic.to_string()),
     };
     let (program, engine) = (row.program.clone(), args.engine);
-    let options = Options { checked: args.checked, fuel: args.fuel, track_written: false };
+    let options = Options { checked: args.checked, fuel: args.fuel, memory: args.memory.options(), ..Options::default() };
     let limit = Duration::from_secs(args.time_limit);
     match guarded(Some(limit), move || run_case(&case, &program, engine, &options)) {
         Guarded::Done(report) => report,

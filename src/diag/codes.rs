@@ -305,6 +305,9 @@ pub const CODES: &[Code] = &[
           positive definite, shapes that do not fit."),
     code("P0512", "pop from an empty stream",
          "The stream holds no element."),
+    code("P0519", "a transient was overwritten by another one",
+         "Two transients that are alive at the same time share bytes of the arena, which the poison mode noticed. \
+          This is a defect of Pelton's plan of memory; please report the program. `--arena off` runs without one."),
     code("P0601", "the GTIR file is not readable",
          "The file is damaged, too large, or not JSON."),
     code("P0602", "the GTIR file has the wrong form",

@@ -20,7 +20,7 @@ use crate::interp::{self, FaultKind};
 use crate::ir::Program;
 use crate::kernel::lower::{Refused, Specialization};
 use crate::kernel::{TrapInfo, TrapKind};
-use crate::memory::{Arguments, Given, Required, required_arguments};
+use crate::memory::{Arguments, Given, MemoryOptions, Required, required_arguments};
 
 use super::direct;
 
@@ -202,7 +202,7 @@ impl Prepared {
         &self.names
     }
 
-    /// Runs the program once, in place. The options are the interpreter's: native code cannot observe.
+    /// Runs the program once, in place. Native code cannot observe: of the options it takes `memory`.
     ///
     /// # Errors
     /// Arguments that do not fit. Faults of the program are [`Outcome::Trap`].
@@ -211,7 +211,7 @@ impl Prepared {
             let ended = {
                 let given = direct::given(&self.required, &self.names, &self.program.structs, args)?;
                 // SAFETY: `given` looked that each array lies in its buffer, and `args` is ours alone.
-                unsafe { self.native(variants, &given)? }
+                unsafe { self.native(variants, &given, &options.memory)? }
             };
             return match ended {
                 Native::Ended(outcome) => Ok(outcome),
@@ -234,7 +234,7 @@ impl Prepared {
         let mut why = None;
         if let Some(variants) = &self.code {
             // SAFETY: as the caller says.
-            match unsafe { self.native(variants, given)? } {
+            match unsafe { self.native(variants, given, &options.memory)? } {
                 Native::Ended(outcome) => return Ok(outcome),
                 Native::Interpret(reason) => why = Some(reason),
             }
@@ -262,13 +262,18 @@ impl Prepared {
     ///
     /// # Safety
     /// As [`Prepared::run_given`].
-    unsafe fn native(&self, variants: &Mutex<Vec<Variant>>, given: &[Given<'_>]) -> Result<Native> {
+    unsafe fn native(
+        &self,
+        variants: &Mutex<Vec<Variant>>,
+        given: &[Given<'_>],
+        memory: &MemoryOptions,
+    ) -> Result<Native> {
         let mut wanted: Option<Specialization> = None;
         // Each step may learn one thing more about the arguments.
         for _ in 0..MOST_VARIANTS {
             let Some(code) = self.variant(variants, wanted.as_ref())? else { break };
             // SAFETY: as the caller says.
-            match unsafe { code.call(given) } {
+            match unsafe { code.call(given, memory) } {
                 Ok(native::Outcome::Done) => return Ok(Native::Ended(Outcome::Done(Stats::default()))),
                 Ok(native::Outcome::Trap(info)) if code.is_persistent() => {
                     return Ok(Native::Ended(Outcome::Trap(fault_of(info))));

@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use super::arena::Window;
 use super::fault::{Fault, FaultKind};
 use super::machine::{Fallible, Machine, index_overflow};
 use super::memory::{Dim, NOWHERE, Place};
@@ -57,11 +58,14 @@ impl<'p> Machine<'p, '_> {
             matches!(container.lifetime, Lifetime::Persistent | Lifetime::External | Lifetime::Global);
         let tracking = self.tracking;
         let races = self.checked;
+        let window = self.memory.slab.window(slot, bytes);
         let block = &mut self.memory.blocks[slot as usize];
-        let known = block.bytes.bytes().len();
+        let known = block.window.map_or(block.bytes.bytes().len(), Window::len);
         let fresh = !block.live || (fresh && !keeps);
+        block.window = window;
         if let Buffer::Owned(owned) = &mut block.bytes
             && owned.len() != bytes
+            && window.is_none()
         {
             let more = bytes.saturating_sub(owned.len());
             if owned.try_reserve_exact(more).is_err() {
@@ -72,7 +76,13 @@ impl<'p> Machine<'p, '_> {
         // Persistent bytes from an earlier call are defined as far as anybody can tell, and cleared only once.
         let from_before = container.persists() && !block.live && known == bytes && bytes > 0;
         if fresh && container.setzero && !from_before {
-            block.bytes.bytes_mut().fill(0);
+            match window {
+                None => block.bytes.bytes_mut().fill(0),
+                Some(window) => {
+                    self.memory.slab.bytes_mut(window).fill(0);
+                    self.memory.slab.written(window, 0, bytes, slot);
+                }
+            }
         }
         block.private = container.private;
         if tracking && (fresh || known != bytes) {

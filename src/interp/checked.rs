@@ -3,6 +3,9 @@
 //! *Poison*: an element that nobody wrote since its memory was allocated. Poison travels with values; it is a
 //! fault only where it reaches an argument, a condition, an interstate assignment or an index.
 //!
+//! *Overwritten*: bytes of the arena that somebody else got too early. That is a defect of the plan, not of the
+//! program; see [`arena`](super::arena).
+//!
 //! *Races*: each element remembers the last iteration of the outermost parallel map that wrote it, the last two
 //! that read it and the last two that wrote it through conflict resolution. Two accesses of one element by
 //! different iterations of the same map are a race unless both read or both resolve.
@@ -28,7 +31,14 @@ impl Machine<'_, '_> {
     /// Whether the bytes are poison; a race if another iteration wrote them.
     pub fn note_read(&mut self, block: u32, offset: i64, bytes: usize, access: &Access) -> Fallible<bool> {
         self.note_touch(block, offset, bytes, Touch::Read, access)?;
-        Ok(self.is_poison(block, offset, bytes))
+        let poison = self.is_poison(block, offset, bytes);
+        let window = self.memory.blocks.get(block as usize).and_then(|state| state.window);
+        if let Some(window) = window.filter(|_| !poison)
+            && self.memory.slab.is_overwritten(window, offset, bytes, block)
+        {
+            return Err(self.overwritten(access));
+        }
+        Ok(poison)
     }
 
     /// Whether nobody wrote some of the bytes.
@@ -105,6 +115,9 @@ impl Machine<'_, '_> {
         if let Some(flags) = state.shadow.poison.get_mut(units) {
             flags.fill(poison);
         }
+        if let Some(window) = state.window {
+            self.memory.slab.written(window, offset, bytes, block);
+        }
         if poison && state.output && self.checked {
             let container = &self.plan.containers[access.container as usize].name;
             let text = format!(
@@ -114,6 +127,12 @@ impl Machine<'_, '_> {
             return Err(Fault::new(FaultKind::Undefined, text));
         }
         Ok(())
+    }
+
+    fn overwritten(&self, access: &Access) -> Box<Fault> {
+        let container = &self.plan.containers[access.container as usize].name;
+        let text = format!("bytes of `{container}` were given to another transient (memlet `{}`)", access.text);
+        Fault::new(FaultKind::Overwritten, text)
     }
 
     /// A poisoned value where the program's course depends on it.

@@ -298,9 +298,7 @@ impl<'p> Machine<'p, '_> {
             dims: dims[..dims.len() - row_items].iter().copied().collect(),
         };
         let (mut read, mut write) = (Walk::new(&outer(src, &from)), Walk::new(&outer(dst, &to)));
-        let pair = self.memory.blocks.get_disjoint_mut([src.block as usize, dst.block as usize]);
-        let Ok([source, target]) = pair else { return false };
-        let (source, target) = (source.bytes.bytes(), target.bytes.bytes_mut());
+        let Some((source, target)) = self.memory.pair(src.block, dst.block) else { return false };
         while let (Some(read), Some(write)) = (read.next_offset(), write.next_offset()) {
             let (Ok(read), Ok(write)) = (usize::try_from(read), usize::try_from(write)) else { return false };
             let from = source.get(read..read.saturating_add(row));

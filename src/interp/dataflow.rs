@@ -156,7 +156,8 @@ impl<'p> Machine<'p, '_> {
         if let Some(flags) = block.shadow.poison.get_mut(units) {
             flags.fill(poison);
         }
-        if let Some(place) = block.bytes.bytes_mut().get_mut(offset..offset.saturating_add(bytes.len())) {
+        let room = self.memory.bytes_mut(slot);
+        if let Some(place) = room.and_then(|room| room.get_mut(offset..offset.saturating_add(bytes.len()))) {
             place.copy_from_slice(bytes);
         }
     }

@@ -31,6 +31,8 @@ pub enum FaultKind {
     OutOfMemory,
     /// An operation of a library node cannot be carried out (singular matrix, shapes that do not fit).
     Library,
+    /// The arena gave bytes of a live transient to another one: a defect of Pelton.
+    Overwritten,
 }
 
 impl FaultKind {
@@ -49,6 +51,7 @@ impl FaultKind {
             FaultKind::OutOfMemory => "P0510",
             FaultKind::Library => "P0511",
             FaultKind::EmptyStream => "P0512",
+            FaultKind::Overwritten => "P0519",
         }
     }
 }

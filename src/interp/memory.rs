@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use super::arena::{Slab, Window};
 use crate::memory::Buffer;
 use crate::scalar::{DType, Scalar};
 use smallvec::SmallVec;
@@ -41,6 +42,7 @@ pub(super) struct Dim {
 pub(super) struct Memory<'a> {
     pub blocks: Vec<Block<'a>>,
     pub queues: Vec<VecDeque<QueueItem>>,
+    pub slab: Slab,
 }
 
 /// An element in a queue: its bytes, and whether it was undefined.
@@ -49,6 +51,8 @@ pub(super) type QueueItem = (SmallVec<[u8; 16]>, bool);
 #[derive(Debug)]
 pub(super) struct Block<'a> {
     pub bytes: Buffer<'a>,
+    /// Bytes of the slab that take the place of its own.
+    pub window: Option<Window>,
     pub shadow: Shadow,
     /// The caller sees it.
     pub output: bool,
@@ -62,6 +66,7 @@ impl Default for Block<'_> {
     fn default() -> Self {
         Block {
             bytes: Buffer::Owned(Vec::new()),
+            window: None,
             shadow: Shadow::default(),
             output: false,
             private: false,
@@ -120,16 +125,48 @@ impl Shadow {
 }
 
 impl Memory<'_> {
+    /// The bytes of a block.
+    #[inline]
+    pub fn bytes(&self, block: u32) -> Option<&[u8]> {
+        let block = self.blocks.get(block as usize)?;
+        Some(match block.window {
+            None => block.bytes.bytes(),
+            Some(window) => self.slab.bytes(window),
+        })
+    }
+
+    /// The bytes of a block, for writing.
+    #[inline]
+    pub fn bytes_mut(&mut self, block: u32) -> Option<&mut [u8]> {
+        let block = self.blocks.get_mut(block as usize)?;
+        Some(match block.window {
+            None => block.bytes.bytes_mut(),
+            Some(window) => self.slab.bytes_mut(window),
+        })
+    }
+
+    /// The bytes of two blocks at once, the second for writing; `None` if they are one, or overlap.
+    pub fn pair(&mut self, source: u32, target: u32) -> Option<(&[u8], &mut [u8])> {
+        let blocks = self.blocks.get_disjoint_mut([source as usize, target as usize]);
+        let [source, target] = blocks.ok()?;
+        Some(match (source.window, target.window) {
+            (None, None) => (source.bytes.bytes(), target.bytes.bytes_mut()),
+            (Some(source), None) => (self.slab.bytes(source), target.bytes.bytes_mut()),
+            (None, Some(target)) => (source.bytes.bytes(), self.slab.bytes_mut(target)),
+            (Some(source), Some(target)) => return self.slab.pair(source, target),
+        })
+    }
+
     #[inline]
     pub fn load(&self, block: u32, offset: i64, dtype: DType) -> Option<Scalar> {
-        let bytes = self.blocks.get(block as usize)?.bytes.bytes();
+        let bytes = self.bytes(block)?;
         Scalar::from_le_bytes(dtype, bytes.get(usize::try_from(offset).ok()?..)?)
     }
 
     #[inline]
     pub fn store(&mut self, block: u32, offset: i64, value: Scalar) -> bool {
-        let Some(block) = self.blocks.get_mut(block as usize) else { return false };
+        let Some(bytes) = self.bytes_mut(block) else { return false };
         let Ok(offset) = usize::try_from(offset) else { return false };
-        block.bytes.bytes_mut().get_mut(offset..).is_some_and(|bytes| value.write_le_bytes(bytes))
+        bytes.get_mut(offset..).is_some_and(|bytes| value.write_le_bytes(bytes))
     }
 }

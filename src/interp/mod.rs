@@ -21,8 +21,8 @@
 //!   `Contract::Window`) the memlet's subset, seen through the inner shape and strides. A scalar connector is
 //!   the first element of the subset.
 //! - Transients are allocated when their lifetime begins. What they hold then is undefined: poison in checked
-//!   mode; otherwise zeros the first time in a run and the previous bytes later, so that a run is
-//!   deterministic in any case.
+//!   mode; otherwise zeros, their own previous bytes, or bytes of transients that are dead, the same in every run
+//!   from the same state. Where they lie is the arena's choice, which no defined value depends on.
 //!
 //! # Failures
 //!
@@ -35,11 +35,12 @@ use indexmap::IndexMap;
 use crate::diag::Diagnostic;
 use crate::entity::Name;
 use crate::ir::Program;
-use crate::memory::{Arguments, Buffer};
+use crate::memory::{Arguments, Buffer, MemoryOptions};
 use crate::scalar::Scalar;
 
 mod alias;
 mod allocate;
+mod arena;
 mod arguments;
 mod checked;
 mod control;
@@ -56,6 +57,7 @@ mod routine_state;
 mod tasklet;
 mod wcr;
 
+use arena::{Candidates, Slab};
 use machine::Machine;
 use memory::{Block, Memory, Place, Shadow};
 use routine_state::RegisterFile;
@@ -72,6 +74,8 @@ pub struct Options {
     pub fuel: Option<u64>,
     /// Record which elements of the arguments hold a defined value after the run ([`Stats::written`]).
     pub track_written: bool,
+    /// Where transients lie.
+    pub memory: MemoryOptions,
 }
 
 /// How a run ended.
@@ -100,6 +104,7 @@ pub struct Stats {
 #[derive(Debug)]
 pub struct Prepared {
     plan: plan::Plan,
+    candidates: Candidates,
     program: Program,
     /// Bytes of containers that outlive a run, by slot.
     persistent: Vec<Option<Vec<u8>>>,
@@ -115,7 +120,8 @@ impl Prepared {
         let plan = prepare::prepare(program)?;
         let persistent = plan.containers.iter().map(|_| None).collect();
         // Only the root's declarations are needed again, to read symbols from shapes.
-        Ok(Prepared { plan, program: program.clone(), persistent })
+        let candidates = Candidates::of(program, &plan.containers);
+        Ok(Prepared { plan, candidates, program: program.clone(), persistent })
     }
 
     /// Runs the program; results are written to the arguments in place.
@@ -124,7 +130,9 @@ impl Prepared {
     /// `P04xx` for missing or misshaped arguments. Faults of the program are [`Outcome::Trap`].
     pub fn run(&mut self, args: &mut Arguments<'_>, options: &Options) -> Result<Outcome, Diagnostic> {
         let symbols = infer_symbols(&self.program, args)?;
-        let mut machine = Machine::new(&self.plan, options);
+        let value = |name: Name| symbols.get(&name).copied().map(Scalar::as_i64);
+        let slab = Slab::take(&self.candidates, &value, &options.memory, options.checked)?;
+        let mut machine = Machine::new(&self.plan, slab, options);
         for (block, bytes) in machine.memory.blocks.iter_mut().zip(&mut self.persistent) {
             if let Some(bytes) = bytes.take() {
                 block.bytes = Buffer::Owned(bytes);
@@ -155,8 +163,8 @@ impl Prepared {
 }
 
 impl<'p, 'a> Machine<'p, 'a> {
-    fn new(plan: &'p plan::Plan, options: &Options) -> Machine<'p, 'a> {
-        let mut memory = Memory::default();
+    fn new(plan: &'p plan::Plan, slab: Slab, options: &Options) -> Machine<'p, 'a> {
+        let mut memory = Memory { slab, ..Memory::default() };
         memory.blocks.resize_with(plan.containers.len(), Block::default);
         Machine {
             plan,
@@ -186,7 +194,7 @@ impl<'p, 'a> Machine<'p, 'a> {
         if self.tracking {
             shadow.reset(unit, bytes.bytes().len(), false, self.checked);
         }
-        self.memory.blocks.push(Block { bytes, shadow, output: true, private: false, live: true });
+        self.memory.blocks.push(Block { bytes, shadow, output: true, live: true, ..Block::default() });
     }
 
     fn bind_and_run(

@@ -5,7 +5,7 @@
 //! tables and there are no frames.
 
 use crate::entity::{Name, Names};
-use crate::ir::Lifetime;
+use crate::ir::{GraphId, Lifetime};
 use crate::memory::{Arguments, Binding, BufferId};
 use crate::scalar::{BinaryOp, DType, Scalar, StructTable, Type};
 use crate::symbolic::{ExprId, ExprPool};
@@ -55,6 +55,8 @@ pub(super) struct Container {
     /// Sizes in terms of what is visible where the container is allocated.
     pub layout: Layout,
     pub transient: bool,
+    /// The graph and the name that declare it; none for members, elements and constants.
+    pub origin: Option<(GraphId, Name)>,
     pub lifetime: Lifetime,
     /// Cleared when allocated.
     pub setzero: bool,

@@ -5,6 +5,7 @@
 mod arguments;
 mod given;
 mod layout;
+mod options;
 pub mod plan;
 pub mod pool;
 mod required;
@@ -15,4 +16,5 @@ pub use given::{Given, GivenArray};
 pub(crate) use layout::{Declared, Fit, fits_buffer};
 pub use required::{Required, RequiredKind, infer_symbols, required_arguments};
 pub(crate) use required::{Tells, convert_scalar, scalar_argument};
+pub use options::{Arena, MemoryOptions, POISON};
 pub use view::{PythonSlice, View};

@@ -1,7 +1,14 @@
 //! The boundary between Rust and machine code: the frame a compiled kernel receives, scratch memory, and
 //! the call itself. All `unsafe` of the native engine that runs code lives here.
 
+use crate::kernel::scratch::Planned;
+use crate::memory::MemoryOptions;
+use crate::memory::pool::{OutOfMemory, Workspace};
+
 use super::memory::CodeMemory;
+use super::slab::{Place, Slab};
+
+pub use crate::memory::pool::Block;
 
 /// What a compiled kernel receives. Offsets are part of the machine code: see [`offsets`].
 #[repr(C)]
@@ -18,11 +25,13 @@ pub struct Frame {
     pub arena: *mut Arena,
     /// Persistent buffers of the instance.
     pub persistent: *mut Vec<Block>,
+    /// Where planned buffers lie.
+    pub planned: *const Place,
 }
 
 /// Byte offsets of [`Frame`]'s fields.
 pub mod offsets {
-    use super::Frame;
+    use super::{Frame, Place};
     use std::mem::offset_of;
 
     /// [`Frame::arguments`]
@@ -33,61 +42,25 @@ pub mod offsets {
     pub const SCRATCH_TOP: i32 = offset_of!(Frame, scratch_top) as i32;
     /// [`Frame::scratch_end`]
     pub const SCRATCH_END: i32 = offset_of!(Frame, scratch_end) as i32;
+    /// [`Frame::planned`]
+    pub const PLANNED: i32 = offset_of!(Frame, planned) as i32;
+    /// Bytes of a [`Place`].
+    pub const PLACE: usize = size_of::<Place>();
+    /// [`Place::address`]
+    pub const PLACE_ADDRESS: usize = offset_of!(Place, address);
+    /// [`Place::bytes`]
+    pub const PLACE_BYTES: usize = offset_of!(Place, bytes);
 }
 
 /// Alignment of every allocation.
 pub const ALIGNMENT: usize = 64;
 
-/// Zero-initialised bytes on a cache-line boundary.
-#[derive(Default)]
-pub struct Block {
-    bytes: Vec<u8>,
-    skip: usize,
-    len: usize,
-}
-
-impl Block {
-    /// `len` bytes, or `None` when there is no memory.
-    pub fn new(len: usize) -> Option<Block> {
-        let padded = len.checked_add(ALIGNMENT)?;
-        let mut probe: Vec<u8> = Vec::new();
-        probe.try_reserve_exact(padded).ok()?;
-        drop(probe);
-        let bytes = vec![0u8; padded];
-        let skip = bytes.as_ptr().align_offset(ALIGNMENT);
-        Some(Block { bytes, skip, len })
-    }
-
-    /// How many bytes there are.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// The bytes.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes[self.skip..self.skip + self.len]
-    }
-
-    /// The bytes for writing.
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.skip..self.skip + self.len]
-    }
-
-    /// The first byte.
-    pub fn address(&mut self) -> *mut u8 {
-        self.bytes.as_mut_ptr().wrapping_add(self.skip)
-    }
-}
-
 /// Scratch memory: chunks that are filled like a stack, kept warm between calls.
 #[derive(Default)]
 pub struct Arena {
     chunks: Vec<Block>,
+    /// Where chunks come from; `None`: the system.
+    workspace: Option<Workspace>,
 }
 
 impl Arena {
@@ -95,7 +68,7 @@ impl Arena {
     fn restart(&mut self) -> (*mut u8, *mut u8) {
         if self.chunks.len() > 1 {
             let total = self.chunks.iter().map(Block::len).sum();
-            if let Some(one) = Block::new(total) {
+            if let Some(one) = self.block(total) {
                 self.chunks.clear();
                 self.chunks.push(one);
             }
@@ -106,12 +79,19 @@ impl Arena {
         }
     }
 
+    fn block(&self, bytes: usize) -> Option<Block> {
+        match &self.workspace {
+            Some(workspace) => workspace.allocate(bytes as u64),
+            None => Block::new(bytes),
+        }
+    }
+
     /// A further chunk with room for `bytes`.
     fn grow(&mut self, bytes: usize) -> Option<(*mut u8, *mut u8)> {
         let last = self.chunks.last().map_or(1 << 15, Block::len);
         let len =
             bytes.checked_add(ALIGNMENT)?.max(last.saturating_mul(2).min(bytes.saturating_add(1 << 26)));
-        let mut chunk = Block::new(len)?;
+        let mut chunk = self.block(len)?;
         let start = chunk.address();
         self.chunks.push(chunk);
         Some((start, start.wrapping_add(len)))
@@ -156,13 +136,13 @@ pub unsafe extern "C" fn persistent(frame: *mut Frame, index: i64, bytes: i64) -
     };
     // SAFETY: machine code passes the frame that `run` gave it; the table outlives the call and no other
     // thread sees it.
-    let table = unsafe { &mut *(*frame).persistent };
+    let (table, arena) = unsafe { (&mut *(*frame).persistent, &*(*frame).arena) };
     if table.len() <= index {
         table.resize_with(index + 1, Block::default);
     }
     let wanted = (bytes as usize).max(1);
     if table[index].len() != wanted {
-        match Block::new(wanted) {
+        match arena.block(wanted) {
             Some(block) => table[index] = block,
             None => return std::ptr::null_mut(),
         }
@@ -174,12 +154,32 @@ pub unsafe extern "C" fn persistent(frame: *mut Frame, index: i64, bytes: i64) -
 #[derive(Default)]
 pub struct Instance {
     arena: Arena,
+    slab: Slab,
     persistent: Vec<Block>,
     /// What arguments held before the run.
     before: Vec<u8>,
 }
 
 impl Instance {
+    /// Takes memory for the planned buffers of a run.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]; nothing is taken then.
+    pub fn take(
+        &mut self,
+        planned: &Planned,
+        parameters: &[u64],
+        options: &MemoryOptions,
+    ) -> Result<(), OutOfMemory> {
+        self.arena.workspace.clone_from(&options.workspace);
+        self.slab.take(planned, parameters, options)
+    }
+
+    /// Gives it back.
+    pub fn give_back(&mut self) {
+        self.slab.give_back();
+    }
+
     /// Keeps a copy of so many bytes behind each address; false if there is no memory for it.
     ///
     /// # Safety
@@ -226,7 +226,7 @@ unsafe impl Send for Instance {}
 /// # Safety
 /// `code` was emitted for a kernel that verifies. Each argument is valid for reads and writes (reads, where
 /// the kernel only reads) in the extent the kernel's checks allow, and there are as many arguments and
-/// parameters as the kernel has.
+/// parameters as the kernel has. [`Instance::take`] has taken memory for the kernel's planned buffers.
 pub unsafe fn run(
     code: &CodeMemory,
     instance: &mut Instance,
@@ -241,6 +241,7 @@ pub unsafe fn run(
         scratch_end,
         arena: &raw mut instance.arena,
         persistent: &raw mut instance.persistent,
+        planned: instance.slab.places(),
     };
     // SAFETY: the code starts with a function of this type, which `emit` made.
     let entry: extern "C" fn(*mut Frame) -> i64 = unsafe { std::mem::transmute(code.address()) };

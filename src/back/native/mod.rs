@@ -17,6 +17,7 @@ mod product;
 mod program;
 mod restore;
 pub mod runtime;
+mod slab;
 
 pub use bind::Unbound;
 pub use program::{Compiled, Dump, Mode, Options, Outcome};

@@ -6,8 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::diag::Diagnostic;
 use crate::ir::Program;
 use crate::kernel::lower::{self, ArrayArgument, Lowered, Refused, Specialization};
+use crate::kernel::scratch::Planned;
 use crate::kernel::{BufferKind, TrapInfo, TrapKind, verify};
-use crate::memory::{Given, Required};
+use crate::memory::{Given, MemoryOptions, Required};
 
 use super::bind::{Binder, Bound, Unbound};
 use super::call::{self, Instance};
@@ -74,6 +75,7 @@ pub struct Compiled {
     code: CodeMemory,
     binder: Binder,
     spoilt: Spoilt,
+    planned: Planned,
     /// Scratch memory that no call uses at present.
     instances: Mutex<Vec<Instance>>,
     persistent: bool,
@@ -95,7 +97,8 @@ impl Compiled {
     /// or of Pelton.
     pub fn new(program: &Program, required: &[Required], options: &Options) -> Result<Compiled, Refused> {
         let program = &*options.special.applied(program);
-        let lowered = Box::new(lower::lower(program, &options.special)?);
+        let mut lowered = Box::new(lower::lower(program, &options.special)?);
+        let planned = Planned::of(&mut lowered.kernel);
         let kernel = &lowered.kernel;
         let kernel_text = if options.keep_text { kernel.to_string() } else { String::new() };
         verify::verify(kernel).map_err(|problem| {
@@ -110,6 +113,7 @@ impl Compiled {
             code,
             binder: Binder::new(program, &lowered, required, options.special.clone()),
             spoilt: Spoilt::of(kernel),
+            planned,
             instances: Mutex::default(),
             persistent: kernel.buffers.values().any(|b| matches!(b.kind, BufferKind::Persistent(_))),
             dump: Dump { kernel: kernel_text, clif: emitted.clif, assembly },
@@ -138,6 +142,11 @@ impl Compiled {
         self.persistent
     }
 
+    /// The transients that have a place in a slab.
+    pub fn planned(&self) -> &Planned {
+        &self.planned
+    }
+
     /// Arguments that are memory, in the kernel's order.
     pub fn arrays(&self) -> &[ArrayArgument] {
         &self.lowered.arrays
@@ -146,26 +155,30 @@ impl Compiled {
     /// Runs the program once, in place.
     ///
     /// # Errors
-    /// [`Unbound::Wrong`] (`P04xx`) for missing or misshaped arguments, [`Unbound::Other`] if they need code
+    /// [`Unbound::Wrong`] for missing or misshaped arguments (`P04xx`) and if there is no memory for transients
+    /// (`P075x`), in which case nothing was written; [`Unbound::Other`] if they need code
     /// that was specialised on something else.
     ///
     /// # Safety
     /// Each array given is memory of its layout, which the program may read, and write where it writes; nobody else
     /// uses what is written until the call ends.
-    pub unsafe fn call(&self, given: &[Given<'_>]) -> Result<Outcome, Unbound> {
+    pub unsafe fn call(&self, given: &[Given<'_>], memory: &MemoryOptions) -> Result<Outcome, Unbound> {
         // SAFETY: as the caller says.
         let bound = unsafe { self.binder.bind(given)? };
         let mut pool = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
         let mut instance = pool.pop().unwrap_or_default();
         // Who remembers runs alone.
         let alone: Option<MutexGuard<'_, Vec<Instance>>> = self.persistent.then_some(pool);
+        let taken = instance.take(&self.planned, &bound.parameters, memory);
         // SAFETY: the kernel was verified before it was emitted; `bind` saw to it that each address is valid for the
         // declared layout, which is what the kernel's checks are about; counts agree by construction.
-        let trap = unsafe { self.guarded(&bound, &mut instance) };
+        let ended = taken.map(|()| unsafe { self.guarded(&bound, &mut instance) });
+        instance.give_back();
         match alone {
             Some(mut pool) => pool.push(instance),
             None => self.instances.lock().unwrap_or_else(PoisonError::into_inner).push(instance),
         }
+        let trap = ended.map_err(Diagnostic::from)?;
         let Some(index) = trap else {
             // SAFETY: as the caller says.
             unsafe { bound.finish() };

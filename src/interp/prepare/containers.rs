@@ -26,6 +26,7 @@ impl<'p> Builder<'p> {
                 .declare(names, &text, data, known, 0)
                 .map_err(|d| d.at(format!("container `{text}`")))?;
             names.containers.insert(name, slot);
+            self.containers[slot as usize].origin = Some((names.id, name));
         }
         Ok(())
     }
@@ -106,6 +107,7 @@ impl<'p> Builder<'p> {
             template: None,
             layout,
             transient: true,
+            origin: None,
             lifetime: Lifetime::Scope,
             setzero: false,
             optional: false,

@@ -130,6 +130,7 @@ impl<'p> Builder<'p> {
     ) -> Result<(GraphPlan, GraphNames<'p>), Diagnostic> {
         let graph = &self.program.graphs[id];
         let mut names = GraphNames {
+            id,
             graph,
             containers: HashMap::new(),
             symbols: HashMap::new(),

@@ -5,7 +5,7 @@ use hashbrown::{HashMap, HashSet};
 use crate::diag::Diagnostic;
 use crate::entity::Name;
 use crate::interp::plan::{ContainerSlot, GeneralSize, Size, Source, SymbolSlot};
-use crate::ir::Graph;
+use crate::ir::{Graph, GraphId};
 use crate::scalar::{DType, Scalar};
 use crate::symbolic::{ExprId, Node};
 
@@ -13,6 +13,7 @@ use super::Builder;
 
 /// What names mean in one graph.
 pub(super) struct GraphNames<'p> {
+    pub id: GraphId,
     pub graph: &'p Graph,
     /// Containers, members of structures included (as `name.member`).
     pub containers: HashMap<Name, ContainerSlot>,

@@ -27,6 +27,8 @@ pub struct Planned {
     /// Names and spans.
     pub buffers: Vec<PlannedBuffer>,
     sizes: SizeCode,
+    /// Positions of the parameters that sizes depend on.
+    relevant: Vec<usize>,
 }
 
 /// A buffer with a place in the slab.
@@ -61,7 +63,14 @@ impl Planned {
         sizes.parameters = kernel.parameters.iter().map(|parameter| parameter.value).collect();
         sizes.types = sizes.steps.iter().map(|(value, _)| kernel.values[*value]).collect();
         sizes.parameter_types = sizes.parameters.iter().map(|&value| kernel.values[value]).collect();
-        Planned { buffers, sizes }
+        let used = |value: &ValueId| sizes.used.contains(value);
+        let relevant = (0..sizes.parameters.len()).filter(|&at| used(&sizes.parameters[at])).collect();
+        Planned { buffers, sizes, relevant }
+    }
+
+    /// Whether buffers have the same sizes for both, as far as one can see without computing them.
+    pub fn same_sizes(&self, parameters: &[u64], others: &[u64]) -> bool {
+        parameters.len() == others.len() && self.relevant.iter().all(|&at| parameters.get(at) == others.get(at))
     }
 
     /// The items to plan, for parameters as literals' bits. A size that is negative or has no value counts as none:

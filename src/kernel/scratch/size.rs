@@ -13,6 +13,8 @@ pub(super) struct SizeCode {
     pub types: Vec<DType>,
     pub parameters: Vec<ValueId>,
     pub parameter_types: Vec<DType>,
+    /// Parameters that some step or size needs.
+    pub used: HashSet<ValueId>,
     known: HashSet<ValueId>,
 }
 
@@ -40,6 +42,7 @@ impl SizeCode {
     pub fn add(&mut self, value: ValueId, definitions: &Definitions) -> bool {
         let mut new: Vec<(ValueId, Op)> = Vec::new();
         let mut seen: HashSet<ValueId> = HashSet::new();
+        let mut used: Vec<ValueId> = Vec::new();
         // Operands before the value itself: each is looked at twice.
         let mut stack = vec![(value, false)];
         while let Some((value, operands_done)) = stack.pop() {
@@ -47,7 +50,10 @@ impl SizeCode {
                 continue;
             }
             let op = match definitions.get(&value) {
-                Some(Definition::Parameter) => continue,
+                Some(Definition::Parameter) => {
+                    used.push(value);
+                    continue;
+                }
                 Some(Definition::Op(op)) => op,
                 None => return false,
             };
@@ -61,6 +67,7 @@ impl SizeCode {
             stack.push((value, true));
             op.each_operand(|operand| stack.push((operand, false)));
         }
+        self.used.extend(used);
         self.known.extend(new.iter().map(|(value, _)| *value));
         self.steps.extend(new);
         true

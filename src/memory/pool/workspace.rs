@@ -265,6 +265,11 @@ impl Lease {
         &mut self.block
     }
 
+    /// The bytes of the slab.
+    pub fn bytes(&self) -> &[u8] {
+        self.block.bytes()
+    }
+
     /// How many bytes there are.
     pub fn len(&self) -> usize {
         self.block.len()

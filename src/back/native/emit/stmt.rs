@@ -4,14 +4,14 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, BlockArg, InstBuilder, types};
 
 use crate::diag::Diagnostic;
+use crate::kernel::scratch::STACK_EACH;
 use crate::kernel::{BufferId, BufferKind, CfgBlock, Jump, Stmt, TrapId, ValueId};
 
 use super::super::call::{self, offsets};
 use super::super::runtime;
 use super::function::{Emitter, plain};
 
-/// Buffers of at most so many bytes live on the stack, as long as all of them fit `STACK_TOTAL`.
-const STACK_EACH: i64 = 4096;
+/// Bytes of the stack for buffers of at most `STACK_EACH` bytes.
 const STACK_TOTAL: u32 = 64 << 10;
 
 impl Emitter<'_, '_> {
@@ -230,6 +230,7 @@ impl Emitter<'_, '_> {
                 let arguments = [self.frame, index, bytes];
                 self.allocated_by(call::persistent as *const u8, &arguments, trap)
             }
+            (Some(BufferKind::Planned(index)), _) => self.planned(*index, bytes, trap),
             (_, Some(size)) if size <= STACK_EACH && self.stack_bytes + (size as u32) <= STACK_TOTAL => {
                 self.stack_bytes += size as u32;
                 let slot = self.stack(size as u32);
@@ -261,6 +262,29 @@ impl Emitter<'_, '_> {
         let address = address.unwrap_or(self.frame);
         let fine = self.b.ins().icmp_imm_s(IntCC::NotEqual, address, 0);
         self.check(fine, trap);
+        address
+    }
+
+    /// The place of a planned buffer, or scratch memory if that is too small.
+    fn planned(&mut self, index: u32, bytes: ir::Value, trap: TrapId) -> ir::Value {
+        let table = self.b.ins().load(types::I64, plain().with_readonly(), self.frame, offsets::PLANNED);
+        let at = |field: usize| i32::try_from(index as usize * offsets::PLACE + field).unwrap_or(i32::MAX);
+        let place =
+            self.b.ins().load(types::I64, plain().with_readonly(), table, at(offsets::PLACE_ADDRESS));
+        let room = self.b.ins().load(types::I64, plain().with_readonly(), table, at(offsets::PLACE_BYTES));
+        // Unsigned, so that a negative size takes the slow path, which refuses it.
+        let fits = self.b.ins().icmp(IntCC::UnsignedLessThanOrEqual, bytes, room);
+        let (slow, after) = (self.b.create_block(), self.b.create_block());
+        let address = self.b.append_block_param(after, types::I64);
+        self.b.set_cold_block(slow);
+        self.b.ins().brif(fits, after, &[BlockArg::Value(place)], slow, &[]);
+        self.b.seal_block(slow);
+        self.enter(slow);
+        let arguments = [self.frame, bytes];
+        let grown = self.allocated_by(call::grow_scratch as *const u8, &arguments, trap);
+        self.b.ins().jump(after, &[BlockArg::Value(grown)]);
+        self.b.seal_block(after);
+        self.enter(after);
         address
     }
 
