@@ -20,7 +20,9 @@ use crate::interp::{self, FaultKind};
 use crate::ir::Program;
 use crate::kernel::lower::{Refused, Specialization};
 use crate::kernel::{TrapInfo, TrapKind};
-use crate::memory::{Arguments, Given, MemoryOptions, Required, required_arguments};
+use crate::memory::plan::ProgramPlan;
+use crate::memory::{Arguments, Given, MemoryOptions, Required, infer_symbols, required_arguments};
+use crate::scalar::Scalar;
 
 use super::direct;
 
@@ -200,6 +202,26 @@ impl Prepared {
     /// Names of what a call has to bring, in the same order.
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// Bytes that a call with these arguments takes from its workspace at most, whichever engine it ends on. What
+    /// memory of the caller has to have, beside up to 63 bytes for alignment.
+    ///
+    /// # Errors
+    /// Values that do not fit their symbols; `P0752` if transients are too large.
+    pub fn memory_needed(&self, args: &Arguments<'_>) -> Result<u64> {
+        let known = infer_symbols(&self.program, args)?;
+        let value = |name| known.get(&name).copied();
+        let plan = ProgramPlan::of(&self.program, &|name| value(name).map(Scalar::as_i64))?;
+        let mut needed = plan.shared.peak.saturating_add(plan.private.peak);
+        if let Some(variants) = &self.code {
+            let variants = variants.lock().unwrap_or_else(PoisonError::into_inner);
+            for code in variants.iter().filter_map(|variant| variant.code.as_ref()) {
+                let plan = code.plan(&value).map_err(|error| Diagnostic::error("P0752", error.to_string()))?;
+                needed = needed.max(plan.peak);
+            }
+        }
+        Ok(needed)
     }
 
     /// Runs the program once, in place. Native code cannot observe: of the options it takes `memory`.

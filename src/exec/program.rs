@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::diag::{Diagnostic, Result};
 use crate::ir;
-use crate::memory::{Arguments, Binding, Buffer, Required, RequiredKind, infer_symbols, required_arguments};
+use crate::memory::{Arguments, Binding, Buffer, MemoryOptions, Required, RequiredKind, infer_symbols, required_arguments};
 use crate::scalar::{DType, Scalar, Type};
 
 use super::array::{ErasedArray, Number};
@@ -146,6 +146,13 @@ impl<'a> Call<'_, 'a> {
     #[must_use]
     pub fn checked(mut self, checked: bool) -> Self {
         self.options.checked = checked;
+        self
+    }
+
+    /// Says how transients get memory, and from which workspace.
+    #[must_use]
+    pub fn memory(mut self, memory: MemoryOptions) -> Self {
+        self.options.memory = memory;
         self
     }
 

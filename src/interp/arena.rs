@@ -166,3 +166,100 @@ impl Slab {
         lines.iter().any(|&writer| writer != 0 && writer != block.wrapping_add(1))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! Liveness against what the interpreter does, by brute force: any two transients whose spans do not meet are put
+    //! into the same bytes, and a watched run must not notice.
+
+    use super::*;
+    use crate::analysis::liveness::Span;
+    use crate::check::generate::Settings;
+    use crate::check::{Choices, generate};
+    use crate::exec::bind::bind;
+    use crate::interp::{FaultKind, Options, Outcome, Prepared, infer_symbols};
+    use crate::memory::pool::Workspace;
+
+    /// Both containers at the start of a slab of their own.
+    fn together(a: (ContainerSlot, u64), b: (ContainerSlot, u64)) -> Slab {
+        let bytes = a.1.max(b.1);
+        let mut lease = Workspace::new().lease(bytes).unwrap();
+        lease.block().bytes_mut().fill(POISON);
+        let mut windows = vec![None; a.0.max(b.0) as usize + 1];
+        for (slot, bytes) in [a, b] {
+            windows[slot as usize] = Some(Window { offset: 0, len: bytes as usize });
+        }
+        Slab { lease: Some(lease), windows, writers: vec![0; bytes.div_ceil(ALIGNMENT) as usize] }
+    }
+
+    /// Every transient with a size, small ones included.
+    fn all_items(candidates: &Candidates, value: &dyn Fn(Name) -> Option<i64>) -> Vec<(ContainerSlot, Span, u64)> {
+        let liveness = &candidates.liveness;
+        let values: Vec<i64> = liveness.symbols.iter().map(|&name| value(name).unwrap_or(0)).collect();
+        let mut items = Vec::new();
+        for (transient, slot) in liveness.transients.iter().zip(&candidates.slots) {
+            let bytes = transient.size.as_ref().and_then(|size| size.bytes(&values).ok());
+            if let (Some(slot), Some(span), Some(bytes)) = (*slot, transient.span, bytes)
+                && transient.class != Class::Persistent
+            {
+                items.push((slot, span, bytes));
+            }
+        }
+        items
+    }
+
+    /// How a watched run ends when two containers share their bytes.
+    fn run_together(
+        prepared: &mut Prepared,
+        generated: &crate::check::Generated,
+        a: (ContainerSlot, u64),
+        b: (ContainerSlot, u64),
+    ) -> Option<FaultKind> {
+        let mut args = bind(&prepared.program, generated.inputs.clone()).unwrap();
+        let options = Options { checked: true, fuel: Some(200_000), ..Options::default() };
+        let symbols = infer_symbols(&prepared.program, &args).unwrap();
+        match prepared.run_in(&mut args, &symbols, together(a, b), &options).unwrap() {
+            Outcome::Done(_) => None,
+            Outcome::Trap(fault) => Some(fault.kind),
+        }
+    }
+
+    #[test]
+    fn spans_hold_everything_that_is_written_and_read_later() {
+        let settings = Settings { statements: 9, ..Settings::default() };
+        let (mut apart, mut noticed, mut meeting) = (0, 0, 0);
+        for seed in 0..120 {
+            let generated = generate(&mut Choices::from_seed(seed), &settings);
+            let Ok(program) = generated.program() else { continue };
+            let Ok(mut prepared) = Prepared::new(&program) else { continue };
+            let args = bind(&program, generated.inputs.clone()).unwrap();
+            let symbols = infer_symbols(&program, &args).unwrap();
+            let value = |name: Name| symbols.get(&name).copied().map(crate::scalar::Scalar::as_i64);
+            let items = all_items(&prepared.candidates, &value);
+            for (index, &(slot, span, bytes)) in items.iter().enumerate() {
+                for &(other, other_span, other_bytes) in &items[..index] {
+                    if bytes == 0 || other_bytes == 0 {
+                        continue;
+                    }
+                    let end = run_together(&mut prepared, &generated, (slot, bytes), (other, other_bytes));
+                    if span.meets(other_span) {
+                        meeting += 1;
+                        noticed += usize::from(end == Some(FaultKind::Overwritten));
+                    } else {
+                        apart += 1;
+                        let names = [slot, other].map(|slot| prepared.plan.containers[slot as usize].name.clone());
+                        assert_ne!(
+                            end,
+                            Some(FaultKind::Overwritten),
+                            "seed {seed}: {names:?} {span:?} {other_span:?}\n{}",
+                            generated.text
+                        );
+                    }
+                }
+            }
+        }
+        println!("{apart} pairs apart, {noticed} of {meeting} that meet noticed");
+        // The test sees something: most pairs that do meet are caught.
+        assert!(apart > 50 && noticed * 2 > meeting, "{apart} {noticed} {meeting}");
+    }
+}

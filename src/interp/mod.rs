@@ -132,6 +132,17 @@ impl Prepared {
         let symbols = infer_symbols(&self.program, args)?;
         let value = |name: Name| symbols.get(&name).copied().map(Scalar::as_i64);
         let slab = Slab::take(&self.candidates, &value, &options.memory, options.checked)?;
+        self.run_in(args, &symbols, slab, options)
+    }
+
+    /// The same in a slab.
+    fn run_in(
+        &mut self,
+        args: &mut Arguments<'_>,
+        symbols: &IndexMap<Name, Scalar>,
+        slab: Slab,
+        options: &Options,
+    ) -> Result<Outcome, Diagnostic> {
         let mut machine = Machine::new(&self.plan, slab, options);
         for (block, bytes) in machine.memory.blocks.iter_mut().zip(&mut self.persistent) {
             if let Some(bytes) = bytes.take() {
@@ -144,7 +155,7 @@ impl Prepared {
             let bytes = std::mem::replace(buffer, Buffer::Owned(Vec::new()));
             machine.adopt(bytes, unit);
         }
-        let result = machine.bind_and_run(args, &symbols, options);
+        let result = machine.bind_and_run(args, symbols, options);
         let own = self.plan.containers.len();
         let mut blocks = std::mem::take(&mut machine.memory.blocks).into_iter();
         for (slot, kept) in self.persistent.iter_mut().enumerate().take(own) {

@@ -4,11 +4,14 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::diag::Diagnostic;
+use crate::entity::Name;
 use crate::ir::Program;
 use crate::kernel::lower::{self, ArrayArgument, Lowered, Refused, Specialization};
 use crate::kernel::scratch::Planned;
-use crate::kernel::{BufferKind, TrapInfo, TrapKind, verify};
+use crate::kernel::{BufferKind, Literal, TrapInfo, TrapKind, verify};
+use crate::memory::plan::{Plan, PlanError, plan};
 use crate::memory::{Given, MemoryOptions, Required};
+use crate::scalar::{DType, Scalar, arith};
 
 use super::bind::{Binder, Bound, Unbound};
 use super::call::{self, Instance};
@@ -140,6 +143,19 @@ impl Compiled {
     /// Whether it keeps containers from call to call.
     pub fn is_persistent(&self) -> bool {
         self.persistent
+    }
+
+    /// The plan of those transients for these symbols.
+    ///
+    /// # Errors
+    /// They are too large.
+    pub fn plan(&self, value: &dyn Fn(Name) -> Option<Scalar>) -> Result<Plan, PlanError> {
+        let bits = |&(name, dtype): &(Name, DType)| {
+            let literal = value(name).and_then(|value| Literal::from_scalar(arith::cast(dtype, value)));
+            literal.map_or(0, |literal| literal.bits)
+        };
+        let parameters: Vec<u64> = self.lowered.symbols.iter().map(bits).collect();
+        plan(&self.planned.items(&parameters))
     }
 
     /// The transients that have a place in a slab.

@@ -1,0 +1,329 @@
+//! The arena from outside: its bound over the corpus, the same bits in every mode, no allocation in a steady call,
+//! failing memory, and a workspace shared by programs and threads.
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::cell::Cell;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use pelton::analysis::liveness::Class;
+use pelton::check::bound_case::bound_case;
+use pelton::check::{Case, Choices, find_cases, generate};
+use pelton::exec::load::finish;
+use pelton::exec::{Engine, Format, Options, Outcome, Prepared, bind};
+use pelton::front::pel;
+use pelton::interp::infer_symbols;
+use pelton::ir::Program;
+use pelton::memory::plan::ProgramPlan;
+use pelton::memory::pool::{Block, Source, System, Workspace};
+use pelton::memory::{Arena, Arguments, Given, GivenArray, MemoryOptions};
+use pelton::scalar::{DType, Scalar, Type};
+
+/// Counts what the current thread allocates.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: hands everything on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+        // SAFETY: as the caller says.
+        unsafe { std::alloc::System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
+        // SAFETY: as the caller says.
+        unsafe { std::alloc::System.dealloc(start, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Programs of the corpus with their arguments; none, with a message, where there is no corpus.
+fn corpus(suites: &[&str]) -> Vec<(String, Program, Arguments<'static>)> {
+    let root = std::env::var_os("PELTON_CORPUS")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/corpus")), PathBuf::from);
+    let folders: Vec<PathBuf> = suites.iter().map(|suite| root.join(suite)).filter(|dir| dir.is_dir()).collect();
+    if folders.is_empty() {
+        eprintln!("skipped: there is no corpus at {}", root.display());
+        return Vec::new();
+    }
+    let mut programs = Vec::new();
+    for folder in find_cases(&folders).unwrap() {
+        let case = Case::open(&folder).unwrap();
+        for program in case.programs(false) {
+            if let Ok((graph, args)) = bound_case(&case, &program) {
+                programs.push((format!("{}/{}{}", case.suite, case.name, program.suffix), graph, args));
+            }
+        }
+    }
+    programs
+}
+
+fn options(arena: Arena) -> Options {
+    Options { memory: MemoryOptions { arena, workspace: None }, ..Options::default() }
+}
+
+fn in_workspace(workspace: &Workspace) -> Options {
+    let workspace = Some(workspace.clone());
+    Options { memory: MemoryOptions { arena: Arena::On, workspace }, ..Options::default() }
+}
+
+fn copy(args: &Arguments<'_>) -> Arguments<'static> {
+    let mut copy = Arguments::new();
+    for buffer in args.buffers.values() {
+        copy.buffers.push(pelton::memory::Buffer::Owned(buffer.bytes().to_vec()));
+    }
+    copy.bindings.clone_from(&args.bindings);
+    copy
+}
+
+fn bytes(args: &Arguments<'_>) -> Vec<Vec<u8>> {
+    args.buffers.values().map(|buffer| buffer.bytes().to_vec()).collect()
+}
+
+/// Peak within 5 % of the lower bound, and no two live transients in the same place.
+#[test]
+fn the_peak_is_near_the_lower_bound_on_the_whole_corpus() {
+    let mut planned = 0;
+    for (name, program, args) in corpus(&["npbench", "gt4py", "icon4py", "dace"]) {
+        let known = infer_symbols(&program, &args).unwrap();
+        let value = |name| known.get(&name).copied().map(Scalar::as_i64);
+        let plan = ProgramPlan::of(&program, &value).unwrap();
+        for slab in [&plan.shared, &plan.private] {
+            assert!(slab.ratio() <= 1.05, "{name}: {:.3}", slab.ratio());
+        }
+        for class in [Class::Shared, Class::Private] {
+            let placed: Vec<_> = plan
+                .transients()
+                .filter(|(transient, _)| transient.class == class)
+                .filter_map(|(t, row)| Some((t.span?, row.offset?, row.bytes?, &t.path)))
+                .collect();
+            for (index, (span, offset, bytes, path)) in placed.iter().enumerate() {
+                for (other_span, other, other_bytes, other_path) in &placed[..index] {
+                    let apart = offset + bytes <= *other || other + other_bytes <= *offset;
+                    assert!(apart || !span.meets(*other_span), "{name}: {path} and {other_path}");
+                }
+            }
+            planned += placed.len();
+        }
+    }
+    println!("{planned} transients");
+}
+
+/// Runs on, off and poisoned give the same bytes; so do a first and a second call.
+fn same_bits_in_every_mode(engine: Engine, fuel: Option<u64>, programs: &[(String, Program, Arguments<'static>)]) {
+    let mut compared = 0;
+    let mut wrong = Vec::new();
+    for (name, program, args) in programs {
+        let mut expected: Option<Vec<Vec<u8>>> = None;
+        for arena in [Arena::Off, Arena::On, Arena::Poison] {
+            let Ok(prepared) = Prepared::new(program, engine, fuel.is_some()) else { break };
+            if prepared.engine() != engine {
+                break;
+            }
+            let options = Options { fuel, ..options(arena) };
+            let mut given = copy(args);
+            match prepared.run(&mut given, &options) {
+                Ok(Outcome::Done(stats)) if stats.notes.iter().all(|note| !note.starts_with("interpreted")) => {}
+                _ => break,
+            }
+            let found = bytes(&given);
+            match &expected {
+                None => expected = Some(found),
+                Some(expected) if *expected == found => compared += 1,
+                Some(_) => wrong.push(format!("{name} ({arena})")),
+            }
+        }
+    }
+    println!("{compared} runs compared on {engine}");
+    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn machine_code_gives_the_same_bits_in_every_mode() {
+    let programs = corpus(&["npbench", "gt4py", "icon4py", "dace"]);
+    same_bits_in_every_mode(Engine::Native, None, &programs);
+}
+
+#[test]
+fn the_interpreter_gives_the_same_bits_in_every_mode() {
+    let programs = corpus(&["npbench", "gt4py", "icon4py", "dace"]);
+    same_bits_in_every_mode(Engine::Interp, Some(60_000), &programs);
+}
+
+#[test]
+fn random_programs_give_the_same_bits_in_every_mode() {
+    let mut programs = Vec::new();
+    for seed in 0..60 {
+        let generated = generate(&mut Choices::from_seed(seed), &Default::default());
+        let Ok(program) = generated.program() else { continue };
+        if let Ok(args) = bind::bind(&program, generated.inputs) {
+            programs.push((format!("seed {seed}"), program, args));
+        }
+    }
+    assert!(programs.len() > 40);
+    same_bits_in_every_mode(Engine::Interp, Some(1_000_000), &programs);
+    same_bits_in_every_mode(Engine::Native, None, &programs);
+}
+
+/// `b = (2 a + 1) * 2 a + a + 1` in five maps; four transients, of which two or three are alive at once.
+fn chain() -> Program {
+    let text = "\
+map i in 0:N { t[i] = a[i]*2 }
+map i in 0:N { u[i] = t[i]+1 }
+map i in 0:N { v[i] = u[i]*t[i] }
+map i in 0:N { w[i] = v[i]+a[i] }
+map i in 0:N { b[i] = w[i]+1 }
+";
+    let loaded = finish(pel::parse(text).unwrap(), Format::Pel, Vec::new());
+    assert_eq!(loaded.errors().next(), None);
+    loaded.program
+}
+
+fn expected(a: f64) -> f64 {
+    (2.0 * a + 1.0) * (2.0 * a) + a + 1.0
+}
+
+/// Calls [`chain`] on slices.
+fn call(prepared: &Prepared, a: &mut [f64], b: &mut [f64], options: &Options) -> pelton::diag::Result<Outcome> {
+    let shape = [a.len()];
+    let array = |values: &mut [f64]| GivenArray {
+        address: values.as_mut_ptr().cast(),
+        ty: Type::Scalar(DType::F64),
+        shape: &[],
+        strides: &[8],
+    };
+    let (mut a, mut b) = (array(a), array(b));
+    a.shape = &shape;
+    b.shape = &shape;
+    let number = Given::Number(Scalar::I64(shape[0] as i64));
+    let mut given = [Given::Absent; 8];
+    for (place, name) in prepared.names().iter().enumerate() {
+        given[place] = match name.as_str() {
+            "a" => Given::Array(a),
+            "b" => Given::Array(b),
+            _ => number,
+        };
+    }
+    // SAFETY: both slices are borrowed for the call.
+    unsafe { prepared.run_given(&given[..prepared.names().len()], options) }
+}
+
+#[test]
+fn a_steady_call_of_machine_code_allocates_nothing() {
+    let program = chain();
+    let prepared = Prepared::new(&program, Engine::Native, false).unwrap();
+    assert_eq!(prepared.engine(), Engine::Native, "{}", prepared.why());
+    let workspace = Workspace::new();
+    let options = in_workspace(&workspace);
+    for length in [5_000, 70_000] {
+        let mut a: Vec<f64> = (0..length).map(f64::from).collect();
+        let mut b = vec![0.0; a.len()];
+        let mut counts = [0; 4];
+        for count in &mut counts {
+            let before = ALLOCATIONS.with(Cell::get);
+            let outcome = call(&prepared, &mut a, &mut b, &options);
+            *count = ALLOCATIONS.with(Cell::get) - before;
+            assert!(matches!(outcome, Ok(Outcome::Done(_))));
+        }
+        assert!(a.iter().zip(&b).all(|(&a, &b)| b == expected(a)));
+        assert_eq!(counts[2..], [0, 0], "{counts:?}");
+    }
+    let statistics = workspace.statistics();
+    assert_eq!((statistics.calls, statistics.growths, statistics.leased), (8, 2, 0));
+    assert!(statistics.plan_peak < statistics.plan_total, "{statistics:?}");
+}
+
+/// Fails at the n-th block.
+#[derive(Debug)]
+struct FailAt(Arc<AtomicI64>);
+
+impl Source for FailAt {
+    fn block(&self, bytes: usize) -> Option<Block> {
+        if self.0.fetch_sub(1, Ordering::SeqCst) == 0 { None } else { System.block(bytes) }
+    }
+}
+
+#[test]
+fn a_call_without_memory_changes_nothing_and_the_next_one_works() {
+    let program = chain();
+    for engine in [Engine::Native, Engine::Interp] {
+        for arena in [Arena::On, Arena::Off] {
+            let mut failures = 0;
+            for nth in 0..6 {
+                let prepared = Prepared::new(&program, engine, false).unwrap();
+                let workspace = Workspace::from_source(Box::new(FailAt(Arc::new(AtomicI64::new(nth)))));
+                let memory = MemoryOptions { arena, workspace: Some(workspace) };
+                let options = Options { memory, ..Options::default() };
+                let mut a: Vec<f64> = (0..3000).map(f64::from).collect();
+                let mut b = vec![-1.0; 3000];
+                match call(&prepared, &mut a, &mut b, &options) {
+                    Err(error) => {
+                        failures += 1;
+                        assert_eq!(error.code, "P0750");
+                        assert!(b.iter().all(|&b| b == -1.0), "nothing is written");
+                    }
+                    Ok(outcome) => assert!(matches!(outcome, Outcome::Done(_))),
+                }
+                assert!(matches!(call(&prepared, &mut a, &mut b, &options), Ok(Outcome::Done(_))));
+                assert!(a.iter().zip(&b).all(|(&a, &b)| b == expected(a)));
+            }
+            // One slab; or one block per transient. The interpreter's own bytes come from elsewhere.
+            let wanted = match (engine, arena) {
+                (_, Arena::On) => 1,
+                (Engine::Native, _) => 4,
+                _ => 0,
+            };
+            assert_eq!(failures, wanted, "{engine} {arena}");
+        }
+    }
+}
+
+#[test]
+fn memory_of_the_caller_has_to_suffice() {
+    let program = chain();
+    let known = |bytes: usize| Workspace::of_block(Block::new(bytes).unwrap());
+    let (mut a, mut b) = (vec![1.0; 3000], vec![0.0; 3000]);
+    let prepared = Prepared::new(&program, Engine::Native, false).unwrap();
+    let mut sizes = Arguments::new();
+    sizes.insert_scalar("N", Scalar::I64(3000));
+    let peak = prepared.memory_needed(&sizes).unwrap();
+    assert!((48_000..72_100).contains(&peak), "two or three of four transients: {peak}");
+    let enough = in_workspace(&known(peak as usize));
+    assert!(matches!(call(&prepared, &mut a, &mut b, &enough), Ok(Outcome::Done(_))));
+    let error = call(&prepared, &mut a, &mut b, &in_workspace(&known(peak as usize - 64))).unwrap_err();
+    assert_eq!(error.code, "P0751");
+}
+
+/// Programs and threads that share a workspace, of growing or of fixed size, get their own results.
+#[test]
+fn threads_share_a_workspace() {
+    let program = chain();
+    for workspace in [Workspace::new(), Workspace::of_block(Block::new(1 << 20).unwrap())] {
+        std::thread::scope(|scope| {
+            for thread in 0..6_u32 {
+                let (workspace, program) = (workspace.clone(), &program);
+                scope.spawn(move || {
+                    let engine = if thread % 3 == 0 { Engine::Interp } else { Engine::Native };
+                    let prepared = Prepared::new(program, engine, false).unwrap();
+                    let options = in_workspace(&workspace);
+                    let rounds = if engine == Engine::Native { 60 } else { 6 };
+                    for round in 0..rounds {
+                        let length = 100 + (round * 997 + thread * 131) % 4000;
+                        let mut a: Vec<f64> = (0..length).map(|n| f64::from(n + thread)).collect();
+                        let mut b = vec![0.0; a.len()];
+                        assert!(matches!(call(&prepared, &mut a, &mut b, &options), Ok(Outcome::Done(_))));
+                        assert!(a.iter().zip(&b).all(|(&a, &b)| b == expected(a)));
+                    }
+                });
+            }
+        });
+        assert_eq!(workspace.statistics().leased, 0);
+    }
+}
