@@ -43,15 +43,23 @@ fn plan_time() {
             ratio = plan(&items).map_or(f64::NAN, |plan| plan.ratio());
             best = best.min(start.elapsed());
         }
-        println!("plan of 10,000 transients, {name}: {:.2} ms, {ratio:.4} of the lower bound", best.as_secs_f64() * 1e3);
+        println!(
+            "plan of 10,000 transients, {name}: {:.2} ms, {ratio:.4} of the lower bound",
+            best.as_secs_f64() * 1e3
+        );
     }
 }
 
 fn call_time() {
-    let root = std::env::var_os("PELTON_CORPUS")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/corpus")), PathBuf::from);
-    let suites: Vec<PathBuf> =
-        ["npbench", "gt4py", "icon4py"].iter().map(|suite| root.join(suite)).filter(|dir| dir.is_dir()).collect();
+    let root = std::env::var_os("PELTON_CORPUS").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/corpus")),
+        PathBuf::from,
+    );
+    let suites: Vec<PathBuf> = ["npbench", "gt4py", "icon4py"]
+        .iter()
+        .map(|suite| root.join(suite))
+        .filter(|dir| dir.is_dir())
+        .collect();
     let Ok(folders) = find_cases(&suites) else {
         println!("no corpus at {}", root.display());
         return;

@@ -46,9 +46,12 @@ static ALLOCATOR: Counting = Counting;
 
 /// Programs of the corpus with their arguments; none, with a message, where there is no corpus.
 fn corpus(suites: &[&str]) -> Vec<(String, Program, Arguments<'static>)> {
-    let root = std::env::var_os("PELTON_CORPUS")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/corpus")), PathBuf::from);
-    let folders: Vec<PathBuf> = suites.iter().map(|suite| root.join(suite)).filter(|dir| dir.is_dir()).collect();
+    let root = std::env::var_os("PELTON_CORPUS").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/corpus")),
+        PathBuf::from,
+    );
+    let folders: Vec<PathBuf> =
+        suites.iter().map(|suite| root.join(suite)).filter(|dir| dir.is_dir()).collect();
     if folders.is_empty() {
         eprintln!("skipped: there is no corpus at {}", root.display());
         return Vec::new();
@@ -117,7 +120,11 @@ fn the_peak_is_near_the_lower_bound_on_the_whole_corpus() {
 }
 
 /// Runs on, off and poisoned give the same bytes; so do a first and a second call.
-fn same_bits_in_every_mode(engine: Engine, fuel: Option<u64>, programs: &[(String, Program, Arguments<'static>)]) {
+fn same_bits_in_every_mode(
+    engine: Engine,
+    fuel: Option<u64>,
+    programs: &[(String, Program, Arguments<'static>)],
+) {
     let mut compared = 0;
     let mut wrong = Vec::new();
     for (name, program, args) in programs {
@@ -130,7 +137,8 @@ fn same_bits_in_every_mode(engine: Engine, fuel: Option<u64>, programs: &[(Strin
             let options = Options { fuel, ..options(arena) };
             let mut given = copy(args);
             match prepared.run(&mut given, &options) {
-                Ok(Outcome::Done(stats)) if stats.notes.iter().all(|note| !note.starts_with("interpreted")) => {}
+                Ok(Outcome::Done(stats))
+                    if stats.notes.iter().all(|note| !note.starts_with("interpreted")) => {}
                 _ => break,
             }
             let found = bytes(&given);
@@ -191,7 +199,12 @@ fn expected(a: f64) -> f64 {
 }
 
 /// Calls [`chain`] on slices.
-fn call(prepared: &Prepared, a: &mut [f64], b: &mut [f64], options: &Options) -> pelton::diag::Result<Outcome> {
+fn call(
+    prepared: &Prepared,
+    a: &mut [f64],
+    b: &mut [f64],
+    options: &Options,
+) -> pelton::diag::Result<Outcome> {
     let shape = [a.len()];
     let array = |values: &mut [f64]| GivenArray {
         address: values.as_mut_ptr().cast(),

@@ -12,7 +12,10 @@ use crate::check::bound_case::bound_case;
 use crate::check::{Case, find_cases};
 use crate::diag::Diagnostic;
 use crate::exec::bind::bind;
+use crate::exec::gtir::{GtirProgram, describe};
+use crate::exec::load::{description_of, is_gtir, read_bytes};
 use crate::exec::{load, npz};
+use crate::front::gtir;
 use crate::interp::infer_symbols;
 use crate::ir::Program;
 use crate::memory::Arguments;
@@ -94,7 +97,9 @@ pub fn refuse_above(plan: &ProgramPlan, limit: u64) -> Result<(), Diagnostic> {
     let busiest = plan.demand().into_iter().max_by_key(|&(_, bytes)| bytes).map_or(0, |(moment, _)| moment);
     let mut alive: Vec<(u64, &str)> = plan
         .transients()
-        .filter(|(transient, _)| transient.span.is_some_and(|span| span.first <= busiest && busiest <= span.last))
+        .filter(|(transient, _)| {
+            transient.span.is_some_and(|span| span.first <= busiest && busiest <= span.last)
+        })
         .filter_map(|(transient, row)| Some((row.offset.and(row.bytes)?, transient.path.as_str())))
         .collect();
     alive.sort_unstable_by(|a, b| b.cmp(a));
@@ -111,12 +116,20 @@ pub fn refuse_above(plan: &ProgramPlan, limit: u64) -> Result<(), Diagnostic> {
 }
 
 fn one(args: &PlanArgs, path: &Path, out: &mut Output) -> anyhow::Result<Verdict> {
-    let program = load(path)?.program;
     let mut arrays = match &args.inputs {
         Some(path) => npz::read(path)?,
         None => npz::FileArrays::new(),
     };
     super::run::set_values(&mut arrays, &args.sets)?;
+    if is_gtir(path)? {
+        let program = gtir::read(&read_bytes(path)?)?;
+        let description = description_of(path, None)?;
+        let mut call = describe::arguments(&description, &arrays, Some(&program))?;
+        let lowered = GtirProgram::new(&program, &call)?;
+        let bound = lowered.bind(&mut call)?;
+        return show(args, &plan_for(&lowered.program, &bound)?, out);
+    }
+    let program = load(path)?.program;
     let bound = match &args.inputs {
         Some(_) => bind(&program, arrays)?,
         None => {
@@ -129,15 +142,18 @@ fn one(args: &PlanArgs, path: &Path, out: &mut Output) -> anyhow::Result<Verdict
             bound
         }
     };
-    let plan = plan_for(&program, &bound)?;
+    show(args, &plan_for(&program, &bound)?, out)
+}
+
+fn show(args: &PlanArgs, plan: &ProgramPlan, out: &mut Output) -> anyhow::Result<Verdict> {
     if let Some(svg) = &args.svg {
-        plan_picture::write(svg, &plan)?;
+        plan_picture::write(svg, plan)?;
     }
     if args.json {
-        serde_json::to_writer_pretty(&mut *out, &to_json(&plan))?;
+        serde_json::to_writer_pretty(&mut *out, &to_json(plan))?;
         writeln!(out)?;
     } else {
-        write_text(out, &plan)?;
+        write_text(out, plan)?;
     }
     let lacking = plan.rows.iter().find_map(|row| row.problem.as_ref());
     match lacking {
@@ -165,9 +181,18 @@ fn write_text(out: &mut Output, plan: &ProgramPlan) -> anyhow::Result<()> {
         writeln!(out, "each thread: {}", summary(&plan.private))?;
     }
     let mut rows: Vec<_> = plan.transients().filter(|(transient, _)| transient.span.is_some()).collect();
-    rows.sort_by_key(|(transient, row)| (row.offset.is_none(), transient.span.map(|span| span.first), row.offset));
+    rows.sort_by_key(|(transient, row)| {
+        (row.offset.is_none(), transient.span.map(|span| span.first), row.offset)
+    });
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(["transient", "class", "bytes", "offset", "first", "last"]);
+    table.load_preset(presets::NOTHING).set_header([
+        "transient",
+        "class",
+        "bytes",
+        "offset",
+        "first",
+        "last",
+    ]);
     for (transient, row) in rows.iter().filter(|(transient, _)| transient.class != Class::Small) {
         let number = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
         let span = transient.span.unwrap_or_default();
@@ -234,9 +259,15 @@ fn to_json(plan: &ProgramPlan) -> Value {
 fn corpus(args: &PlanArgs, folders: &[PathBuf], out: &mut Output) -> anyhow::Result<Verdict> {
     let mut reports: Vec<Value> = Vec::new();
     let mut table = Table::new();
-    table
-        .load_preset(presets::NOTHING)
-        .set_header(["case", "transients", "dynamic", "total", "peak", "lower bound", "ratio"]);
+    table.load_preset(presets::NOTHING).set_header([
+        "case",
+        "transients",
+        "dynamic",
+        "total",
+        "peak",
+        "lower bound",
+        "ratio",
+    ]);
     let mut worst: f64 = 1.0;
     let mut failed = 0;
     for folder in find_cases(folders)? {
@@ -255,7 +286,9 @@ fn corpus(args: &PlanArgs, folders: &[PathBuf], out: &mut Output) -> anyhow::Res
             };
             let ratio = plan.shared.ratio().max(plan.private.ratio());
             worst = worst.max(ratio);
-            let count = |class: Class| plan.liveness.transients.iter().filter(|t| t.class == class && t.span.is_some()).count();
+            let count = |class: Class| {
+                plan.liveness.transients.iter().filter(|t| t.class == class && t.span.is_some()).count()
+            };
             let both = |value: fn(&Plan) -> u64| value(&plan.shared).saturating_add(value(&plan.private));
             table.add_row([
                 name.clone(),
@@ -282,7 +315,10 @@ fn corpus(args: &PlanArgs, folders: &[PathBuf], out: &mut Output) -> anyhow::Res
             column.set_cell_alignment(CellAlignment::Right);
         }
         let planned = reports.len() - failed;
-        writeln!(out, "{table}\n\n{planned} programs planned, {failed} not; the worst takes {worst:.3} of its lower bound")?;
+        writeln!(
+            out,
+            "{table}\n\n{planned} programs planned, {failed} not; the worst takes {worst:.3} of its lower bound"
+        )?;
     }
     Ok(if failed == 0 { Verdict::Good } else { Verdict::Failed })
 }

@@ -17,9 +17,8 @@ const LABEL_HEIGHT: f64 = 11.0;
 /// Writes the shared slab as SVG.
 pub fn write(path: &Path, plan: &ProgramPlan) -> Result<()> {
     let text = picture(plan).map_err(|_| Diagnostic::error("P0446", "the picture cannot be written"))?;
-    std::fs::write(path, text).map_err(|error| {
-        Diagnostic::error("P0446", format!("cannot write {}: {error}", path.display()))
-    })
+    std::fs::write(path, text)
+        .map_err(|error| Diagnostic::error("P0446", format!("cannot write {}: {error}", path.display())))
 }
 
 fn picture(plan: &ProgramPlan) -> std::result::Result<String, std::fmt::Error> {
@@ -47,7 +46,9 @@ fn picture(plan: &ProgramPlan) -> std::result::Result<String, std::fmt::Error> {
     }
     let mut number = 0_u32;
     for (transient, row) in plan.transients().filter(|(transient, _)| transient.class == Class::Shared) {
-        let (Some(span), Some(offset), Some(bytes)) = (transient.span, row.offset, row.bytes) else { continue };
+        let (Some(span), Some(offset), Some(bytes)) = (transient.span, row.offset, row.bytes) else {
+            continue;
+        };
         let (left, right) = (x(f64::from(span.first)), x(f64::from(span.last) + 1.0));
         let (low, high) = (y(offset as f64), y((offset + bytes) as f64));
         // Neighbouring numbers get distant colours.
@@ -64,7 +65,12 @@ fn picture(plan: &ProgramPlan) -> std::result::Result<String, std::fmt::Error> {
         )?;
         let short = name.rsplit('/').next().unwrap_or_default();
         if low - high >= LABEL_HEIGHT && right - left > 6.0 * short.len() as f64 {
-            writeln!(svg, r#"<text x="{:.1}" y="{:.1}">{short}</text>"#, left + 3.0, (low + high) / 2.0 + 3.5)?;
+            writeln!(
+                svg,
+                r#"<text x="{:.1}" y="{:.1}">{short}</text>"#,
+                left + 3.0,
+                (low + high) / 2.0 + 3.5
+            )?;
         }
     }
     let mut steps = String::new();
@@ -74,7 +80,10 @@ fn picture(plan: &ProgramPlan) -> std::result::Result<String, std::fmt::Error> {
         write!(steps, "{at:.1},{:.1} {at:.1},{:.1} ", y(before as f64), y(bytes as f64))?;
         before = bytes;
     }
-    writeln!(svg, r#"<polyline points="{steps}" fill="none" stroke="black" stroke-width="1"><title>alive</title></polyline>"#)?;
+    writeln!(
+        svg,
+        r#"<polyline points="{steps}" fill="none" stroke="black" stroke-width="1"><title>alive</title></polyline>"#
+    )?;
     let bound = y(plan.shared.lower_bound as f64);
     writeln!(
         svg,

@@ -120,7 +120,12 @@ pub fn run(args: &RunArgs, out: &mut Output) -> anyhow::Result<Verdict> {
             .map_err(|error| error.inside(args.program.display().to_string()))?;
     }
     let start = Instant::now();
-    let options = Options { checked: args.checked, fuel: args.fuel, memory: args.memory.options(), ..Options::default() };
+    let options = Options {
+        checked: args.checked,
+        fuel: args.fuel,
+        memory: args.memory.options(),
+        ..Options::default()
+    };
     let prepared = Prepared::new(&program, args.engine, is_observed(&options))?;
     times.prepare = start.elapsed();
     let spinner = spinner(&args.program.display().to_string());

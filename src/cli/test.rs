@@ -188,7 +188,12 @@ fn run_row(row: &Row, args: &TestArgs) -> CaseReport {
         Err(diagnostic) => return error(diagnostic.to_string()),
     };
     let (program, engine) = (row.program.clone(), args.engine);
-    let options = Options { checked: args.checked, fuel: args.fuel, memory: args.memory.options(), ..Options::default() };
+    let options = Options {
+        checked: args.checked,
+        fuel: args.fuel,
+        memory: args.memory.options(),
+        ..Options::default()
+    };
     let limit = Duration::from_secs(args.time_limit);
     match guarded(Some(limit), move || run_case(&case, &program, engine, &options)) {
         Guarded::Done(report) => report,

@@ -217,7 +217,8 @@ impl Prepared {
         if let Some(variants) = &self.code {
             let variants = variants.lock().unwrap_or_else(PoisonError::into_inner);
             for code in variants.iter().filter_map(|variant| variant.code.as_ref()) {
-                let plan = code.plan(&value).map_err(|error| Diagnostic::error("P0752", error.to_string()))?;
+                let plan =
+                    code.plan(&value).map_err(|error| Diagnostic::error("P0752", error.to_string()))?;
                 needed = needed.max(plan.peak);
             }
         }

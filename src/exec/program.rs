@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::diag::{Diagnostic, Result};
 use crate::ir;
-use crate::memory::{Arguments, Binding, Buffer, MemoryOptions, Required, RequiredKind, infer_symbols, required_arguments};
+use crate::memory::{
+    Arguments, Binding, Buffer, MemoryOptions, Required, RequiredKind, infer_symbols, required_arguments,
+};
 use crate::scalar::{DType, Scalar, Type};
 
 use super::array::{ErasedArray, Number};

@@ -76,8 +76,13 @@ impl Candidates {
         let mut items = Vec::new();
         for (transient, slot) in self.liveness.transients.iter().zip(&self.slots) {
             let planned = matches!(transient.class, Class::Shared | Class::Private);
-            let known = transient.symbols.iter().all(|&at| values.get(at as usize).is_some_and(Option::is_some));
-            let bytes = transient.size.as_ref().filter(|_| planned && known).and_then(|size| size.bytes(&numbers).ok());
+            let known =
+                transient.symbols.iter().all(|&at| values.get(at as usize).is_some_and(Option::is_some));
+            let bytes = transient
+                .size
+                .as_ref()
+                .filter(|_| planned && known)
+                .and_then(|size| size.bytes(&numbers).ok());
             if let (Some(slot), Some(span), Some(bytes)) = (*slot, transient.span, bytes) {
                 slots.push(slot);
                 items.push(Item::new(span, bytes));
@@ -193,7 +198,10 @@ mod tests {
     }
 
     /// Every transient with a size, small ones included.
-    fn all_items(candidates: &Candidates, value: &dyn Fn(Name) -> Option<i64>) -> Vec<(ContainerSlot, Span, u64)> {
+    fn all_items(
+        candidates: &Candidates,
+        value: &dyn Fn(Name) -> Option<i64>,
+    ) -> Vec<(ContainerSlot, Span, u64)> {
         let liveness = &candidates.liveness;
         let values: Vec<i64> = liveness.symbols.iter().map(|&name| value(name).unwrap_or(0)).collect();
         let mut items = Vec::new();
@@ -247,7 +255,8 @@ mod tests {
                         noticed += usize::from(end == Some(FaultKind::Overwritten));
                     } else {
                         apart += 1;
-                        let names = [slot, other].map(|slot| prepared.plan.containers[slot as usize].name.clone());
+                        let names =
+                            [slot, other].map(|slot| prepared.plan.containers[slot as usize].name.clone());
                         assert_ne!(
                             end,
                             Some(FaultKind::Overwritten),

@@ -131,7 +131,8 @@ impl Machine<'_, '_> {
 
     fn overwritten(&self, access: &Access) -> Box<Fault> {
         let container = &self.plan.containers[access.container as usize].name;
-        let text = format!("bytes of `{container}` were given to another transient (memlet `{}`)", access.text);
+        let text =
+            format!("bytes of `{container}` were given to another transient (memlet `{}`)", access.text);
         Fault::new(FaultKind::Overwritten, text)
     }
 

@@ -14,7 +14,7 @@ mod view;
 pub use arguments::{Arguments, Binding, Buffer, BufferId};
 pub use given::{Given, GivenArray};
 pub(crate) use layout::{Declared, Fit, fits_buffer};
+pub use options::{Arena, MemoryOptions, POISON};
 pub use required::{Required, RequiredKind, infer_symbols, required_arguments};
 pub(crate) use required::{Tells, convert_scalar, scalar_argument};
-pub use options::{Arena, MemoryOptions, POISON};
 pub use view::{PythonSlice, View};

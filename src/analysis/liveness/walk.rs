@@ -156,7 +156,15 @@ impl<'p> Walker<'p> {
             let mut path = self.labels.join("/");
             path.push('/');
             path.push_str(self.program.names.get(name));
-            self.found.transients.push(Transient { graph: id, name, path, class, span: None, size: None, symbols: Vec::new() });
+            self.found.transients.push(Transient {
+                graph: id,
+                name,
+                path,
+                class,
+                span: None,
+                size: None,
+                symbols: Vec::new(),
+            });
             scope.names.insert(name, Targets::from_slice(&[index]));
         }
     }

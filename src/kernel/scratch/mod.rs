@@ -70,7 +70,8 @@ impl Planned {
 
     /// Whether buffers have the same sizes for both, as far as one can see without computing them.
     pub fn same_sizes(&self, parameters: &[u64], others: &[u64]) -> bool {
-        parameters.len() == others.len() && self.relevant.iter().all(|&at| parameters.get(at) == others.get(at))
+        parameters.len() == others.len()
+            && self.relevant.iter().all(|&at| parameters.get(at) == others.get(at))
     }
 
     /// The items to plan, for parameters as literals' bits. A size that is negative or has no value counts as none:

@@ -55,9 +55,14 @@ impl ProgramPlan {
         for transient in &liveness.transients {
             let mut row = Row::default();
             if let Some(size) = &transient.size {
-                let lacks = transient.symbols.iter().find(|&&slot| values.get(slot as usize).is_some_and(Option::is_none));
+                let lacks = transient
+                    .symbols
+                    .iter()
+                    .find(|&&slot| values.get(slot as usize).is_some_and(Option::is_none));
                 match (lacks.and_then(|&slot| liveness.symbols.get(slot as usize)), size.bytes(&slots)) {
-                    (Some(&name), _) => row.problem = Some(format!("{} has no value", program.names.get(name))),
+                    (Some(&name), _) => {
+                        row.problem = Some(format!("{} has no value", program.names.get(name)))
+                    }
                     (None, Ok(bytes)) => row.bytes = Some(bytes),
                     (None, Err(error)) => row.problem = Some(error.to_string()),
                 }
@@ -103,7 +108,8 @@ impl ProgramPlan {
 fn slab(transients: &[Transient], rows: &mut [Row], class: Class) -> Result<Plan, Diagnostic> {
     let mut items = Vec::new();
     let mut places = Vec::new();
-    for (index, transient) in transients.iter().enumerate().filter(|(_, transient)| transient.class == class) {
+    for (index, transient) in transients.iter().enumerate().filter(|(_, transient)| transient.class == class)
+    {
         if let (Some(span), Some(bytes)) = (transient.span, rows[index].bytes) {
             items.push(Item::new(span, bytes));
             places.push(index);

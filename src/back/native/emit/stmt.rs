@@ -269,8 +269,7 @@ impl Emitter<'_, '_> {
     fn planned(&mut self, index: u32, bytes: ir::Value, trap: TrapId) -> ir::Value {
         let table = self.b.ins().load(types::I64, plain().with_readonly(), self.frame, offsets::PLANNED);
         let at = |field: usize| i32::try_from(index as usize * offsets::PLACE + field).unwrap_or(i32::MAX);
-        let place =
-            self.b.ins().load(types::I64, plain().with_readonly(), table, at(offsets::PLACE_ADDRESS));
+        let place = self.b.ins().load(types::I64, plain().with_readonly(), table, at(offsets::PLACE_ADDRESS));
         let room = self.b.ins().load(types::I64, plain().with_readonly(), table, at(offsets::PLACE_BYTES));
         // Unsigned, so that a negative size takes the slow path, which refuses it.
         let fits = self.b.ins().icmp(IntCC::UnsignedLessThanOrEqual, bytes, room);
