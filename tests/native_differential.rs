@@ -12,8 +12,10 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use pelton::exec::engine::{Engine, Prepared};
+use pelton::exec::{Settings, Tier};
 use pelton::exec::{bind, load, npz};
 use pelton::interp;
 use pelton::ir::Program;
@@ -102,7 +104,8 @@ fn run(path: &Path) -> Result<String, String> {
     let loaded = load(path).map_err(|error| skipped("load", &error))?;
     let mut program = loaded.program;
     pelton::scalar::lower::lower_program(&mut program);
-    let prepared = match Prepared::new(&program, Engine::Native, false) {
+    let settings = Settings { tier: Tier::Best, threads: Some(2), always_split: true, ..Settings::default() };
+    let prepared = match Prepared::with(Arc::new(program.clone()), Engine::Native, false, settings) {
         Ok(prepared) if prepared.engine() == Engine::Native => prepared,
         Ok(prepared) => return Ok(format!("unsupported {}", prepared.why())),
         Err(diagnostic) => return Ok(format!("error {diagnostic}")),
@@ -111,7 +114,7 @@ fn run(path: &Path) -> Result<String, String> {
     let inputs = npz::read(&folder.join("inputs.npz")).map_err(|error| skipped("inputs", &error))?;
     let mut native_args = bind::bind(&program, inputs.clone()).map_err(|error| skipped("bind", &error))?;
     let native = prepared.run(&mut native_args, &interp::Options::default());
-    let mut interp_args = bind::bind(&program, inputs).map_err(|error| skipped("bind", &error))?;
+    let mut interp_args = bind::bind(&program, inputs.clone()).map_err(|error| skipped("bind", &error))?;
     let options =
         interp::Options { fuel: Some(30_000_000), track_written: true, ..interp::Options::default() };
     let oracle =
@@ -137,10 +140,25 @@ fn run(path: &Path) -> Result<String, String> {
             return Ok(format!("differs only the interpreter stops: {fault}"));
         }
     };
-    match difference(&program, &native_args, &interp_args, &stats) {
-        None => Ok("same".to_owned()),
-        Some(text) => Ok(format!("differs {text}")),
+    if let Some(text) = difference(&program, &native_args, &interp_args, &stats) {
+        return Ok(format!("differs {text}"));
     }
+    // Every other way to run it gives the same bits.
+    let others = [(Tier::Fast, 1), (Tier::Fast, 3), (Tier::Best, 1)];
+    for (tier, threads) in others {
+        let settings = Settings { tier, threads: Some(threads), always_split: true, ..Settings::default() };
+        let prepared = Prepared::with(Arc::new(program.clone()), Engine::Native, false, settings)
+            .map_err(|error| format!("error {error}"))?;
+        let mut args = bind::bind(&program, inputs.clone()).map_err(|error| skipped("bind", &error))?;
+        let outcome = prepared.run(&mut args, &interp::Options::default());
+        if !matches!(&outcome, Ok(interp::Outcome::Done(stats)) if stats.notes.is_empty()) {
+            return Ok(format!("differs tier {tier}, {threads} threads: {outcome:?}"));
+        }
+        if let Some(text) = difference(&program, &args, &interp_args, &stats) {
+            return Ok(format!("differs tier {tier}, {threads} threads: {text}"));
+        }
+    }
+    Ok("same".to_owned())
 }
 
 /// The first argument whose bytes differ where they are defined.

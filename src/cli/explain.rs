@@ -1,24 +1,35 @@
-//! `pelton explain`: what a diagnostic code means.
+//! `pelton explain`: what a diagnostic code means, and what the native engine makes of a program.
 
 use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
 
 use clap::Args;
 use serde_json::json;
 
 use crate::diag::codes::{CODES, Code, lookup};
 
-use super::output::Output;
-use super::{TextFormat, Usage, Verdict};
+use crate::exec::{Engine, Mode, Prepared, Settings, Tier, load};
 
-/// Describe a diagnostic code.
+use super::output::Output;
+use super::{TextFormat, Usage, Verdict, mode, tier};
+
+/// Describe a diagnostic code, or say what becomes of a program's maps.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   pelton explain P0503
-  pelton explain          lists all codes")]
+  pelton explain program.sdfgz    for each map: how it runs, and why not otherwise
+  pelton explain                  lists all codes")]
 pub struct ExplainArgs {
-    /// The code; all codes are listed without one.
+    /// The code, or a program file; all codes are listed without either.
     code: Option<String>,
+    /// For programs: how much is spent on machine code.
+    #[arg(long, default_value = "auto", value_parser = tier, value_name = "TIER")]
+    tier: Tier,
+    /// For programs: what arithmetic may do, strict or fast.
+    #[arg(long, default_value = "strict", value_parser = mode, value_name = "MODE")]
+    mode: Mode,
     /// How the answer is written.
     #[arg(long, value_enum, default_value = "text")]
     format: TextFormat,
@@ -37,6 +48,10 @@ pub fn explain(args: &ExplainArgs, out: &mut Output) -> anyhow::Result<Verdict> 
             serde_json::to_writer_pretty(&mut *out, &CODES.iter().map(json).collect::<Vec<_>>())?;
             writeln!(out)?;
         }
+        (Some(text), format) if Path::new(text).is_file() => {
+            let settings = Settings { tier: args.tier, mode: args.mode, ..Settings::default() };
+            return program(Path::new(text), settings, format, out);
+        }
         (Some(text), format) => {
             let code = lookup(text)
                 .ok_or_else(|| Usage(format!("there is no diagnostic {text}; `pelton explain` lists all")))?;
@@ -45,6 +60,60 @@ pub fn explain(args: &ExplainArgs, out: &mut Output) -> anyhow::Result<Verdict> 
                 TextFormat::Json => writeln!(out, "{}", json(code))?,
             }
         }
+    }
+    Ok(Verdict::Good)
+}
+
+/// What the native engine makes of a program.
+fn program(path: &Path, settings: Settings, format: TextFormat, out: &mut Output) -> anyhow::Result<Verdict> {
+    let program = Arc::new(load(path)?.program);
+    let prepared = Prepared::with(program, Engine::Auto, false, settings)?;
+    let compiled = prepared.compiled();
+    let loops = compiled.as_ref().map(|compiled| compiled.loops()).unwrap_or_default();
+    let threads = |serial: Option<&str>, inside: bool| match (serial, inside) {
+        (Some(reason), _) => format!("one: {reason}"),
+        (None, true) => "those of the loop around it".to_owned(),
+        (None, false) => "split".to_owned(),
+    };
+    if format == TextFormat::Json {
+        let maps: Vec<_> = loops
+            .iter()
+            .map(|report| {
+                json!({
+                    "place": report.place,
+                    "parameter": report.parameter,
+                    "threads": threads(report.serial, report.inside_region),
+                })
+            })
+            .collect();
+        let report = json!({
+            "program": path.display().to_string(),
+            "engine": prepared.engine().name(),
+            "why": prepared.why(),
+            "tier": settings.tier.name(),
+            "mode": settings.mode.name(),
+            "instructions": compiled.as_ref().map(|compiled| compiled.instructions()),
+            "code_bytes": compiled.as_ref().map(|compiled| compiled.code_bytes()),
+            "maps": maps,
+        });
+        serde_json::to_writer_pretty(&mut *out, &report)?;
+        writeln!(out)?;
+        return Ok(Verdict::Good);
+    }
+    let Some(compiled) = compiled else {
+        writeln!(out, "The interpreter runs this program: {}.", prepared.why())?;
+        return Ok(Verdict::Good);
+    };
+    writeln!(
+        out,
+        "Machine code, {} mode: {} CLIF instructions, {} bytes.",
+        settings.mode.name(),
+        compiled.instructions(),
+        compiled.code_bytes()
+    )?;
+    for report in &loops {
+        writeln!(out, "\n{}, parameter {}", report.place.join(" / "), report.parameter)?;
+        writeln!(out, "  threads: {}", threads(report.serial, report.inside_region))?;
     }
     Ok(Verdict::Good)
 }

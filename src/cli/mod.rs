@@ -81,6 +81,14 @@ fn engine(text: &str) -> Result<Engine, String> {
     text.parse()
 }
 
+fn tier(text: &str) -> Result<crate::exec::Tier, String> {
+    text.parse()
+}
+
+fn mode(text: &str) -> Result<crate::exec::Mode, String> {
+    text.parse()
+}
+
 /// Runs the command with the arguments of the process.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

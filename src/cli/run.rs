@@ -1,7 +1,9 @@
 //! `pelton run`: runs a program once.
 
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -15,7 +17,7 @@ use crate::exec::bind::{bind, unbind};
 use crate::exec::engine::is_observed;
 use crate::exec::load::is_gtir;
 use crate::exec::npz::{self, FileArray, FileArrays, Item};
-use crate::exec::{Engine, Options, Outcome, Prepared, Stats, load};
+use crate::exec::{Engine, Mode, Options, Outcome, Prepared, Settings, Stats, Tier, load};
 use crate::ir::{NodeKind, Program};
 use crate::memory::{Arguments, Binding, View};
 use crate::scalar::{DType, Scalar};
@@ -24,7 +26,7 @@ use super::memory::MemoryArgs;
 use super::output::Output;
 use super::picture;
 use super::summary::Summary;
-use super::{TextFormat, Usage, Verdict, engine, run_gtir};
+use super::{TextFormat, Usage, Verdict, engine, mode, run_gtir, tier};
 
 /// Run a program once.
 ///
@@ -66,7 +68,19 @@ pub struct RunArgs {
     pub(super) engine: Engine,
     #[command(flatten)]
     pub(super) memory: MemoryArgs,
-    /// Also catch undefined values, races and accesses out of bounds.
+    /// How much is spent on machine code: auto, interp, fast or best.
+    #[arg(long, default_value = "auto", value_parser = tier, value_name = "TIER")]
+    tier: Tier,
+    /// What arithmetic may do: strict (the interpreter's bits) or fast.
+    #[arg(long, default_value = "strict", value_parser = mode, value_name = "MODE")]
+    mode: Mode,
+    /// Threads to use; PELTON_NUM_THREADS, or all there are, without it. Results do not depend on it.
+    #[arg(long, value_name = "COUNT")]
+    threads: Option<NonZeroUsize>,
+    /// Print the program as the native engine sees it, instead of running it.
+    #[arg(long, value_enum, value_name = "FORM")]
+    dump: Option<Form>,
+    /// Also catch undefined values, races and accesses out of bounds. Such runs are the interpreter's.
     #[arg(long)]
     pub(super) checked: bool,
     /// Steps (tasklets, states, map points) after which the run is stopped.
@@ -83,11 +97,23 @@ pub struct RunArgs {
     format: TextFormat,
 }
 
-/// A step's wall times.
+/// What a compiled program can be looked at as.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+enum Form {
+    /// The loop program.
+    Kernel,
+    /// Cranelift's intermediate form.
+    Clif,
+    /// Machine code.
+    Asm,
+}
+
+/// Wall times of the steps. What is made ready in other ways than by machine code counts as compilation.
 #[derive(Default)]
 pub(super) struct Times {
     pub(super) load: Duration,
-    pub(super) prepare: Duration,
+    pub(super) lower: Duration,
+    pub(super) compile: Duration,
     pub(super) run: Duration,
 }
 
@@ -103,6 +129,19 @@ pub(super) struct Ran<'a> {
     pub(super) results: &'a [(String, View<'a>)],
 }
 
+impl RunArgs {
+    /// How the program is made ready.
+    pub(super) fn settings(&self) -> Settings {
+        Settings {
+            tier: self.tier,
+            mode: self.mode,
+            threads: self.threads.map(NonZeroUsize::get),
+            keep_text: self.dump.is_some(),
+            always_split: false,
+        }
+    }
+}
+
 /// Runs the subcommand.
 pub fn run(args: &RunArgs, out: &mut Output) -> anyhow::Result<Verdict> {
     let arrays = gather(args)?;
@@ -113,21 +152,39 @@ pub fn run(args: &RunArgs, out: &mut Output) -> anyhow::Result<Verdict> {
     let start = Instant::now();
     let program = load(&args.program)?.program;
     times.load = start.elapsed();
-    let mut bound = bind(&program, arrays)?;
-    if let Some(limit) = args.memory_limit {
-        let plan = super::plan::plan_for(&program, &bound)?;
-        super::plan::refuse_above(&plan, limit)
-            .map_err(|error| error.inside(args.program.display().to_string()))?;
-    }
-    let start = Instant::now();
     let options = Options {
         checked: args.checked,
         fuel: args.fuel,
         memory: args.memory.options(),
         ..Options::default()
     };
-    let prepared = Prepared::new(&program, args.engine, is_observed(&options))?;
-    times.prepare = start.elapsed();
+    let program = Arc::new(program);
+    let start = Instant::now();
+    let prepared = Prepared::with(Arc::clone(&program), args.engine, is_observed(&options), args.settings())?;
+    times.compile = start.elapsed();
+    let compiled = prepared.compiled();
+    if let Some(compiled) = &compiled {
+        (times.lower, times.compile) = compiled.times();
+    }
+    if let Some(form) = args.dump {
+        let Some(compiled) = compiled else {
+            return Err(Usage(format!("there is no machine code to show: {}", prepared.why())).into());
+        };
+        let dump = compiled.dump();
+        let text = match form {
+            Form::Kernel => &dump.kernel,
+            Form::Clif => &dump.clif,
+            Form::Asm => &dump.assembly,
+        };
+        out.write_all(text.as_bytes())?;
+        return Ok(Verdict::Good);
+    }
+    let mut bound = bind(&program, arrays)?;
+    if let Some(limit) = args.memory_limit {
+        let plan = super::plan::plan_for(&program, &bound)?;
+        super::plan::refuse_above(&plan, limit)
+            .map_err(|error| error.inside(args.program.display().to_string()))?;
+    }
     let spinner = spinner(&args.program.display().to_string());
     let start = Instant::now();
     let outcome = prepared.run(&mut bound, &options);
@@ -255,7 +312,8 @@ fn to_json(args: &RunArgs, ran: &Ran<'_>) -> Value {
         "checked": args.checked,
         "seconds": {
             "load": times.load.as_secs_f64(),
-            "prepare": times.prepare.as_secs_f64(),
+            "lower": times.lower.as_secs_f64(),
+            "compile": times.compile.as_secs_f64(),
             "run": times.run.as_secs_f64(),
         },
         "steps": stats.steps,
@@ -299,9 +357,10 @@ fn write_text(out: &mut Output, args: &RunArgs, ran: &Ran<'_>) -> anyhow::Result
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
         writeln!(
             out,
-            "\nload {:.3} ms, prepare {:.3} ms, run {:.3} ms on {} ({})",
+            "\nload {:.3} ms, lower {:.3} ms, compile {:.3} ms, run {:.3} ms on {} ({})",
             milliseconds(times.load),
-            milliseconds(times.prepare),
+            milliseconds(times.lower),
+            milliseconds(times.compile),
             milliseconds(times.run),
             engine,
             why,

@@ -1,5 +1,6 @@
 //! `pelton run` for GTIR: fields with origins, connectivities, and the oracle as one of the engines.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::check::gtir_oracle;
@@ -44,13 +45,14 @@ pub(super) fn run(args: &RunArgs, arrays: &FileArrays, out: &mut Output) -> anyh
     } else {
         let start = Instant::now();
         let lowered = GtirProgram::new(&program, &call).map_err(inside)?;
-        let prepared = Prepared::new(&lowered.program, args.engine, is_observed(&options))?;
+        let program = Arc::new(lowered.program.clone());
+        let prepared = Prepared::with(program, args.engine, is_observed(&options), args.settings())?;
         let mut bound = lowered.bind(&mut call)?;
         if let Some(limit) = args.memory_limit {
             let plan = super::plan::plan_for(&lowered.program, &bound)?;
             super::plan::refuse_above(&plan, limit).map_err(inside)?;
         }
-        times.prepare = start.elapsed();
+        times.compile = start.elapsed();
         let spinner = spinner(&shown);
         let start = Instant::now();
         let outcome = prepared.run(&mut bound, &options);

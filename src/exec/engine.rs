@@ -25,6 +25,7 @@ use crate::memory::{Arguments, Given, MemoryOptions, Required, infer_symbols, re
 use crate::scalar::Scalar;
 
 use super::direct;
+use super::settings::{self, Settings, Tier};
 
 pub use crate::interp::{Fault, Options, Outcome, Stats};
 
@@ -84,6 +85,8 @@ pub struct Prepared {
     required: Vec<Required>,
     names: Vec<String>,
     code: Option<Mutex<Vec<Variant>>>,
+    settings: Settings,
+    threads: usize,
     /// Made when it is needed.
     interp: Mutex<Option<interp::Prepared>>,
 }
@@ -129,6 +132,19 @@ impl Prepared {
     /// # Errors
     /// What the engine refuses, with the place in the program.
     pub fn shared(program: Arc<Program>, engine: Engine, observed: bool) -> Result<Prepared> {
+        Prepared::with(program, engine, observed, Settings::default())
+    }
+
+    /// The same with settings.
+    ///
+    /// # Errors
+    /// What the engine refuses, with the place in the program.
+    pub fn with(
+        program: Arc<Program>,
+        engine: Engine,
+        observed: bool,
+        settings: Settings,
+    ) -> Result<Prepared> {
         let required = required_arguments(&program)?;
         let names = required.iter().map(|item| program.names.get(item.name).to_owned()).collect();
         let mut prepared = Prepared {
@@ -138,6 +154,8 @@ impl Prepared {
             required,
             names,
             code: None,
+            settings,
+            threads: settings.threads.unwrap_or_else(settings::threads).max(1),
             interp: Mutex::default(),
         };
         match engine {
@@ -146,6 +164,7 @@ impl Prepared {
                 prepared.why = "checked and counted runs are interpreted".to_owned();
                 prepared.interpret()?;
             }
+            Engine::Native | Engine::Auto if settings.tier == Tier::Interp => prepared.interpret()?,
             Engine::Native | Engine::Auto => {
                 match prepared.compile(Specialization::default()) {
                     Ok(variant) => {
@@ -179,7 +198,9 @@ impl Prepared {
     }
 
     fn compile(&self, special: Specialization) -> std::result::Result<Variant, Refused> {
-        let options = native::Options { special, ..native::Options::default() };
+        let Settings { tier, mode, keep_text, always_split, .. } = self.settings;
+        let options =
+            native::Options { mode, optimize: tier != Tier::Fast, keep_text, always_split, special };
         let code = native::Compiled::new(&self.program, &self.required, &options)?;
         Ok(Variant { special: options.special, code: Some(Arc::new(code)) })
     }
@@ -192,6 +213,12 @@ impl Prepared {
     /// Why it was chosen.
     pub fn why(&self) -> &str {
         &self.why
+    }
+
+    /// The machine code for arguments that are all there, if the program was compiled.
+    pub fn compiled(&self) -> Option<Arc<native::Compiled>> {
+        let known = self.code.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        known.first().and_then(|variant| variant.code.clone())
     }
 
     /// What a call has to bring, in the order of [`Prepared::run_given`].
@@ -296,7 +323,7 @@ impl Prepared {
         for _ in 0..MOST_VARIANTS {
             let Some(code) = self.variant(variants, wanted.as_ref())? else { break };
             // SAFETY: as the caller says.
-            match unsafe { code.call(given, memory) } {
+            match unsafe { code.call(given, self.threads, memory) } {
                 Ok(native::Outcome::Done) => return Ok(Native::Ended(Outcome::Done(Stats::default()))),
                 Ok(native::Outcome::Trap(info)) if code.is_persistent() => {
                     return Ok(Native::Ended(Outcome::Trap(fault_of(info))));

@@ -8,8 +8,10 @@ pub mod gtir;
 pub mod load;
 pub mod npz;
 mod program;
+pub mod settings;
 
 pub use array::{ArrayView, Element, ErasedArray, Number};
 pub use engine::{Engine, Options, Outcome, Prepared, Stats};
 pub use load::{Format, Loaded, load};
 pub use program::{Call, Program, Report};
+pub use settings::{Mode, Settings, Tier};

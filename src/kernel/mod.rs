@@ -28,6 +28,7 @@ pub mod build;
 pub mod eval;
 pub mod linear;
 pub mod lower;
+pub mod parallel;
 pub mod print;
 mod program;
 pub mod scratch;
@@ -35,5 +36,5 @@ pub mod verify;
 
 pub use program::{
     BufferDecl, BufferId, BufferKind, CallFactor, CallOperand, CfgBlock, Jump, Kernel, LabelId, LibraryCall,
-    LibraryId, Literal, Op, Parameter, Stmt, TrapId, TrapInfo, TrapKind, ValueId, VarId, Variable,
+    LibraryId, Literal, MapLoop, Op, Parameter, Stmt, TrapId, TrapInfo, TrapKind, ValueId, VarId, Variable,
 };

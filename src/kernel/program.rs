@@ -1,6 +1,7 @@
 //! The data structure; see the module above for what it means.
 
 use half::{bf16, f16};
+use hashbrown::HashMap;
 use serde_json::Map;
 
 use crate::entity::{Arena, Name};
@@ -8,12 +9,14 @@ use crate::entity_id;
 use crate::scalar::{BinaryOp, DType, Func, Scalar, UnaryOp};
 use crate::symbolic::{ExprId, ExprPool};
 
+use super::parallel::{Region, Serial};
+
 entity_id! {
     /// A value, defined once.
     ValueId, "v"
 }
 entity_id! {
-    /// A mutable variable.
+/// A mutable variable.
     VarId, "var"
 }
 entity_id! {
@@ -52,8 +55,25 @@ pub struct Kernel {
     pub traps: Arena<TrapId, TrapInfo>,
     /// Library calls.
     pub libraries: Arena<LibraryId, LibraryCall>,
+    /// Loops that came from maps, in the program's order.
+    pub maps: Vec<MapLoop>,
+    /// Loops that may be split between threads, by their variable.
+    pub regions: HashMap<ValueId, Region>,
+    /// Parallel loops that stay serial.
+    pub serial: Vec<Serial>,
     /// The program.
     pub body: Vec<Stmt>,
+}
+
+/// A loop that came from a map.
+#[derive(Clone, PartialEq, Debug)]
+pub struct MapLoop {
+    /// Its variable.
+    pub variable: ValueId,
+    /// The map's parameter.
+    pub parameter: String,
+    /// Where the map is: graph, state, node.
+    pub place: Vec<String>,
 }
 
 /// A mutable variable.

@@ -78,6 +78,8 @@ pub(super) struct Bound {
     pub addresses: SmallVec<[*mut u8; 16]>,
     /// Bytes behind each address that the program may reach.
     pub bytes: SmallVec<[usize; 16]>,
+    /// Whether the program may write it.
+    pub written: SmallVec<[bool; 16]>,
     pub parameters: SmallVec<[u64; 16]>,
     /// Numbers that were passed by value.
     cells: Vec<u128>,
@@ -187,6 +189,7 @@ impl Binder {
         let mut bound = Bound {
             addresses: SmallVec::with_capacity(self.arrays.len()),
             bytes: SmallVec::with_capacity(self.arrays.len()),
+            written: SmallVec::with_capacity(self.arrays.len()),
             parameters,
             cells: if self.arrays.iter().any(|array| array.scalar) {
                 vec![0; self.arrays.len()]
@@ -208,6 +211,7 @@ impl Binder {
             };
             bound.addresses.push(address);
             bound.bytes.push(bytes);
+            bound.written.push(array.written);
         }
         Ok(bound)
     }
@@ -389,6 +393,32 @@ impl ArrayPlan {
 }
 
 impl Bound {
+    /// Whether an argument that may be written shares bytes with another one.
+    pub fn overlap(&self) -> bool {
+        let mut ranges: SmallVec<[(usize, usize, bool); 16]> = self
+            .addresses
+            .iter()
+            .zip(&self.bytes)
+            .zip(&self.written)
+            .map(|((&address, &bytes), &written)| (address as usize, bytes, written))
+            .filter(|&(_, bytes, _)| bytes > 0)
+            .collect();
+        ranges.sort_unstable();
+        let (mut end, mut written) = (0, false);
+        for (start, bytes, writes) in ranges {
+            if start < end {
+                written |= writes;
+                if written {
+                    return true;
+                }
+            } else {
+                written = writes;
+            }
+            end = end.max(start.saturating_add(bytes));
+        }
+        false
+    }
+
     /// Copies results back to the caller's layout.
     ///
     /// # Safety

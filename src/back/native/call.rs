@@ -27,6 +27,14 @@ pub struct Frame {
     pub persistent: *mut Vec<Block>,
     /// Where planned buffers lie.
     pub planned: *const Place,
+    /// Not zero: an argument that is written shares bytes with another one.
+    pub overlap: u64,
+    /// Addresses of the code of parallel regions.
+    pub regions: *const usize,
+    /// Threads that a region may be split between.
+    pub threads: usize,
+    /// Operations that are worth a thread.
+    pub grain: f64,
 }
 
 /// Byte offsets of [`Frame`]'s fields.
@@ -50,6 +58,10 @@ pub mod offsets {
     pub const PLACE_ADDRESS: usize = offset_of!(Place, address);
     /// [`Place::bytes`]
     pub const PLACE_BYTES: usize = offset_of!(Place, bytes);
+    /// [`Frame::overlap`]
+    pub const OVERLAP: i32 = offset_of!(Frame, overlap) as i32;
+    /// [`Frame::regions`]
+    pub const REGIONS: i32 = offset_of!(Frame, regions) as i32;
 }
 
 /// Alignment of every allocation.
@@ -65,7 +77,7 @@ pub struct Arena {
 
 impl Arena {
     /// Scratch memory for a new call: one chunk as large as all that the last call needed.
-    fn restart(&mut self) -> (*mut u8, *mut u8) {
+    pub(super) fn restart(&mut self) -> (*mut u8, *mut u8) {
         if self.chunks.len() > 1 {
             let total = self.chunks.iter().map(Block::len).sum();
             if let Some(one) = self.block(total) {
@@ -221,30 +233,69 @@ impl Instance {
 // instance mutably.
 unsafe impl Send for Instance {}
 
+/// Machine code of a kernel: the function that runs it, and those of its parallel regions.
+#[derive(Debug)]
+pub struct Code {
+    memory: CodeMemory,
+    /// Addresses.
+    regions: Vec<usize>,
+}
+
+impl Code {
+    /// Makes finished code callable; regions start at these bytes.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn new(code: &[u8], regions: &[usize]) -> Result<Code, crate::diag::Diagnostic> {
+        let memory = CodeMemory::new(code)?;
+        let address = memory.address();
+        let regions = regions.iter().map(|&start| address.wrapping_add(start) as usize).collect();
+        Ok(Code { memory, regions })
+    }
+
+    /// The code, for disassembly.
+    pub fn bytes(&self) -> &[u8] {
+        self.memory.bytes()
+    }
+}
+
+/// The arguments of one run.
+pub struct Run<'r> {
+    /// Address of each argument.
+    pub arguments: &'r [*mut u8],
+    /// Literals' bits of each parameter.
+    pub parameters: &'r [u64],
+    /// Whether an argument that is written shares bytes with another one.
+    pub overlap: bool,
+    /// Threads that a region may be split between, the calling one included.
+    pub threads: usize,
+    /// Operations that are worth a thread.
+    pub grain: f64,
+}
+
 /// Runs a compiled kernel: `None`, or the number of the trap that stopped it.
 ///
 /// # Safety
 /// `code` was emitted for a kernel that verifies. Each argument is valid for reads and writes (reads, where
 /// the kernel only reads) in the extent the kernel's checks allow, and there are as many arguments and
 /// parameters as the kernel has. [`Instance::take`] has taken memory for the kernel's planned buffers.
-pub unsafe fn run(
-    code: &CodeMemory,
-    instance: &mut Instance,
-    arguments: &[*mut u8],
-    parameters: &[u64],
-) -> Option<u32> {
+pub unsafe fn run(code: &Code, instance: &mut Instance, run: &Run<'_>) -> Option<u32> {
     let (scratch_top, scratch_end) = instance.arena.restart();
     let mut frame = Frame {
-        arguments: arguments.as_ptr(),
-        parameters: parameters.as_ptr(),
+        arguments: run.arguments.as_ptr(),
+        parameters: run.parameters.as_ptr(),
         scratch_top,
         scratch_end,
         arena: &raw mut instance.arena,
         persistent: &raw mut instance.persistent,
         planned: instance.slab.places(),
+        overlap: u64::from(run.overlap),
+        regions: code.regions.as_ptr(),
+        threads: run.threads,
+        grain: run.grain,
     };
     // SAFETY: the code starts with a function of this type, which `emit` made.
-    let entry: extern "C" fn(*mut Frame) -> i64 = unsafe { std::mem::transmute(code.address()) };
+    let entry: extern "C" fn(*mut Frame) -> i64 = unsafe { std::mem::transmute(code.memory.address()) };
     match entry(&raw mut frame) {
         0 => None,
         stop => Some(u32::try_from(stop - 1).unwrap_or(u32::MAX)),
@@ -352,6 +403,15 @@ mod tests {
         builder.finish()
     }
 
+    fn compiled(kernel: &crate::kernel::Kernel, optimize: bool) -> Code {
+        let emitted = emit::emit(kernel, &isa::host(optimize).unwrap(), false).unwrap();
+        Code::new(&emitted.code, &emitted.regions).unwrap()
+    }
+
+    fn once<'r>(arguments: &'r [*mut u8], parameters: &'r [u64]) -> Run<'r> {
+        Run { arguments, parameters, overlap: false, threads: 1, grain: 0.0 }
+    }
+
     fn same(ty: DType, a: &[u8], b: &[u8]) -> bool {
         a.chunks(ty.bytes()).zip(b.chunks(ty.bytes())).all(|(a, b)| {
             let number = |bytes: &[u8]| crate::scalar::Scalar::from_le_bytes(ty, bytes).map(|x| x.as_f64());
@@ -386,11 +446,11 @@ mod tests {
             let fresh = || vec![input(a, &bytes[..64]), input(b, &bytes[64..]), vec![0_u8; 64]];
             let mut expected = fresh();
             prop_assert_eq!(eval::run(&kernel, &mut expected, &[], 100_000), Ok(eval::Ended::Done));
-            let code = CodeMemory::new(&emit::emit(&kernel, &isa::host(true).unwrap(), false).unwrap().code).unwrap();
+            let code = compiled(&kernel, true);
             let mut found = fresh();
             let addresses: Vec<*mut u8> = found.iter_mut().map(|bytes| bytes.as_mut_ptr()).collect();
             // SAFETY: three buffers of 64 bytes; eight elements of at most eight bytes are touched.
-            let trap = unsafe { run(&code, &mut Instance::default(), &addresses, &[]) };
+            let trap = unsafe { run(&code, &mut Instance::default(), &once(&addresses, &[])) };
             prop_assert_eq!(trap, None);
             prop_assert!(same(out, &found[2], &expected[2]), "{}\n{:?}\n{:?}", kernel, found[2], expected[2]);
         }
@@ -414,13 +474,12 @@ mod tests {
         builder.check(fine, trap);
         let kernel = builder.finish();
         assert_eq!(verify::verify(&kernel), Ok(()));
-        let code =
-            CodeMemory::new(&emit::emit(&kernel, &isa::host(false).unwrap(), false).unwrap().code).unwrap();
+        let code = compiled(&kernel, false);
         let mut instance = Instance::default();
         for size in [100_000_i64, 100_000, -5] {
             let literal = Literal::i64(size);
             // SAFETY: no arguments; one parameter.
-            let stopped = unsafe { run(&code, &mut instance, &[], &[literal.bits]) };
+            let stopped = unsafe { run(&code, &mut instance, &once(&[], &[literal.bits])) };
             assert_eq!(stopped, Some(0));
         }
         assert_eq!(instance.arena.chunks.len(), 1);

@@ -18,9 +18,10 @@ mod program;
 mod restore;
 pub mod runtime;
 mod slab;
+mod threads;
 
 pub use bind::Unbound;
-pub use program::{Compiled, Dump, Mode, Options, Outcome};
+pub use program::{Compiled, Dump, LoopReport, Mode, Options, Outcome};
 
 /// Machine code as text.
 fn disassemble(code: &[u8]) -> String {

@@ -2,23 +2,26 @@
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use smallvec::SmallVec;
 
 use crate::diag::Diagnostic;
 use crate::entity::Name;
 use crate::ir::Program;
 use crate::kernel::lower::{self, ArrayArgument, Lowered, Refused, Specialization};
 use crate::kernel::scratch::Planned;
-use crate::kernel::{BufferKind, Literal, TrapInfo, TrapKind, verify};
+use crate::kernel::{BufferKind, Literal, TrapInfo, TrapKind, parallel, verify};
 use crate::memory::plan::{Plan, PlanError, plan};
 use crate::memory::{Given, MemoryOptions, Required};
 use crate::scalar::{DType, Scalar, arith};
 
 use super::bind::{Binder, Bound, Unbound};
-use super::call::{self, Instance};
+use super::call::{self, Code, Instance, Run};
 use super::emit;
 use super::isa;
-use super::memory::CodeMemory;
 use super::restore::Spoilt;
+use super::threads;
 
 /// How to compile.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,12 +32,14 @@ pub struct Options {
     pub optimize: bool,
     /// Keep the text of the kernel, the CLIF and the assembly.
     pub keep_text: bool,
+    /// Split parallel loops however little work they are: for tests.
+    pub always_split: bool,
     /// What the code may take for granted about its arguments.
     pub special: Specialization,
 }
 
 /// What arithmetic may do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Mode {
     /// The interpreter's bits.
     #[default]
@@ -45,8 +50,46 @@ pub enum Mode {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { mode: Mode::Strict, optimize: true, keep_text: false, special: Specialization::default() }
+        Options {
+            mode: Mode::Strict,
+            optimize: true,
+            keep_text: false,
+            always_split: false,
+            special: Specialization::default(),
+        }
     }
+}
+
+impl Mode {
+    /// Its name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Mode::Strict => "strict",
+            Mode::Fast => "fast",
+        }
+    }
+}
+
+impl std::str::FromStr for Mode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Mode, String> {
+        let known = [Mode::Strict, Mode::Fast].into_iter().find(|mode| mode.name() == text);
+        known.ok_or_else(|| format!("no mode is called {text}; there are strict and fast"))
+    }
+}
+
+/// What became of one loop of a map.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LoopReport {
+    /// From the outside in: graph, state, node.
+    pub place: Vec<String>,
+    /// The map's parameter.
+    pub parameter: String,
+    /// None: its iterations are split between threads, if they are enough work; else why not.
+    pub serial: Option<&'static str>,
+    /// Whether a loop around it is split instead.
+    pub inside_region: bool,
 }
 
 /// Texts of a compiled program, where they were kept.
@@ -75,15 +118,18 @@ pub enum Outcome {
 pub struct Compiled {
     /// Boxed: machine code refers to constants and library descriptions inside by address.
     lowered: Box<Lowered>,
-    code: CodeMemory,
+    code: Code,
     binder: Binder,
     spoilt: Spoilt,
     planned: Planned,
     /// Scratch memory that no call uses at present.
     instances: Mutex<Vec<Instance>>,
     persistent: bool,
+    grain: f64,
     dump: Dump,
     instructions: usize,
+    lower_time: Duration,
+    compile_time: Duration,
 }
 
 impl fmt::Debug for Compiled {
@@ -99,8 +145,10 @@ impl Compiled {
     /// [`Refused::Unsupported`] for what this engine does not compile; everything else is a defect of the program,
     /// or of Pelton.
     pub fn new(program: &Program, required: &[Required], options: &Options) -> Result<Compiled, Refused> {
+        let begun = Instant::now();
         let program = &*options.special.applied(program);
         let mut lowered = Box::new(lower::lower(program, &options.special)?);
+        parallel::find(&mut lowered.kernel, if options.always_split { 0.0 } else { parallel::LEAST_WORK });
         let planned = Planned::of(&mut lowered.kernel);
         let kernel = &lowered.kernel;
         let kernel_text = if options.keep_text { kernel.to_string() } else { String::new() };
@@ -108,9 +156,11 @@ impl Compiled {
             Diagnostic::error("P0704", format!("the lowered program is malformed: {problem}"))
                 .with_help("this is a defect of Pelton; please report it with the program")
         })?;
+        let lower_time = begun.elapsed();
+        let begun = Instant::now();
         let isa = isa::host(options.optimize)?;
         let emitted = emit::emit(kernel, &isa, options.keep_text)?;
-        let code = CodeMemory::new(&emitted.code)?;
+        let code = Code::new(&emitted.code, &emitted.regions)?;
         let assembly = if options.keep_text { super::disassemble(code.bytes()) } else { String::new() };
         Ok(Compiled {
             code,
@@ -119,8 +169,11 @@ impl Compiled {
             planned,
             instances: Mutex::default(),
             persistent: kernel.buffers.values().any(|b| matches!(b.kind, BufferKind::Persistent(_))),
+            grain: if options.always_split { 0.0 } else { threads::GRAIN },
             dump: Dump { kernel: kernel_text, clif: emitted.clif, assembly },
             instructions: emitted.instructions,
+            lower_time,
+            compile_time: begun.elapsed(),
             lowered,
         })
     }
@@ -138,6 +191,27 @@ impl Compiled {
     /// Bytes of machine code.
     pub fn code_bytes(&self) -> usize {
         self.code.bytes().len()
+    }
+
+    /// How long it took from graph to kernel, and from there to machine code.
+    pub fn times(&self) -> (Duration, Duration) {
+        (self.lower_time, self.compile_time)
+    }
+
+    /// What became of each loop of a map, in the program's order.
+    pub fn loops(&self) -> Vec<LoopReport> {
+        let kernel = &self.lowered.kernel;
+        let report = |map: &crate::kernel::MapLoop| {
+            let serial = kernel.serial.iter().find(|serial| serial.variable == map.variable);
+            let split = kernel.regions.contains_key(&map.variable);
+            LoopReport {
+                place: map.place.clone(),
+                parameter: map.parameter.clone(),
+                serial: serial.map(|serial| serial.reason),
+                inside_region: !split && serial.is_none(),
+            }
+        };
+        kernel.maps.iter().map(report).collect()
     }
 
     /// Whether it keeps containers from call to call.
@@ -178,7 +252,12 @@ impl Compiled {
     /// # Safety
     /// Each array given is memory of its layout, which the program may read, and write where it writes; nobody else
     /// uses what is written until the call ends.
-    pub unsafe fn call(&self, given: &[Given<'_>], memory: &MemoryOptions) -> Result<Outcome, Unbound> {
+    pub unsafe fn call(
+        &self,
+        given: &[Given<'_>],
+        threads: usize,
+        memory: &MemoryOptions,
+    ) -> Result<Outcome, Unbound> {
         // SAFETY: as the caller says.
         let bound = unsafe { self.binder.bind(given)? };
         let mut pool = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
@@ -188,7 +267,7 @@ impl Compiled {
         let taken = instance.take(&self.planned, &bound.parameters, memory);
         // SAFETY: the kernel was verified before it was emitted; `bind` saw to it that each address is valid for the
         // declared layout, which is what the kernel's checks are about; counts agree by construction.
-        let ended = taken.map(|()| unsafe { self.guarded(&bound, &mut instance) });
+        let ended = taken.map(|()| unsafe { self.guarded(&bound, &mut instance, threads) });
         instance.give_back();
         match alone {
             Some(mut pool) => pool.push(instance),
@@ -213,23 +292,16 @@ impl Compiled {
     }
 
     /// Runs, and puts back what a stopped run has spoilt.
-    unsafe fn guarded(&self, bound: &Bound, instance: &mut Instance) -> Option<u32> {
-        let ranges =
-            || bound.addresses.iter().zip(&bound.bytes).map(|(&at, &len)| (at as usize, at as usize + len));
-        let overlap = |index: usize, (start, end): (usize, usize)| {
-            ranges().enumerate().any(|(other, (from, to))| other != index && from < end && start < to)
-        };
-        let spoilt: smallvec::SmallVec<[(*mut u8, usize); 8]> = match self.persistent {
-            true => smallvec::SmallVec::new(),
+    unsafe fn guarded(&self, bound: &Bound, instance: &mut Instance, threads: usize) -> Option<u32> {
+        let overlap = bound.overlap();
+        let spoilt: SmallVec<[(*mut u8, usize); 8]> = match self.persistent {
+            true => SmallVec::new(),
             false => self
                 .spoilt
                 .arguments
                 .iter()
-                .filter_map(|&(index, read)| {
-                    let (&address, &bytes) = (bound.addresses.get(index)?, bound.bytes.get(index)?);
-                    let range = (address as usize, address as usize + bytes);
-                    (read || overlap(index, range)).then_some((address, bytes))
-                })
+                .filter(|(_, read)| *read || overlap)
+                .filter_map(|&(index, _)| Some((*bound.addresses.get(index)?, *bound.bytes.get(index)?)))
                 .collect(),
         };
         // SAFETY: each address is valid for so many bytes, as `bind` says.
@@ -237,8 +309,15 @@ impl Compiled {
             // No memory for that: the run begins with what it cannot take back.
             instance.forget();
         }
+        let run = Run {
+            arguments: &bound.addresses,
+            parameters: &bound.parameters,
+            overlap,
+            threads,
+            grain: self.grain,
+        };
         // SAFETY: as the caller says.
-        let trap = unsafe { call::run(&self.code, instance, &bound.addresses, &bound.parameters) };
+        let trap = unsafe { call::run(&self.code, instance, &run) };
         if trap.is_some() {
             // SAFETY: as above.
             unsafe { instance.put_back(&spoilt) };

@@ -5,7 +5,7 @@ use hashbrown::HashSet;
 use crate::entity::Name;
 use crate::ir::{Map, NodeId, NodeKind, Schedule};
 use crate::kernel::build::LoopFacts;
-use crate::kernel::{Stmt, TrapKind, ValueId};
+use crate::kernel::{MapLoop, Stmt, TrapKind, ValueId};
 use crate::scalar::{BinaryOp, DType, Type};
 use crate::symbolic::ExprId;
 
@@ -68,6 +68,7 @@ impl<'p> Lowerer<'p> {
                 let facts = self.loop_facts(start, stop, step);
                 let depth = self.b.depth() + 1;
                 let value = self.b.new_value(DType::I64, depth);
+                self.note_map(value, name);
                 self.b.open_loop(LoopFacts { variable: value, ..facts });
                 hidden.push((name, self.cx.symbols.insert(name, Symbol::Index(value, DType::I64))));
                 self.loops(cx, id, rest, parallel, hidden)?;
@@ -86,6 +87,7 @@ impl<'p> Lowerer<'p> {
                 let count = self.b.add(steps, one);
                 let depth = self.b.depth() + 1;
                 let number = self.b.new_value(DType::I64, depth);
+                self.note_map(number, name);
                 self.b.open();
                 let distance = self.b.mul(number, step);
                 let value = self.b.add(start, distance);
@@ -103,6 +105,11 @@ impl<'p> Lowerer<'p> {
                 Ok(())
             }
         }
+    }
+
+    fn note_map(&mut self, variable: ValueId, parameter: Name) {
+        let (parameter, place) = (self.text(parameter).to_owned(), self.place.clone());
+        self.b.kernel.maps.push(MapLoop { variable, parameter, place });
     }
 
     /// Inputs of an entry that are not data passed through: symbols of the scope.

@@ -13,6 +13,7 @@ use crate::kernel::{BufferId, BufferKind, Kernel, LabelId, ValueId};
 use crate::scalar::DType;
 
 use super::super::call::offsets;
+use super::parallel::RegionCode;
 
 /// Flags of every access: it cannot fault, and no alignment is assumed.
 pub(super) fn plain() -> MemFlagsData {
@@ -38,6 +39,8 @@ pub(super) struct Emitter<'k, 'f> {
     signatures: HashMap<Shape, ir::SigRef>,
     pub conv: CallConv,
     pub has_fma: bool,
+    /// Parallel loops whose code is a function of its own; none within such a function.
+    pub regions: Option<Vec<RegionCode<'k>>>,
 }
 
 /// A signature of a run-time routine: parameter types and result.
@@ -55,11 +58,34 @@ pub(super) fn register_type(ty: DType) -> ir::Type {
     }
 }
 
-/// The CLIF function of a verified kernel.
-pub fn build(kernel: &Kernel, isa: &OwnedTargetIsa) -> Result<Function, Diagnostic> {
+/// The CLIF functions of a verified kernel: its own, then those of its parallel regions.
+pub fn build(kernel: &Kernel, isa: &OwnedTargetIsa) -> Result<(Function, Vec<Function>), Diagnostic> {
+    let (main, regions) = function(kernel, isa, &[types::I64], Some(Vec::new()), |emitter, _| {
+        emitter.parameters();
+        emitter.define_variables();
+        emitter.list(&kernel.body)
+    })?;
+    let mut functions = Vec::new();
+    for region in regions.unwrap_or_default() {
+        let parameters = [types::I64; 4];
+        let (function, _) =
+            function(kernel, isa, &parameters, None, |emitter, given| emitter.region_body(&region, given))?;
+        functions.push(function);
+    }
+    Ok((main, functions))
+}
+
+/// A function whose first parameter is the frame, and which returns 0 or what stopped it.
+fn function<'k>(
+    kernel: &'k Kernel,
+    isa: &OwnedTargetIsa,
+    parameters: &[ir::Type],
+    regions: Option<Vec<RegionCode<'k>>>,
+    body: impl FnOnce(&mut Emitter<'k, '_>, &[ir::Value]) -> Result<(), Diagnostic>,
+) -> Result<(Function, Option<Vec<RegionCode<'k>>>), Diagnostic> {
     let conv = isa.default_call_conv();
     let mut signature = Signature::new(conv);
-    signature.params.push(AbiParam::new(types::I64));
+    signature.params.extend(parameters.iter().map(|&ty| AbiParam::new(ty)));
     signature.returns.push(AbiParam::new(types::I64));
     let mut function = Function::with_name_signature(UserFuncName::user(0, 0), signature);
     let mut context = FunctionBuilderContext::new();
@@ -68,7 +94,8 @@ pub fn build(kernel: &Kernel, isa: &OwnedTargetIsa) -> Result<Function, Diagnost
     b.append_block_params_for_function_params(entry);
     b.switch_to_block(entry);
     b.seal_block(entry);
-    let frame = b.block_params(entry)[0];
+    let given = b.block_params(entry).to_vec();
+    let frame = given[0];
     let stop = b.create_block();
     b.append_block_param(stop, types::I64);
     b.set_cold_block(stop);
@@ -90,25 +117,24 @@ pub fn build(kernel: &Kernel, isa: &OwnedTargetIsa) -> Result<Function, Diagnost
         signatures: HashMap::new(),
         conv,
         has_fma,
+        regions,
     };
-    emitter.body()?;
+    body(&mut emitter, &given)?;
+    emitter.finish();
+    let regions = emitter.regions.take();
     emitter.b.seal_all_blocks();
     emitter.b.finalize(isa.frontend_config());
-    Ok(function)
+    Ok((function, regions))
 }
 
 impl Emitter<'_, '_> {
-    fn body(&mut self) -> Result<(), Diagnostic> {
-        self.parameters();
-        self.define_variables();
-        let kernel = self.kernel;
-        self.list(&kernel.body)?;
+    /// The ends of the function.
+    fn finish(&mut self) {
         let zero = self.b.ins().iconst(types::I64, 0);
         self.b.ins().return_(&[zero]);
         self.b.switch_to_block(self.stop);
         let code = self.b.block_params(self.stop)[0];
         self.b.ins().return_(&[code]);
-        Ok(())
     }
 
     fn parameters(&mut self) {
@@ -125,7 +151,7 @@ impl Emitter<'_, '_> {
     }
 
     /// Variables start as zero, so that reading one before it is set is harmless.
-    fn define_variables(&mut self) {
+    pub(super) fn define_variables(&mut self) {
         for (index, variable) in self.kernel.variables.values().enumerate() {
             let zero = self.zero(register_type(variable.ty));
             let variable = self.variables[index];

@@ -1,6 +1,7 @@
 //! Kernel to CLIF, and CLIF to bytes.
 
 mod function;
+mod parallel;
 mod stmt;
 mod value;
 
@@ -11,7 +12,7 @@ use cranelift_codegen::isa::OwnedTargetIsa;
 use crate::diag::Diagnostic;
 use crate::kernel::Kernel;
 
-pub use function::build;
+use function::build;
 
 /// A compiled kernel before it has memory of its own.
 pub struct Emitted {
@@ -19,24 +20,39 @@ pub struct Emitted {
     pub clif: String,
     /// How many CLIF instructions there were.
     pub instructions: usize,
-    /// Machine code without relocations.
+    /// Machine code without relocations: the kernel's function, then those of its regions.
     pub code: Vec<u8>,
+    /// Where the function of each region starts.
+    pub regions: Vec<usize>,
 }
+
+/// Functions start at multiples of this.
+const ALIGNMENT: usize = 64;
 
 /// Compiles a verified kernel.
 pub fn emit(kernel: &Kernel, isa: &OwnedTargetIsa, keep_text: bool) -> Result<Emitted, Diagnostic> {
-    let function = build(kernel, isa)?;
-    let clif = if keep_text { function.display().to_string() } else { String::new() };
-    let instructions = function.dfg.num_insts();
-    let mut context = Context::for_function(function);
     let failed = |what: String| {
         Diagnostic::error("P0703", format!("Cranelift refuses the kernel: {what}")).at(kernel.name.clone())
     };
-    let compiled = context
-        .compile(&**isa, &mut ControlPlane::default())
-        .map_err(|error| failed(format!("{:?}", error.inner)))?;
-    if !compiled.buffer.relocs().is_empty() {
-        return Err(failed("the code needs relocations".to_owned()));
+    let (main, regions) = build(kernel, isa)?;
+    let mut emitted = Emitted { clif: String::new(), instructions: 0, code: Vec::new(), regions: Vec::new() };
+    for (position, function) in std::iter::once(main).chain(regions).enumerate() {
+        if keep_text {
+            emitted.clif.push_str(&function.display().to_string());
+        }
+        emitted.instructions += function.dfg.num_insts();
+        let mut context = Context::for_function(function);
+        let compiled = context
+            .compile(&**isa, &mut ControlPlane::default())
+            .map_err(|error| failed(format!("{:?}", error.inner)))?;
+        if !compiled.buffer.relocs().is_empty() {
+            return Err(failed("the code needs relocations".to_owned()));
+        }
+        emitted.code.resize(emitted.code.len().next_multiple_of(ALIGNMENT), 0xcc);
+        if position > 0 {
+            emitted.regions.push(emitted.code.len());
+        }
+        emitted.code.extend_from_slice(compiled.code_buffer());
     }
-    Ok(Emitted { clif, instructions, code: compiled.code_buffer().to_vec() })
+    Ok(emitted)
 }

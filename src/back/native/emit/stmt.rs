@@ -14,8 +14,8 @@ use super::function::{Emitter, plain};
 /// Bytes of the stack for buffers of at most `STACK_EACH` bytes.
 const STACK_TOTAL: u32 = 64 << 10;
 
-impl Emitter<'_, '_> {
-    pub fn list(&mut self, stmts: &[Stmt]) -> Result<(), Diagnostic> {
+impl<'k> Emitter<'k, '_> {
+    pub fn list(&mut self, stmts: &'k [Stmt]) -> Result<(), Diagnostic> {
         let allocates = stmts.iter().any(|stmt| matches!(stmt, Stmt::Alloc { .. }));
         let mark = if allocates { Some(self.mark()) } else { None };
         stmts.iter().try_for_each(|stmt| self.stmt(stmt))?;
@@ -48,7 +48,7 @@ impl Emitter<'_, '_> {
         self.b.seal_block(block);
     }
 
-    fn stmt(&mut self, stmt: &Stmt) -> Result<(), Diagnostic> {
+    fn stmt(&mut self, stmt: &'k Stmt) -> Result<(), Diagnostic> {
         match stmt {
             Stmt::Let(value, op) => {
                 let result = self.op(*value, op)?;
@@ -129,6 +129,13 @@ impl Emitter<'_, '_> {
         Ok(())
     }
 
+    pub(super) fn check_code(&mut self, code: ir::Value) {
+        let next = self.b.create_block();
+        self.b.ins().brif(code, self.stop, &[BlockArg::Value(code)], next, &[]);
+        self.b.seal_block(next);
+        self.enter(next);
+    }
+
     fn check(&mut self, condition: ir::Value, trap: TrapId) {
         let next = self.b.create_block();
         let code = self.b.ins().iconst(types::I64, i64::from(trap.0) + 1);
@@ -137,7 +144,12 @@ impl Emitter<'_, '_> {
         self.enter(next);
     }
 
-    fn branch(&mut self, condition: ValueId, then: &[Stmt], otherwise: &[Stmt]) -> Result<(), Diagnostic> {
+    fn branch(
+        &mut self,
+        condition: ValueId,
+        then: &'k [Stmt],
+        otherwise: &'k [Stmt],
+    ) -> Result<(), Diagnostic> {
         let condition = self.get(condition)?;
         let yes = self.b.create_block();
         let after = self.b.create_block();
@@ -159,14 +171,17 @@ impl Emitter<'_, '_> {
     }
 
     /// A guard, then a loop that tests at its end.
-    fn for_loop(
+    pub(super) fn for_loop(
         &mut self,
         variable: ValueId,
         start: ValueId,
         stop: ValueId,
         step: i64,
-        body: &[Stmt],
+        body: &'k [Stmt],
     ) -> Result<(), Diagnostic> {
+        if self.region(variable, start, stop, step, body)? {
+            return Ok(());
+        }
         let (start, stop) = (self.get(start)?, self.get(stop)?);
         let go_on = if step > 0 { IntCC::SignedLessThan } else { IntCC::SignedGreaterThan };
         let header = self.b.create_block();
@@ -186,7 +201,7 @@ impl Emitter<'_, '_> {
         Ok(())
     }
 
-    fn cfg(&mut self, blocks: &[CfgBlock]) -> Result<(), Diagnostic> {
+    fn cfg(&mut self, blocks: &'k [CfgBlock]) -> Result<(), Diagnostic> {
         let targets: Vec<ir::Block> = blocks.iter().map(|_| self.b.create_block()).collect();
         let after = self.b.create_block();
         self.b.ins().jump(targets.first().copied().unwrap_or(after), &[]);

@@ -1,0 +1,416 @@
+//! Which parallel loops may be split between threads.
+//!
+//! A graph's word that a map is parallel is not proof, and results must not depend on the number of threads. So
+//! a loop is a [`Region`] only where its iterations provably touch different memory, or where a few sums in front of the
+//! loop show it:
+//!
+//! - Each buffer that the body writes is reached at addresses that are linear in the loop's variable and in those of
+//!   inner loops, with one distance `S` per iteration for all of its accesses. Iterations are apart if all
+//!   that one of them reaches lies within `S` bytes. That is a condition on values known before the loop, because
+//!   inner bounds are.
+//! - Variables that the body sets, it sets before it reads them, and nobody reads them afterwards.
+//! - Nothing in the body calls a library routine, reaches memory through computed addresses that it writes, or takes
+//!   persistent memory.
+//!
+//! A write that resolves a conflict with another iteration reads and writes with a distance of zero, so such loops
+//! stay serial, and the order in which conflicts are resolved is the interpreter's.
+//!
+//! Only outermost regions are split. How much work an iteration is decides, at the call, whether that pays.
+
+use hashbrown::{HashMap, HashSet};
+
+use crate::scalar::{BinaryOp, DType, Func};
+
+use super::{BufferId, BufferKind, Kernel, LabelId, Literal, Op, Stmt, ValueId, VarId};
+
+mod address;
+mod work;
+
+use address::{Access, InnerLoop, Linear, Sum};
+
+/// A parallel loop that may be split.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Region {
+    /// A bool: the iterations are apart. None if they always are.
+    pub apart: Option<ValueId>,
+    /// A `float64`: operations of all iterations, roughly.
+    pub work: ValueId,
+}
+
+/// A parallel loop that stays serial.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Serial {
+    /// Its variable.
+    pub variable: ValueId,
+    /// Why.
+    pub reason: &'static str,
+}
+
+/// Less work than this is never split: waking threads costs a few microseconds.
+pub const LEAST_WORK: f64 = 40_000.0;
+
+/// Finds regions of more work than `least`, as far as that is known, and puts the code in front of them that decides.
+pub fn find(kernel: &mut Kernel, least: f64) {
+    let mut definitions = HashMap::new();
+    collect(&kernel.body, &mut definitions);
+    let mut reads = HashMap::new();
+    count_reads(&kernel.body, &mut reads);
+    let body = std::mem::take(&mut kernel.body);
+    let mut pass = Pass { kernel, definitions, reads, least };
+    let body = pass.list(body);
+    pass.kernel.body = body;
+}
+
+struct Pass<'k> {
+    kernel: &'k mut Kernel,
+    definitions: HashMap<ValueId, Op>,
+    /// How often each variable is read, in the whole kernel.
+    reads: HashMap<VarId, usize>,
+    least: f64,
+}
+
+impl Pass<'_> {
+    fn list(&mut self, stmts: Vec<Stmt>) -> Vec<Stmt> {
+        let mut result = Vec::with_capacity(stmts.len());
+        for stmt in stmts {
+            match stmt {
+                Stmt::For { variable, start, stop, step, parallel: true, body } => {
+                    match self.region(variable, start, stop, step, &body, &mut result) {
+                        Ok((start, stop)) => {
+                            result.push(Stmt::For { variable, start, stop, step, parallel: true, body });
+                        }
+                        Err(reason) => {
+                            self.kernel.serial.push(Serial { variable, reason });
+                            let body = self.list(body);
+                            result.push(Stmt::For { variable, start, stop, step, parallel: true, body });
+                        }
+                    }
+                }
+                Stmt::For { variable, start, stop, step, parallel, body } => {
+                    let body = self.list(body);
+                    result.push(Stmt::For { variable, start, stop, step, parallel, body });
+                }
+                Stmt::Loop(body) => result.push(Stmt::Loop(self.list(body))),
+                Stmt::Block(label, body) => result.push(Stmt::Block(label, self.list(body))),
+                Stmt::If { condition, then, otherwise } => {
+                    let (then, otherwise) = (self.list(then), self.list(otherwise));
+                    result.push(Stmt::If { condition, then, otherwise });
+                }
+                Stmt::Cfg(mut blocks) => {
+                    for block in &mut blocks {
+                        block.body = self.list(std::mem::take(&mut block.body));
+                    }
+                    result.push(Stmt::Cfg(blocks));
+                }
+                other => result.push(other),
+            }
+        }
+        result
+    }
+
+    /// Makes a region of a loop. Gives the bounds under names of their own, so that they can be replaced by those
+    /// of a part.
+    fn region(
+        &mut self,
+        variable: ValueId,
+        start: ValueId,
+        stop: ValueId,
+        step: i64,
+        body: &[Stmt],
+        before: &mut Vec<Stmt>,
+    ) -> Result<(ValueId, ValueId), &'static str> {
+        let mut inside = Inside { own: HashSet::from([variable]), ..Inside::default() };
+        inside.collect(body)?;
+        self.variables_are_private(body, &inside)?;
+        let mut accesses: Vec<Access> = Vec::new();
+        let mut loops: Vec<InnerLoop> = Vec::new();
+        self.accesses(body, variable, &inside, &mut loops, &mut accesses)?;
+        let mut code = Code { kernel: self.kernel, definitions: &self.definitions, stmts: Vec::new() };
+        let mut apart: Option<ValueId> = None;
+        let mut written: Vec<BufferId> = Vec::new();
+        for access in accesses.iter().filter(|access| access.writes) {
+            if !written.contains(&access.buffer) {
+                written.push(access.buffer);
+            }
+        }
+        for buffer in written {
+            let same: Vec<&Access> = accesses.iter().filter(|access| access.buffer == buffer).collect();
+            let holds = address::apart(&mut code, variable, step, &same)?;
+            apart = Some(match apart {
+                Some(others) => code.let_(Op::Binary(BinaryOp::BitAnd, others, holds), DType::Bool),
+                None => holds,
+            });
+        }
+        let work = work::of(&mut code, &inside.own, (start, stop, step), body);
+        if work::is_less(&code, work, self.least) {
+            return Err("too little work");
+        }
+        let zero = code.constant(Literal::i64(0));
+        let start = code.let_(Op::Binary(BinaryOp::Add, start, zero), DType::I64);
+        let stop = code.let_(Op::Binary(BinaryOp::Add, stop, zero), DType::I64);
+        before.append(&mut code.stmts);
+        self.kernel.regions.insert(variable, Region { apart, work });
+        Ok((start, stop))
+    }
+
+    fn variables_are_private(&self, body: &[Stmt], inside: &Inside) -> Result<(), &'static str> {
+        if inside.set.is_empty() {
+            return Ok(());
+        }
+        let mut read_inside = HashMap::new();
+        count_reads(body, &mut read_inside);
+        for variable in &inside.set {
+            let (here, all) = (read_inside.get(variable), self.reads.get(variable));
+            if here.copied().unwrap_or(0) != all.copied().unwrap_or(0) {
+                return Err("a value that an iteration sets is read afterwards");
+            }
+        }
+        if set_before_read(body, &inside.set, &mut HashSet::new()) {
+            Ok(())
+        } else {
+            Err("a value goes from iteration to iteration")
+        }
+    }
+
+    fn accesses(
+        &self,
+        stmts: &[Stmt],
+        variable: ValueId,
+        inside: &Inside,
+        loops: &mut Vec<InnerLoop>,
+        found: &mut Vec<Access>,
+    ) -> Result<(), &'static str> {
+        for stmt in stmts {
+            let (buffer, address, displacement, ty, writes) = match stmt {
+                Stmt::Let(_, Op::Load { buffer, address, displacement, ty }) => {
+                    (*buffer, *address, *displacement, *ty, false)
+                }
+                Stmt::Store { buffer, address, displacement, value } => {
+                    (*buffer, *address, *displacement, self.kernel.values[*value], true)
+                }
+                Stmt::For { variable: inner, start, stop, step, body, .. } => {
+                    loops.push(InnerLoop { variable: *inner, start: *start, stop: *stop, step: *step });
+                    self.accesses(body, variable, inside, loops, found)?;
+                    loops.pop();
+                    continue;
+                }
+                Stmt::Loop(body) | Stmt::Block(_, body) => {
+                    self.accesses(body, variable, inside, loops, found)?;
+                    continue;
+                }
+                Stmt::If { then, otherwise, .. } => {
+                    self.accesses(then, variable, inside, loops, found)?;
+                    self.accesses(otherwise, variable, inside, loops, found)?;
+                    continue;
+                }
+                Stmt::Cfg(blocks) => {
+                    for block in blocks {
+                        self.accesses(&block.body, variable, inside, loops, found)?;
+                    }
+                    continue;
+                }
+                _ => continue,
+            };
+            if inside.allocated.contains(&buffer) {
+                continue;
+            }
+            let is_written = inside.written.contains(&buffer);
+            match self.kernel.buffers[buffer].kind {
+                BufferKind::Constant(_) => continue,
+                BufferKind::Anywhere if !inside.written.is_empty() => {
+                    return Err("memory is reached through a reference");
+                }
+                _ if !is_written => continue,
+                _ => {}
+            }
+            let mut variables: Vec<ValueId> = loops.iter().map(|inner| inner.variable).collect();
+            variables.push(variable);
+            let known =
+                address::Known { definitions: &self.definitions, inside: &inside.own, variables: &variables };
+            let Some(address) = Linear::of(address, &known, 0) else {
+                return Err("an address that is written is not linear in the loops");
+            };
+            let used = |inner: &&InnerLoop| address.uses(inner.variable);
+            let around: Vec<InnerLoop> = loops.iter().filter(used).copied().collect();
+            if around
+                .iter()
+                .any(|inner| inside.own.contains(&inner.start) || inside.own.contains(&inner.stop))
+            {
+                return Err("the bounds of an inner loop depend on the outer one");
+            }
+            let bytes = ty.bytes() as i64;
+            found.push(Access { buffer, address, displacement, bytes, writes, loops: around });
+        }
+        Ok(())
+    }
+}
+
+/// What a loop's body holds.
+#[derive(Default)]
+struct Inside {
+    /// Values defined there, loop variables included.
+    own: HashSet<ValueId>,
+    set: HashSet<VarId>,
+    written: HashSet<BufferId>,
+    /// Buffers taken there: each iteration has its own.
+    allocated: HashSet<BufferId>,
+    labels: HashSet<LabelId>,
+}
+
+impl Inside {
+    fn collect(&mut self, stmts: &[Stmt]) -> Result<(), &'static str> {
+        for stmt in stmts {
+            match stmt {
+                Stmt::Let(value, _) => {
+                    self.own.insert(*value);
+                }
+                Stmt::Set(variable, _) => {
+                    self.set.insert(*variable);
+                }
+                Stmt::Store { buffer, .. } => {
+                    self.written.insert(*buffer);
+                }
+                Stmt::For { variable, body, .. } => {
+                    self.own.insert(*variable);
+                    self.collect(body)?;
+                }
+                Stmt::Loop(body) => self.collect(body)?,
+                Stmt::Block(label, body) => {
+                    self.labels.insert(*label);
+                    self.collect(body)?;
+                }
+                Stmt::If { then, otherwise, .. } => {
+                    self.collect(then)?;
+                    self.collect(otherwise)?;
+                }
+                Stmt::Cfg(blocks) => blocks.iter().try_for_each(|block| self.collect(&block.body))?,
+                Stmt::Exit(label) if !self.labels.contains(label) => return Err("it leaves the loop"),
+                Stmt::Exit(_) | Stmt::Check(..) => {}
+                Stmt::Alloc { buffer, .. } => {
+                    self.allocated.insert(*buffer);
+                }
+                Stmt::Call(..) => return Err("it calls a library routine"),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Kernel code under construction.
+struct Code<'k> {
+    kernel: &'k mut Kernel,
+    definitions: &'k HashMap<ValueId, Op>,
+    stmts: Vec<Stmt>,
+}
+
+impl Code<'_> {
+    fn let_(&mut self, op: Op, ty: DType) -> ValueId {
+        let value = self.kernel.values.push(ty);
+        self.stmts.push(Stmt::Let(value, op));
+        value
+    }
+
+    fn constant(&mut self, literal: Literal) -> ValueId {
+        self.let_(Op::Const(literal), literal.ty)
+    }
+
+    fn float(&mut self, value: f64) -> ValueId {
+        self.constant(Literal { ty: DType::F64, bits: value.to_bits() })
+    }
+
+    fn as_float(&mut self, value: ValueId) -> ValueId {
+        if let Some(Op::Const(literal)) = self.definitions.get(&value)
+            && let Some(number) = literal.as_int()
+        {
+            return self.float(number as f64);
+        }
+        self.let_(Op::Cast(DType::F64, value), DType::F64)
+    }
+
+    fn floats(&mut self, op: BinaryOp, a: ValueId, b: ValueId) -> ValueId {
+        let ty = if op.is_comparison() { DType::Bool } else { DType::F64 };
+        self.let_(Op::Binary(op, a, b), ty)
+    }
+
+    fn magnitude(&mut self, value: ValueId) -> ValueId {
+        self.let_(Op::Math(Func::Abs, vec![value]), DType::F64)
+    }
+
+    /// A sum of products as a `float64`.
+    fn sum(&mut self, sum: &Sum) -> ValueId {
+        let mut total = self.float(0.0);
+        for (factors, number) in sum.terms() {
+            let mut product = self.float(number as f64);
+            for &factor in factors {
+                let factor = self.as_float(factor);
+                product = self.floats(BinaryOp::Mul, product, factor);
+            }
+            total = self.floats(BinaryOp::Add, total, product);
+        }
+        total
+    }
+}
+
+fn collect(stmts: &[Stmt], found: &mut HashMap<ValueId, Op>) {
+    for stmt in stmts {
+        match stmt {
+            Stmt::Let(value, op) => {
+                found.insert(*value, op.clone());
+            }
+            Stmt::For { body, .. } | Stmt::Loop(body) | Stmt::Block(_, body) => collect(body, found),
+            Stmt::If { then, otherwise, .. } => {
+                collect(then, found);
+                collect(otherwise, found);
+            }
+            Stmt::Cfg(blocks) => blocks.iter().for_each(|block| collect(&block.body, found)),
+            _ => {}
+        }
+    }
+}
+
+fn count_reads(stmts: &[Stmt], found: &mut HashMap<VarId, usize>) {
+    for stmt in stmts {
+        match stmt {
+            Stmt::Let(_, Op::Get(variable)) => *found.entry(*variable).or_default() += 1,
+            Stmt::For { body, .. } | Stmt::Loop(body) | Stmt::Block(_, body) => count_reads(body, found),
+            Stmt::If { then, otherwise, .. } => {
+                count_reads(then, found);
+                count_reads(otherwise, found);
+            }
+            Stmt::Cfg(blocks) => blocks.iter().for_each(|block| count_reads(&block.body, found)),
+            _ => {}
+        }
+    }
+}
+
+/// Whether each of the variables is set before it is read, on every way through the list.
+fn set_before_read(stmts: &[Stmt], variables: &HashSet<VarId>, set: &mut HashSet<VarId>) -> bool {
+    for stmt in stmts {
+        let fine = match stmt {
+            Stmt::Let(_, Op::Get(variable)) => !variables.contains(variable) || set.contains(variable),
+            Stmt::Set(variable, _) => {
+                set.insert(*variable);
+                true
+            }
+            // These may run not at all, or leave early: what they set counts inside only.
+            Stmt::For { body, .. } | Stmt::Loop(body) | Stmt::Block(_, body) => {
+                set_before_read(body, variables, &mut set.clone())
+            }
+            Stmt::If { then, otherwise, .. } => {
+                let (mut one, mut other) = (set.clone(), set.clone());
+                let fine = set_before_read(then, variables, &mut one)
+                    && set_before_read(otherwise, variables, &mut other);
+                set.extend(one.intersection(&other).copied());
+                fine
+            }
+            Stmt::Cfg(blocks) => {
+                blocks.iter().all(|block| set_before_read(&block.body, variables, &mut set.clone()))
+            }
+            _ => true,
+        };
+        if !fine {
+            return false;
+        }
+    }
+    true
+}
