@@ -47,7 +47,7 @@ pub(super) fn run(
     let expected = npz::read(&case.folder.join("expected.npz"))?;
     let given = arguments(&case.description, &inputs)?;
     let mut bound = bind(&program, &given).map_err(|error| error.inside(path.display().to_string()))?;
-    let mut prepared = Prepared::new(&program, engine, is_observed(options))?;
+    let prepared = Prepared::new(&program, engine, is_observed(options))?;
     report.engine = Some(prepared.engine());
     report.why = prepared.why().to_owned();
     let start = Instant::now();
