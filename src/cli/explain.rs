@@ -1,4 +1,5 @@
-//! `pelton explain`: what a diagnostic code means, and what the native engine makes of a program.
+//! `pelton explain`: what a diagnostic code means, what a rule of the optimizer does, and what the native engine
+//! makes of a program.
 
 use std::io::Write;
 use std::path::Path;
@@ -8,21 +9,23 @@ use clap::Args;
 use serde_json::json;
 
 use crate::diag::codes::{CODES, Code, lookup};
+use crate::transform::{RULES, Rule};
 
 use crate::exec::{Engine, Mode, Prepared, Settings, Tier, load};
 
 use super::output::Output;
 use super::{TextFormat, Usage, Verdict, mode, tier};
 
-/// Describe a diagnostic code, or say what becomes of a program's maps.
+/// Describe a diagnostic code or a rule of the optimizer, or say what becomes of a program's maps.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   pelton explain P0503
+  pelton explain map_fusion_vertical
   pelton explain program.sdfgz    for each map: how it runs, and why not otherwise
-  pelton explain                  lists all codes")]
+  pelton explain                  lists all codes and rules")]
 pub struct ExplainArgs {
-    /// The code, or a program file; all codes are listed without either.
+    /// The code, the rule, or a program file; all codes and rules are listed without either.
     code: Option<String>,
     /// For programs: how much is spent on machine code.
     #[arg(long, default_value = "auto", value_parser = tier, value_name = "TIER")]
@@ -43,6 +46,9 @@ pub fn explain(args: &ExplainArgs, out: &mut Output) -> anyhow::Result<Verdict> 
             for code in CODES {
                 writeln!(out, "{}  {}", code.code, code.title)?;
             }
+            for rule in RULES {
+                writeln!(out, "{}", rule.name)?;
+            }
         }
         (None, TextFormat::Json) => {
             serde_json::to_writer_pretty(&mut *out, &CODES.iter().map(json).collect::<Vec<_>>())?;
@@ -52,9 +58,13 @@ pub fn explain(args: &ExplainArgs, out: &mut Output) -> anyhow::Result<Verdict> 
             let settings = Settings { tier: args.tier, mode: args.mode, ..Settings::default() };
             return program(Path::new(text), settings, format, out);
         }
+        (Some(text), format) if let Some(rule) = Rule::by_name(text) => match format {
+            TextFormat::Text => write!(out, "{}", rule.page())?,
+            TextFormat::Json => writeln!(out, "{}", json!({"rule": rule.name, "page": rule.page()}))?,
+        },
         (Some(text), format) => {
             let code = lookup(text)
-                .ok_or_else(|| Usage(format!("there is no diagnostic {text}; `pelton explain` lists all")))?;
+                .ok_or_else(|| Usage(format!("there is no diagnostic or rule {text}; `pelton explain` lists all")))?;
             match format {
                 TextFormat::Text => writeln!(out, "{}: {}\n\n{}", code.code, code.title, code.explanation)?,
                 TextFormat::Json => writeln!(out, "{}", json(code))?,

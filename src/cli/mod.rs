@@ -11,6 +11,7 @@ mod fuzz;
 mod info;
 mod info_gtir;
 mod memory;
+mod opt;
 mod output;
 mod picture;
 mod plan;
@@ -57,6 +58,7 @@ enum Command {
     Plan(plan::PlanArgs),
     Explain(explain::ExplainArgs),
     Fuzz(fuzz::FuzzArgs),
+    Opt(opt::OptArgs),
 }
 
 /// How results are written.
@@ -127,6 +129,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Verdict> {
         Command::Plan(args) => plan::plan(&args, &mut out),
         Command::Explain(args) => explain::explain(&args, &mut out),
         Command::Fuzz(args) => fuzz::run(&args, &mut out),
+        Command::Opt(args) => opt::opt(&args, &mut out),
     };
     out.flush()?;
     verdict

@@ -25,6 +25,7 @@ use crate::memory::{Arguments, Given, MemoryOptions, Required, infer_symbols, re
 use crate::scalar::Scalar;
 
 use super::direct;
+use super::fast::Fast;
 use super::settings::{self, Settings, Tier};
 
 pub use crate::interp::{Fault, Options, Outcome, Stats};
@@ -85,6 +86,10 @@ pub struct Prepared {
     required: Vec<Required>,
     names: Vec<String>,
     code: Option<Mutex<Vec<Variant>>>,
+    /// The optimized program, which `code` is made of if there is one.
+    fast: Option<Fast>,
+    /// Code of the program as it was written, for calls that the optimized one does not fit; made when it is needed.
+    plain: Mutex<Vec<Variant>>,
     settings: Settings,
     threads: usize,
     /// Made when it is needed.
@@ -154,6 +159,8 @@ impl Prepared {
             required,
             names,
             code: None,
+            fast: None,
+            plain: Mutex::default(),
             settings,
             threads: settings.threads.unwrap_or_else(settings::threads).max(1),
             interp: Mutex::default(),
@@ -166,7 +173,8 @@ impl Prepared {
             }
             Engine::Native | Engine::Auto if settings.tier == Tier::Interp => prepared.interpret()?,
             Engine::Native | Engine::Auto => {
-                match prepared.compile(Specialization::default()) {
+                prepared.fast = Fast::of(&prepared.program, &prepared.required);
+                match prepared.compile(Specialization::default(), true) {
                     Ok(variant) => {
                         let compiled = variant.code.as_ref();
                         let count = compiled.map_or(0, |code| code.instructions());
@@ -197,11 +205,12 @@ impl Prepared {
         Ok(())
     }
 
-    fn compile(&self, special: Specialization) -> std::result::Result<Variant, Refused> {
+    fn compile(&self, special: Specialization, fast: bool) -> std::result::Result<Variant, Refused> {
         let Settings { tier, mode, keep_text, always_split, .. } = self.settings;
         let options =
             native::Options { mode, optimize: tier != Tier::Fast, keep_text, always_split, special };
-        let code = native::Compiled::new(&self.program, &self.required, &options)?;
+        let program = self.fast.as_ref().filter(|_| fast).map_or(&self.program, |fast| &fast.program);
+        let code = native::Compiled::new(program, &self.required, &options)?;
         Ok(Variant { special: options.special, code: Some(Arc::new(code)) })
     }
 
@@ -318,10 +327,12 @@ impl Prepared {
         given: &[Given<'_>],
         memory: &MemoryOptions,
     ) -> Result<Native> {
+        let fits = self.fast.as_ref().is_none_or(|fast| fast.fits(given));
+        let variants = if fits { variants } else { &self.plain };
         let mut wanted: Option<Specialization> = None;
         // Each step may learn one thing more about the arguments.
         for _ in 0..MOST_VARIANTS {
-            let Some(code) = self.variant(variants, wanted.as_ref())? else { break };
+            let Some(code) = self.variant(variants, wanted.as_ref(), fits)? else { break };
             // SAFETY: as the caller says.
             match unsafe { code.call(given, self.threads, memory) } {
                 Ok(native::Outcome::Done) => return Ok(Native::Ended(Outcome::Done(Stats::default()))),
@@ -344,16 +355,20 @@ impl Prepared {
         &self,
         variants: &Mutex<Vec<Variant>>,
         wanted: Option<&Specialization>,
+        fast: bool,
     ) -> Result<Option<Arc<native::Compiled>>> {
         let mut known = variants.lock().unwrap_or_else(PoisonError::into_inner);
         let found = known.iter().position(|variant| wanted.is_none_or(|wanted| variant.special == *wanted));
         if let Some(found) = found {
             return Ok(known.get(found).and_then(|variant| variant.code.clone()));
         }
-        let (Some(wanted), true) = (wanted, known.len() < MOST_VARIANTS) else { return Ok(None) };
-        let variant = match self.compile(wanted.clone()) {
+        if known.len() >= MOST_VARIANTS {
+            return Ok(None);
+        }
+        let wanted = wanted.cloned().unwrap_or_default();
+        let variant = match self.compile(wanted.clone(), fast) {
             Ok(variant) => variant,
-            Err(Refused::Unsupported { .. }) => Variant { special: wanted.clone(), code: None },
+            Err(Refused::Unsupported { .. }) => Variant { special: wanted, code: None },
             Err(Refused::Invalid(diagnostic)) => return Err(diagnostic),
         };
         let code = variant.code.clone();

@@ -4,6 +4,7 @@ mod array;
 pub mod bind;
 mod direct;
 pub mod engine;
+mod fast;
 pub mod gtir;
 pub mod load;
 pub mod npz;

@@ -85,7 +85,8 @@ impl Lowering<'_> {
                 let extent = self.out.exprs.sub(stop, start);
                 storage.shape.push(extent);
             }
-            let array = Array { shape: storage.shape.clone(), strides, ..Array::default() };
+            let may_alias = self.environment.aliases.iter().any(|(a, b)| *a == name || *b == name);
+            let array = Array { shape: storage.shape.clone(), strides, may_alias, ..Array::default() };
             self.add_array(&name, array, dtype, false);
             self.storage.insert(source, storage);
         }

@@ -1,0 +1,11 @@
+//! One file per transformation; [`super::rule::RULES`] lists them.
+
+pub mod dead_dataflow;
+pub mod empty_range;
+pub mod explicit_order;
+pub mod map_fusion_horizontal;
+pub mod map_fusion_vertical;
+pub mod redundant_copy_in;
+pub mod redundant_copy_out;
+pub mod split_transients;
+pub mod state_fusion;

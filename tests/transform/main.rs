@@ -1,0 +1,9 @@
+//! The optimizer: examples of every rule, generated programs, the corpus, known bugs of peers.
+
+mod corpus;
+mod driver;
+mod examples;
+mod generate;
+mod ledger;
+mod peers;
+mod support;

@@ -1,0 +1,148 @@
+//! Bugs that optimizers of peers had, as programs here.
+
+use pelton::transform::OPTIMIZE;
+
+use crate::support::{after, program, run};
+
+fn keeps_bits(text: &str) {
+    let before = program(text);
+    let (made, _) = after(&before, OPTIMIZE);
+    for size in [3, 6] {
+        for seed in 0..3 {
+            let reference = run(&before, size, seed);
+            assert!(reference.is_ok(), "{reference:?}");
+            assert_eq!(reference, run(&made, size, seed));
+        }
+    }
+}
+
+/// spcl/dace#1561: simplification drops the inputs of a matrix product whose terms are stored.
+#[test]
+fn dace_1561_inputs_are_kept() {
+    let text = "
+program mmm(X: f32[6, 6], Y: f32[6, 6], Z: f32[6, 6], S: f32[1]) {
+  transient T: f32[6, 6, 6]
+  state main {
+    map i in 0:6, j in 0:6, k in 0:6 { T[i, j, k] = X[i, k] * Y[k, j] }
+    map i in 0:6, j in 0:6 { Z[i, j] = 0 }
+    map i in 0:6, j in 0:6, k in 0:6 { Z[i, j] += T[i, j, k] }
+    map i in 0:6, j in 0:6 { S[0] += Z[i, j] }
+  }
+}";
+    keeps_bits(text);
+    let (made, _) = after(&program(text), OPTIMIZE);
+    let printed = pelton::front::pel::print_brief(&made);
+    assert!(printed.contains("access X") && printed.contains("access Y"), "{printed}");
+}
+
+/// spcl/dace#625: without its copy, an in-place update at offsets is a race.
+#[test]
+fn dace_625_double_buffer_stays() {
+    keeps_bits(
+        "
+program in_place(A: f32[10, 10]) {
+  transient B: f32[10, 10]
+  state main {
+    map i in 0:10, j in 0:10 { B[i, j] = A[i, j] }
+    map i in 1:9, j in 1:9 { A[i, j] = B[i - 1, j - 1] + B[i + 1, j + 1] }
+  }
+}",
+    );
+}
+
+/// spcl/dace#639: fusing states loses the order of a read and a later write.
+#[test]
+fn dace_639_states_keep_the_order_of_reads_and_writes() {
+    keeps_bits(
+        "
+program order(A: f64[8], B: f64[8], C: f64[8]) {
+  state first { map i in 0:8 { B[i] = A[7 - i] } }
+  state second { map i in 0:8 { A[i] = C[i] * 2 } }
+  state third { map i in 0:8 { C[i] = A[i] + B[i] } }
+}",
+    );
+}
+
+/// spcl/dace#1280: a value that a loop sets to zero, updates in a nested graph and stores.
+#[test]
+fn dace_1280_loop_with_an_inout_nested_graph() {
+    keeps_bits(
+        "
+program sums(A: f64[4, 4], Z: f64[4]) {
+  for k in 0:4 {
+    state zero { map o in 0:1 { Z[k + o] = 0 } }
+    state add {
+      a = access A
+      z = access Z
+      w = access Z
+      g = nested inner (A, Z) -> (Z) with (k = k) graph inner(A: f64[4, 4], Z: f64[4], k: i64 symbol) {
+        map m in 0:4 { Z[k] += A[k, m] }
+      }
+      a -> g.A : A[0:4, 0:4]
+      z -> g.Z : Z[0:4]
+      g.Z -> w : Z[0:4]
+    }
+  }
+}",
+    );
+}
+
+/// spcl/dace#1694: chains of one-element transients inside maps that update an array in place.
+#[test]
+fn dace_1694_in_place_chains() {
+    keeps_bits(
+        "
+program chains(A: f32[5, 5]) {
+  transient b: f32
+  transient d: f32
+  state main {
+    map i in 0:5, j in 0:5 { b = A[i, j] A[i, j] = b }
+    map i in 0:5, j in 0:5 { d = A[i, j] A[i, j] = d * 2 }
+  }
+}",
+    );
+}
+
+/// spcl/dace#2254: an array that only indices and assignments read is not dead.
+#[test]
+fn dace_2254_arrays_read_by_control_flow_are_kept() {
+    keeps_bits(
+        "
+program indirect(A: f64[6], B: f64[6], idx: f64[6]) {
+  transient t: i64[1]
+  state prepare { map o in 0:1 { t[o] = 2 } }
+  state use { map i in 0:6 { B[i] = A[k] } }
+  prepare -> use { k = t[0] }
+}",
+    );
+}
+
+/// GridTools/gt4py#2150: temporaries of domains that are empty for some sizes have no negative shape.
+#[test]
+fn gt4py_2150_empty_domains() {
+    keeps_bits(
+        "
+program parts(a: f64[N], out: f64[N], N: i64 symbol) {
+  transient low: f64[max(0, N - 4)]
+  state main {
+    map i in 0:max(0, N - 4) { low[i] = a[i] * 2 }
+    map i in 0:max(0, N - 4) { out[i] = low[i] + 1 }
+    map i in max(0, N - 4):N { out[i] = a[i] }
+  }
+}",
+    );
+}
+
+/// GridTools/gt4py#2154, #2614: code that moves must not read another symbol of the same name.
+#[test]
+fn gt4py_2154_symbols_keep_their_meaning() {
+    let text = "
+program hidden(a: f64[N], b: f64[N, N], N: i64 symbol, j: i64 symbol) {
+  transient t: f64[N]
+  state main {
+    map i in 0:N { t[i] = a[i] + j }
+    map i in 0:N, j in 0:N { b[i, j] = t[i] * 2 }
+  }
+}";
+    keeps_bits(text);
+}
