@@ -24,7 +24,8 @@ fn main() {
                 let mut made = program.clone();
                 let options = Options { validate: false, ..Options::default() };
                 let start = Instant::now();
-                let report = transform::run(&mut made, OPTIMIZE, &options, &mut |_, _| {}).expect("it optimizes");
+                let report =
+                    transform::run(&mut made, OPTIMIZE, &options, &mut |_, _| {}).expect("it optimizes");
                 best = best.min(start.elapsed().as_secs_f64());
                 fired = report.fired();
             }

@@ -63,8 +63,9 @@ pub fn explain(args: &ExplainArgs, out: &mut Output) -> anyhow::Result<Verdict> 
             TextFormat::Json => writeln!(out, "{}", json!({"rule": rule.name, "page": rule.page()}))?,
         },
         (Some(text), format) => {
-            let code = lookup(text)
-                .ok_or_else(|| Usage(format!("there is no diagnostic or rule {text}; `pelton explain` lists all")))?;
+            let code = lookup(text).ok_or_else(|| {
+                Usage(format!("there is no diagnostic or rule {text}; `pelton explain` lists all"))
+            })?;
             match format {
                 TextFormat::Text => writeln!(out, "{}: {}\n\n{}", code.code, code.title, code.explanation)?,
                 TextFormat::Json => writeln!(out, "{}", json(code))?,

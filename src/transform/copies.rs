@@ -61,11 +61,17 @@ pub struct Copy {
 pub fn copy_of(view: &View<'_>, exprs: &mut ExprPool, edge: &Edge) -> Option<Copy> {
     let (source, target) = (view.accessed(edge.src)?, view.accessed(edge.dst)?);
     let memlet = &edge.memlet;
-    if memlet.wcr.is_some() || memlet.dynamic || source == target || edge.src_conn.is_some() || edge.dst_conn.is_some() {
+    if memlet.wcr.is_some()
+        || memlet.dynamic
+        || source == target
+        || edge.src_conn.is_some()
+        || edge.dst_conn.is_some()
+    {
         return None;
     }
     let (from, to) = (view.graph.data.get(&source)?, view.graph.data.get(&target)?);
-    let is_plain = |data: &Data| matches!(data.kind, DataKind::Array(_)) && matches!(data.ty, Type::Scalar(_));
+    let is_plain =
+        |data: &Data| matches!(data.kind, DataKind::Array(_)) && matches!(data.ty, Type::Scalar(_));
     if !is_plain(from) || !is_plain(to) || from.ty != to.ty {
         return None;
     }
@@ -87,8 +93,7 @@ pub fn copy_of(view: &View<'_>, exprs: &mut ExprPool, edge: &Edge) -> Option<Cop
 impl Copy {
     /// From indices of the target to indices of the source (`to_source`), or back.
     pub fn correspondence(&self, exprs: &mut ExprPool, to_source: bool) -> Option<Correspondence> {
-        let (from, to) =
-            if to_source { (&self.target, &self.source) } else { (&self.source, &self.target) };
+        let (from, to) = if to_source { (&self.target, &self.source) } else { (&self.source, &self.target) };
         let one = exprs.int(1);
         let is_solid = |range: &Range| range.step == one && range.tile == one;
         if !from.ranges.iter().chain(&to.ranges).all(is_solid) {

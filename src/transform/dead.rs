@@ -107,7 +107,8 @@ pub fn sweep(editor: &mut Editor<'_>, at: Place, mut open: Vec<NodeId>) -> Optio
                     let Some(connector) = edge.dst_conn else { continue };
                     let Some(stem) = view.names.get(connector).strip_prefix("IN_") else { continue };
                     let used = view.data_out(node).any(|(_, edge)| {
-                        edge.src_conn.is_some_and(|out| view.names.get(out).strip_prefix("OUT_") == Some(stem))
+                        edge.src_conn
+                            .is_some_and(|out| view.names.get(out).strip_prefix("OUT_") == Some(stem))
                     });
                     if !used {
                         dropped.push(id);
@@ -147,7 +148,9 @@ pub fn remove_unit(editor: &mut Editor<'_>, at: Place, begin: NodeId, end: NodeI
             let view = editor.view(at)?;
             let borders = [first, second].map(|node| view.kind(node).is_some_and(is_border));
             let same = view.index.parent(begin).is_some_and(|entry| entry == first)
-                || (borders[1] && view.index.parent(second) == view.index.parent(begin) && is_exit(&view, second));
+                || (borders[1]
+                    && view.index.parent(second) == view.index.parent(begin)
+                    && is_exit(&view, second));
             if !same {
                 editor.order(at, first, second)?;
             }

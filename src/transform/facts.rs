@@ -21,12 +21,7 @@ pub struct Facts {
 
 impl Facts {
     /// The facts of `graph`. `aliases` are pairs of its arguments that the node around it connects to one container.
-    pub(super) fn of(
-        names: &Names,
-        exprs: &ExprPool,
-        graph: &Graph,
-        aliases: &[(Name, Name)],
-    ) -> Facts {
+    pub(super) fn of(names: &Names, exprs: &ExprPool, graph: &Graph, aliases: &[(Name, Name)]) -> Facts {
         let mut facts = Facts::default();
         let mut seen: HashSet<ExprId> = HashSet::new();
         let mut classes = Classes::default();
@@ -117,9 +112,8 @@ impl Facts {
                 _ => None,
             });
             let names = ends.iter().flatten().chain(&edge.memlet.data);
-            let is_alias = |name: &Name| {
-                graph.data.get(name).is_some_and(|data| data.is_view() || data.is_reference())
-            };
+            let is_alias =
+                |name: &Name| graph.data.get(name).is_some_and(|data| data.is_view() || data.is_reference());
             let names: Vec<Name> = names.copied().collect();
             if names.iter().any(is_alias) {
                 names.windows(2).for_each(|pair| classes.join(pair[0], pair[1]));

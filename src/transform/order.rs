@@ -202,7 +202,8 @@ fn has_path(view: &View<'_>, added: &HashMap<NodeId, Vec<NodeId>>, from: Unit, t
 /// order is explicit: what it writes after that comes after that unit.
 pub fn next_writer(view: &View<'_>, class: Name, key: u32) -> Option<(Unit, u32)> {
     let writers = view.index.writers.get(&class)?;
-    writers.range(key.saturating_add(1)..).map(|(&key, &unit)| (unit, key)).find(|(unit, _)| {
-        view.kind(unit.begin).is_some_and(|kind| !matches!(kind, NodeKind::Removed))
-    })
+    writers
+        .range(key.saturating_add(1)..)
+        .map(|(&key, &unit)| (unit, key))
+        .find(|(unit, _)| view.kind(unit.begin).is_some_and(|kind| !matches!(kind, NodeKind::Removed)))
 }

@@ -114,9 +114,12 @@ pub fn run(
         if done.fired > 0 && options.validate {
             let found = editor.with_program(|program| validate(program));
             if let Some(error) = found.into_iter().find(Diagnostic::is_error) {
-                return Err(Diagnostic::error("P0721", format!("rule {name} made a program that is not valid"))
-                    .with_note(error.to_string())
-                    .with_help("this is a defect in Pelton; `--skip` leaves the rule out"));
+                return Err(Diagnostic::error(
+                    "P0721",
+                    format!("rule {name} made a program that is not valid"),
+                )
+                .with_note(error.to_string())
+                .with_help("this is a defect in Pelton; `--skip` leaves the rule out"));
             }
         }
         editor.with_program(|program| after(rule, program));

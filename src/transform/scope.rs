@@ -77,12 +77,7 @@ pub fn assumptions(map: &Map) -> Assumptions {
 }
 
 /// Whether an expression lies in a range, for every point of the map that `known` is about.
-pub fn lies_in(
-    exprs: &ExprPool,
-    known: &Assumptions,
-    value: crate::symbolic::ExprId,
-    range: &Range,
-) -> bool {
+pub fn lies_in(exprs: &ExprPool, known: &Assumptions, value: crate::symbolic::ExprId, range: &Range) -> bool {
     let mut prover = Prover::new(exprs, known);
     prover.at_most(range.start, value).is_yes() && prover.at_most(value, range.end).is_yes()
 }
@@ -204,13 +199,21 @@ pub fn is_settled(view: &View<'_>, exprs: &ExprPool, entry: NodeId) -> bool {
             let ends = [Some(data), view.accessed(edge.src), view.accessed(edge.dst)];
             for name in ends.into_iter().flatten() {
                 // What one access node holds is written before it is read: a path leads through that node.
-                if view.facts.access_nodes(name) == 1 && !view.facts.is_shared(name) && accessed_in(view, entry, name) {
+                if view.facts.access_nodes(name) == 1
+                    && !view.facts.is_shared(name)
+                    && accessed_in(view, entry, name)
+                {
                     continue;
                 }
                 let subset = subset.filter(|_| name == data);
                 // Of a copy, both ends are at stake, whichever the memlet names.
                 let writes = writes || is_access;
-                accesses.entry(view.facts.class(name)).or_default().push(Access { begin, end, writes, subset });
+                accesses.entry(view.facts.class(name)).or_default().push(Access {
+                    begin,
+                    end,
+                    writes,
+                    subset,
+                });
             }
         }
     }
@@ -266,12 +269,7 @@ pub fn is_written_in_full(view: &View<'_>, exprs: &mut ExprPool, node: NodeId) -
 
 /// Whether the iterations behind an edge out of a map write one element each, every element of the memlet once. For an
 /// edge out of anything else, the memlet says what is written.
-fn covers_all_points(
-    view: &View<'_>,
-    exprs: &mut ExprPool,
-    edge: &Edge,
-    name: Name,
-) -> bool {
+fn covers_all_points(view: &View<'_>, exprs: &mut ExprPool, edge: &Edge, name: Name) -> bool {
     let Some(NodeKind::MapExit { entry }) = view.kind(edge.src) else {
         // What a nested graph or a tasklet's pointer writes of its memlet is not known.
         let certain = match view.kind(edge.src) {
@@ -309,7 +307,6 @@ fn covers_all_points(
             })
         })
 }
-
 
 /// Whether the (only) access node of a container lies directly in a scope.
 fn accessed_in(view: &View<'_>, entry: NodeId, name: Name) -> bool {

@@ -142,7 +142,9 @@ fn icon4py_keeps_its_bits() {
 #[test]
 fn every_application_keeps_bits() {
     let Some(corpus) = corpus() else { return };
-    for case in ["npbench/jacobi2d", "npbench/azimnaiv", "npbench/fdtd_2d", "npbench/gesummv", "npbench/softmax"] {
+    for case in
+        ["npbench/jacobi2d", "npbench/azimnaiv", "npbench/fdtd_2d", "npbench/gesummv", "npbench/softmax"]
+    {
         for (name, program, args) in programs(&corpus.join(case)) {
             let total = transform::optimize(&mut program.clone()).unwrap().fired();
             let Ok(reference) = run_with(&program, &mut copied(&args)) else { continue };

@@ -10,8 +10,7 @@ use crate::support::{Random, after, program, run};
 fn same_graph_in_same_text_out() {
     for seed in 0..40 {
         let text = generate::text(&mut Random(seed));
-        let texts: Vec<String> =
-            (0..2).map(|_| pel::print(&after(&program(&text), OPTIMIZE).0)).collect();
+        let texts: Vec<String> = (0..2).map(|_| pel::print(&after(&program(&text), OPTIMIZE).0)).collect();
         assert_eq!(texts[0], texts[1]);
     }
 }
@@ -35,7 +34,8 @@ fn every_prefix_of_applications_keeps_bits() {
 #[test]
 fn skipped_rules_do_not_run() {
     let mut made = program("map i in 0:8 { t[i] = a[i] * 2 } map i in 0:8 { b[i] = t[i] + 1 }");
-    let options = Options { skip: OPTIMIZE.iter().map(|name| (*name).to_owned()).collect(), ..Options::default() };
+    let options =
+        Options { skip: OPTIMIZE.iter().map(|name| (*name).to_owned()).collect(), ..Options::default() };
     assert_eq!(transform::run(&mut made, OPTIMIZE, &options, &mut |_, _| {}).unwrap().fired(), 0);
 }
 

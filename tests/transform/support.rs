@@ -57,7 +57,9 @@ fn arguments(program: &Program, size: i64, seed: u64) -> Arguments<'static> {
     for required in required_arguments(program).unwrap() {
         let name = program.names.get(required.name);
         match required.kind {
-            RequiredKind::Symbol(dtype) => args.insert_scalar(name, pelton::scalar::arith::cast(dtype, Scalar::I64(size))),
+            RequiredKind::Symbol(dtype) => {
+                args.insert_scalar(name, pelton::scalar::arith::cast(dtype, Scalar::I64(size)))
+            }
             RequiredKind::Scalar(ty) => args.insert_scalar(name, random.scalar(ty)),
             RequiredKind::Array { ty, shape, .. } => {
                 let shape: Vec<usize> = shape

@@ -70,8 +70,7 @@ fn remove(editor: &mut Editor<'_>, at: Place, entry: NodeId) -> Option<()> {
     let view = editor.view(at)?;
     let exit = view.index.exit(entry)?;
     let body = scope::body(&view, entry);
-    let before: Vec<NodeId> =
-        view.index.incoming(entry).iter().map(|&edge| view.edge(edge).src).collect();
+    let before: Vec<NodeId> = view.index.incoming(entry).iter().map(|&edge| view.edge(edge).src).collect();
     let written: Vec<NodeId> = view.data_out(exit).map(|(_, edge)| edge.dst).collect();
     for node in body {
         let data = editor.view(at)?.accessed(node);

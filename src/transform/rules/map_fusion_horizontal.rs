@@ -124,12 +124,7 @@ fn partners(view: &View<'_>, entry: NodeId) -> Vec<NodeId> {
 }
 
 /// What the second map's parameters are called in the first one, if the ranges are equal.
-fn renaming(
-    view: &View<'_>,
-    exprs: &mut ExprPool,
-    first: Unit,
-    second: Unit,
-) -> Option<Vec<(Name, ExprId)>> {
+fn renaming(view: &View<'_>, exprs: &mut ExprPool, first: Unit, second: Unit) -> Option<Vec<(Name, ExprId)>> {
     let (a, b) = (scope::map(view, first.begin)?, scope::map(view, second.begin)?);
     if a.params.len() != b.params.len() || a.schedule != b.schedule || a.unroll != b.unroll {
         return None;
@@ -168,7 +163,8 @@ fn bodies_fit(
 ) -> bool {
     let (a, b) = (scope::body(view, first.begin), scope::body(view, second.begin));
     let alike = is_flat(view, &a) && is_flat(view, &b);
-    let settled = || scope::is_settled(view, exprs, first.begin) && scope::is_settled(view, exprs, second.begin);
+    let settled =
+        || scope::is_settled(view, exprs, first.begin) && scope::is_settled(view, exprs, second.begin);
     if a.len() + b.len() > cost::MAX_BODY || !alike || !settled() {
         return false;
     }
@@ -202,8 +198,7 @@ fn bodies_fit(
 
 /// Whether a body has no loops of its own.
 fn is_flat(view: &View<'_>, body: &[NodeId]) -> bool {
-    body.iter()
-        .all(|&node| matches!(view.kind(node), Some(NodeKind::Tasklet(_) | NodeKind::Access { .. })))
+    body.iter().all(|&node| matches!(view.kind(node), Some(NodeKind::Tasklet(_) | NodeKind::Access { .. })))
 }
 
 fn fuse(editor: &mut Editor<'_>, fusion: Fusion) -> Option<()> {

@@ -213,9 +213,9 @@ fn producer(view: &View<'_>, exprs: &mut ExprPool, node: NodeId, data: Name) -> 
         .filter_map(|(_, edge)| edge.memlet.data)
         .map(|name| view.facts.class(name))
         .collect();
-    let reads_own = reads(view, entry, &cone).iter().any(|(_, memlet)| {
-        memlet.data.is_some_and(|name| written.contains(&view.facts.class(name)))
-    });
+    let reads_own = reads(view, entry, &cone)
+        .iter()
+        .any(|(_, memlet)| memlet.data.is_some_and(|name| written.contains(&view.facts.class(name))));
     (!reads_own).then_some(Producer { entry, exit, map, write, value, element, cone, weight, remains })
 }
 
@@ -389,9 +389,8 @@ fn iteration_that_writes(
     }
     let mut solved: Vec<Option<ExprId>> = vec![None; params.len()];
     for (written, read) in producer.element.ranges.iter().zip(&element.ranges) {
-        let depends: SmallVec<[usize; 2]> = (0..params.len())
-            .filter(|&number| exprs.depends_on(written.start, params[number]))
-            .collect();
+        let depends: SmallVec<[usize; 2]> =
+            (0..params.len()).filter(|&number| exprs.depends_on(written.start, params[number])).collect();
         match depends[..] {
             [] if written.start == read.start => {}
             [number] => {
@@ -419,12 +418,7 @@ fn iteration_that_writes(
 }
 
 /// Whether what the producer reads still holds the same values when the consumer runs.
-fn reads_stay_valid(
-    view: &View<'_>,
-    exprs: &mut ExprPool,
-    producer: &Producer,
-    consumer: &Consumer,
-) -> bool {
+fn reads_stay_valid(view: &View<'_>, exprs: &mut ExprPool, producer: &Producer, consumer: &Consumer) -> bool {
     let own_key = view.index.key(producer.entry);
     let consumer_key = view.index.key(consumer.entry);
     let Some(exit) = view.index.exit(consumer.entry) else { return false };
@@ -440,7 +434,8 @@ fn reads_stay_valid(
             continue;
         }
         // The consumer itself writes it: only where, and after, it has read it.
-        let Some(read) = memlet.subset.as_ref().filter(|subset| !memlet.dynamic && scope::is_point(exprs, subset))
+        let Some(read) =
+            memlet.subset.as_ref().filter(|subset| !memlet.dynamic && scope::is_point(exprs, subset))
         else {
             return false;
         };
@@ -491,10 +486,8 @@ fn names_fit(view: &View<'_>, exprs: &ExprPool, producer: &Producer, consumer: &
             if code.symbols.iter().any(|(name, _)| captured(name)) {
                 return false;
             }
-            let fits = consumer
-                .sites
-                .iter()
-                .all(|site| substitute::fits_tasklet(exprs, view.names, tasklet, site));
+            let fits =
+                consumer.sites.iter().all(|site| substitute::fits_tasklet(exprs, view.names, tasklet, site));
             if !fits {
                 return false;
             }
@@ -620,7 +613,8 @@ fn copy_body(
                     let view = editor.view(at)?;
                     let stem = view.names.get(edge.src_conn?).strip_prefix("OUT_")?;
                     let input = view.names.lookup(&format!("IN_{stem}"))?;
-                    let outer = view.data_in(producer.entry).find(|(_, edge)| edge.dst_conn == Some(input))?.1.src;
+                    let outer =
+                        view.data_in(producer.entry).find(|(_, edge)| edge.dst_conn == Some(input))?.1.src;
                     let output = scope::lead_in(editor, at, outer, consumer.entry, &edge.memlet)?;
                     edge.src = consumer.entry;
                     edge.src_conn = Some(output);

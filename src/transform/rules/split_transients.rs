@@ -100,10 +100,14 @@ impl Transformation for SplitTransients {
         let mut kept = IndexMap::new();
         for (name, list) in nodes {
             let all_written = list.iter().all(|&(at, node, is_explicit)| {
-                let setzero = |view: &View<'_>| matches!(view.kind(node), Some(NodeKind::Access { setzero: true, .. }));
-                is_explicit && editor.split(at).is_some_and(|(view, exprs)| {
-                    !setzero(&view) && scope::is_written_in_full(&view, exprs, node) && is_read_in_time(&view, node)
-                })
+                let setzero =
+                    |view: &View<'_>| matches!(view.kind(node), Some(NodeKind::Access { setzero: true, .. }));
+                is_explicit
+                    && editor.split(at).is_some_and(|(view, exprs)| {
+                        !setzero(&view)
+                            && scope::is_written_in_full(&view, exprs, node)
+                            && is_read_in_time(&view, node)
+                    })
             });
             if all_written && list.len() > 1 {
                 kept.insert(name, list.into_iter().map(|(at, node, _)| (at, node)).collect());
@@ -138,7 +142,11 @@ fn is_read_in_time(view: &View<'_>, node: NodeId) -> bool {
     let Some(writer) = unit_of(view, write.src) else { return false };
     let Some((_, next)) = order::next_writer(view, name, view.index.key(writer.begin)) else { return true };
     view.data_out(node).all(|(_, edge)| {
-        let reader = if view.accessed(edge.dst).is_some() { Some(node) } else { unit_of(view, edge.dst).map(|u| u.begin) };
+        let reader = if view.accessed(edge.dst).is_some() {
+            Some(node)
+        } else {
+            unit_of(view, edge.dst).map(|u| u.begin)
+        };
         reader.is_some_and(|reader| view.index.key(reader) <= next)
     })
 }

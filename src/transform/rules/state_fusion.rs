@@ -47,8 +47,8 @@ use hashbrown::{HashMap, HashSet};
 use crate::analysis::ScopeTree;
 use crate::entity::Name;
 use crate::ir::{
-    BlockId, BlockKind, EdgeId, Graph, GraphId, InterstateEdge, Lifetime, NodeId, NodeKind, Region,
-    RegionId, State,
+    BlockId, BlockKind, EdgeId, Graph, GraphId, InterstateEdge, Lifetime, NodeId, NodeKind, Region, RegionId,
+    State,
 };
 use crate::transform::editor::{Editor, Place};
 use crate::transform::index::StateIndex;
@@ -122,7 +122,8 @@ fn chains(graph: &Graph, region: RegionId) -> Option<Vec<Vec<BlockId>>> {
         region.edges.iter().filter(|edge| joins(edge)).map(|edge| (edge.src, edge.dst)).collect();
     let targets: HashSet<BlockId> = next.values().copied().collect();
     let mut chains = Vec::new();
-    for &block in region.blocks.iter().filter(|block| next.contains_key(*block) && !targets.contains(*block)) {
+    for &block in region.blocks.iter().filter(|block| next.contains_key(*block) && !targets.contains(*block))
+    {
         chains.push(std::iter::successors(Some(block), |block| next.get(block).copied()).collect());
     }
     Some(chains)
@@ -221,7 +222,10 @@ fn becoming_single(editor: &mut Editor<'_>, graph: GraphId, chain: &[BlockId]) -
             states.len() > 1
                 && inside.get(name).copied() == Some(view.facts.access_nodes(*name))
                 && view.graph.data.get(name).is_some_and(|data| {
-                    data.transient && data.lifetime == Lifetime::Scope && !data.is_view() && !data.is_reference()
+                    data.transient
+                        && data.lifetime == Lifetime::Scope
+                        && !data.is_view()
+                        && !data.is_reference()
                 })
         })
         .map(|(name, _)| name)
@@ -233,7 +237,11 @@ fn becoming_single(editor: &mut Editor<'_>, graph: GraphId, chain: &[BlockId]) -
 /// Gives a transient the lifetime of the graph unless its first access writes all of it.
 fn keep_content(editor: &mut Editor<'_>, at: Place, name: Name) -> Option<()> {
     let (view, exprs) = editor.split(at)?;
-    let &node = view.index.accesses(name).iter().find(|&&node| !matches!(view.kind(node), Some(NodeKind::Removed)))?;
+    let &node = view
+        .index
+        .accesses(name)
+        .iter()
+        .find(|&&node| !matches!(view.kind(node), Some(NodeKind::Removed)))?;
     let is_whole = scope::is_written_in_full(&view, exprs, node);
     if !is_whole {
         editor.edit_data(at.graph, name, |data| data.lifetime = Lifetime::Graph)?;
