@@ -340,3 +340,33 @@ fn threads_share_a_workspace() {
         assert_eq!(workspace.statistics().leased, 0);
     }
 }
+
+/// The command: a plan as JSON and as a picture, and a run that is refused.
+#[test]
+fn the_command_plans_and_refuses() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/hdiff");
+    let program = format!("{example}/program.sdfgz");
+    let inputs = format!("{example}/inputs.npz");
+    let folder = tempfile::tempdir().unwrap();
+    let picture = folder.path().join("plan.svg");
+    let pelton = |arguments: &[&str]| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_pelton")).args(arguments).output().unwrap()
+    };
+    let svg = picture.to_str().unwrap();
+    let planned = pelton(&["plan", &program, "--set", "I=8", "--set", "J=6", "--set", "K=3", "--json", "--svg", svg]);
+    let report: serde_json::Value = serde_json::from_slice(&planned.stdout).unwrap();
+    let number = |key: &str| report[key].as_u64().unwrap();
+    assert!(planned.status.success());
+    assert!(0 < number("lower_bound") && number("lower_bound") <= number("peak"), "{report}");
+    assert!(number("peak") < number("total"), "{report}");
+    let drawn = std::fs::read_to_string(picture).unwrap();
+    assert!(drawn.starts_with("<svg") && drawn.contains("lower bound"));
+    let missing = pelton(&["plan", &program]);
+    assert!(!missing.status.success() && String::from_utf8_lossy(&missing.stderr).contains("P0752"));
+    let limit = |bytes: u64| pelton(&["run", &program, "--inputs", &inputs, "--memory-limit", &bytes.to_string()]);
+    let refused = limit(1);
+    assert_eq!(refused.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(text.contains("P0751") && text.contains(" for `"), "{text}");
+    assert!(limit(1 << 30).status.success());
+}

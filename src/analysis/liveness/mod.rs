@@ -46,7 +46,7 @@ pub struct Liveness {
     pub symbols: Vec<Name>,
     /// How many moments there are.
     pub moments: Moment,
-    /// States in the order of time: where each begins, and its label with those of the graphs around.
+    /// States in the order of time: where each begins, and its label with those of the nested graphs around.
     pub states: Vec<(Moment, String)>,
 }
 
@@ -57,7 +57,7 @@ pub struct Transient {
     pub graph: GraphId,
     /// Its name there.
     pub name: Name,
-    /// Its name with those of the graphs around, outermost first, joined by `/`.
+    /// Its name with those of the nested graphs around, outermost first, joined by `/`.
     pub path: String,
     /// Who gives it memory.
     pub class: Class,

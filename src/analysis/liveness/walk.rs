@@ -153,9 +153,7 @@ impl<'p> Walker<'p> {
                 _ => Class::Other,
             };
             let index = self.timeline.item();
-            let mut path = self.labels.join("/");
-            path.push('/');
-            path.push_str(self.program.names.get(name));
+            let path = self.path(self.program.names.get(name));
             self.found.transients.push(Transient {
                 graph: id,
                 name,
@@ -167,6 +165,12 @@ impl<'p> Walker<'p> {
             });
             scope.names.insert(name, Targets::from_slice(&[index]));
         }
+    }
+
+    /// A name with those of the nested graphs around it.
+    fn path(&self, name: &str) -> String {
+        let nested = self.labels.iter().skip(1).map(String::as_str);
+        nested.chain([name]).collect::<Vec<_>>().join("/")
     }
 
     /// The memory of a transient is taken here.
@@ -379,9 +383,7 @@ impl<'p> Walker<'p> {
         match &block.kind {
             BlockKind::State(state) => {
                 let begin = self.timeline.step();
-                let mut label = self.labels.join("/");
-                label.push('/');
-                label.push_str(&block.label);
+                let label = self.path(&block.label);
                 self.found.states.push((begin, label));
                 self.state(scope, id, state)
             }
