@@ -268,7 +268,7 @@ mod tests {
             }
         }
         println!("{apart} pairs apart, {noticed} of {meeting} that meet noticed");
-        // The test sees something: most pairs that do meet are caught.
-        assert!(apart > 50 && noticed * 2 > meeting, "{apart} {noticed} {meeting}");
+        // The test sees something. Spans may meet in one node, or on the way through a loop, without harm.
+        assert!(apart > 100 && noticed * 4 > meeting, "{apart} {noticed} {meeting}");
     }
 }
