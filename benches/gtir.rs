@@ -135,7 +135,7 @@ fn summary(suite: &str, mut rows: Vec<(String, Stages)>) {
         values.sort_by(f64::total_cmp);
         values
     };
-    let mut line = |label: &str, pick: fn(&[f64]) -> f64| {
+    let line = |label: &str, pick: fn(&[f64]) -> f64| {
         let values: Vec<String> = parts.iter().map(|&part| format!("{:>8.2}", pick(&sorted(part)))).collect();
         println!("{label:>10} {}", values.join(" "));
     };

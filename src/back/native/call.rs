@@ -35,6 +35,8 @@ pub struct Frame {
     pub threads: usize,
     /// Operations that are worth a thread.
     pub grain: f64,
+    /// Not zero: arithmetic may be fused.
+    pub fast: u64,
 }
 
 /// Byte offsets of [`Frame`]'s fields.
@@ -246,8 +248,9 @@ impl Code {
     ///
     /// # Errors
     /// No memory.
-    pub fn new(code: &[u8], regions: &[usize]) -> Result<Code, crate::diag::Diagnostic> {
+    pub fn new(code: &[u8], regions: &[usize], name: &str) -> Result<Code, crate::diag::Diagnostic> {
         let memory = CodeMemory::new(code)?;
+        memory.name(code.len(), name);
         let address = memory.address();
         let regions = regions.iter().map(|&start| address.wrapping_add(start) as usize).collect();
         Ok(Code { memory, regions })
@@ -271,6 +274,8 @@ pub struct Run<'r> {
     pub threads: usize,
     /// Operations that are worth a thread.
     pub grain: f64,
+    /// Whether arithmetic may be fused.
+    pub fast: bool,
 }
 
 /// Runs a compiled kernel: `None`, or the number of the trap that stopped it.
@@ -293,6 +298,7 @@ pub unsafe fn run(code: &Code, instance: &mut Instance, run: &Run<'_>) -> Option
         regions: code.regions.as_ptr(),
         threads: run.threads,
         grain: run.grain,
+        fast: u64::from(run.fast),
     };
     // SAFETY: the code starts with a function of this type, which `emit` made.
     let entry: extern "C" fn(*mut Frame) -> i64 = unsafe { std::mem::transmute(code.memory.address()) };
@@ -405,11 +411,11 @@ mod tests {
 
     fn compiled(kernel: &crate::kernel::Kernel, optimize: bool) -> Code {
         let emitted = emit::emit(kernel, &isa::host(optimize).unwrap(), false).unwrap();
-        Code::new(&emitted.code, &emitted.regions).unwrap()
+        Code::new(&emitted.code, &emitted.regions, "test").unwrap()
     }
 
     fn once<'r>(arguments: &'r [*mut u8], parameters: &'r [u64]) -> Run<'r> {
-        Run { arguments, parameters, overlap: false, threads: 1, grain: 0.0 }
+        Run { arguments, parameters, overlap: false, threads: 1, grain: 0.0, fast: false }
     }
 
     fn same(ty: DType, a: &[u8], b: &[u8]) -> bool {

@@ -126,6 +126,7 @@ pub struct Compiled {
     instances: Mutex<Vec<Instance>>,
     persistent: bool,
     grain: f64,
+    fast: bool,
     dump: Dump,
     instructions: usize,
     lower_time: Duration,
@@ -160,7 +161,7 @@ impl Compiled {
         let begun = Instant::now();
         let isa = isa::host(options.optimize)?;
         let emitted = emit::emit(kernel, &isa, options.keep_text)?;
-        let code = Code::new(&emitted.code, &emitted.regions)?;
+        let code = Code::new(&emitted.code, &emitted.regions, &kernel.name)?;
         let assembly = if options.keep_text { super::disassemble(code.bytes()) } else { String::new() };
         Ok(Compiled {
             code,
@@ -170,6 +171,7 @@ impl Compiled {
             instances: Mutex::default(),
             persistent: kernel.buffers.values().any(|b| matches!(b.kind, BufferKind::Persistent(_))),
             grain: if options.always_split { 0.0 } else { threads::GRAIN },
+            fast: options.mode == Mode::Fast,
             dump: Dump { kernel: kernel_text, clif: emitted.clif, assembly },
             instructions: emitted.instructions,
             lower_time,
@@ -315,6 +317,7 @@ impl Compiled {
             overlap,
             threads,
             grain: self.grain,
+            fast: self.fast,
         };
         // SAFETY: as the caller says.
         let trap = unsafe { call::run(&self.code, instance, &run) };

@@ -227,7 +227,7 @@ impl Arguments<'_> {
 /// # Safety
 /// `call` is the description that the calling kernel holds, `arguments` points to `count` numbers.
 pub unsafe extern "C" fn library(
-    _frame: *mut Frame,
+    frame: *mut Frame,
     call: *const LibraryCall,
     arguments: *const i64,
     count: i64,
@@ -241,9 +241,9 @@ pub unsafe extern "C" fn library(
     let dtype = call.operands.first().map(|operand| operand.ty);
     match (call.class.as_str(), dtype) {
         // SAFETY: lowering passes matrices whose extents it checked against their containers.
-        ("MatMul", Some(DType::F64)) => unsafe { super::product::run::<f64>(arguments) },
+        ("MatMul", Some(DType::F64)) => unsafe { super::product::run::<f64>(frame, arguments) },
         // SAFETY: as above.
-        ("MatMul", Some(DType::F32)) => unsafe { super::product::run::<f32>(arguments) },
+        ("MatMul", Some(DType::F32)) => unsafe { super::product::run::<f32>(frame, arguments) },
         // SAFETY: lowering passes operands whose extents it checked against their containers.
         _ => match unsafe { super::callout::run(call, arguments) } {
             Some(()) => 0,

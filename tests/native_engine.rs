@@ -1,0 +1,173 @@
+//! The native engine beyond single results: faults, threads, many programs in one process.
+
+use std::sync::Arc;
+
+use pelton::exec::engine::{Engine, Options, Outcome, Prepared};
+use pelton::exec::{Settings, Tier};
+use pelton::front::pel;
+use pelton::ir::Program;
+use pelton::memory::{Arguments, Binding, Given, GivenArray};
+use pelton::scalar::{Scalar, Type, lower};
+
+fn program(text: &str) -> Arc<Program> {
+    let mut program = pel::parse(text).unwrap_or_else(|problem| panic!("{problem}\n{text}"));
+    let problems = lower::lower_program(&mut program);
+    assert!(problems.iter().all(|problem| !problem.is_error()), "{problems:?}\n{text}");
+    Arc::new(program)
+}
+
+fn compiled(program: &Arc<Program>, settings: Settings) -> Prepared {
+    let prepared = Prepared::with(Arc::clone(program), Engine::Native, false, settings).unwrap();
+    assert_eq!(prepared.engine(), Engine::Native, "{}", prepared.why());
+    prepared
+}
+
+fn with_threads(threads: usize) -> Settings {
+    Settings { tier: Tier::Best, threads: Some(threads), always_split: true, ..Settings::default() }
+}
+
+fn doubles(args: &mut Arguments<'_>, name: &str, shape: &[usize], values: &[f64]) {
+    let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    args.insert_array(name, Type::F64, 8, shape, bytes);
+}
+
+fn read(args: &Arguments<'_>, name: &str) -> Vec<f64> {
+    let Some(Binding::Array { buffer, .. }) = args.get(name) else { panic!("no array {name}") };
+    let bytes = args.buffers[*buffer].bytes();
+    bytes.chunks(8).map(|chunk| f64::from_le_bytes(chunk.try_into().unwrap())).collect()
+}
+
+fn done(outcome: Result<Outcome, pelton::Diagnostic>) -> Vec<String> {
+    match outcome {
+        Ok(Outcome::Done(stats)) => stats.notes,
+        Ok(Outcome::Trap(fault)) => panic!("{fault}"),
+        Err(problem) => panic!("{problem}"),
+    }
+}
+
+/// Adds one in a column, then writes where `p` says, which machine code checks per dimension.
+const LATE_CHECK: &str = "program late(a: f64[4, 4], at: i64[1]) {
+    symbol k: i64
+    for m in 0:4 { a[m, 0] = a[m, 0] + 1 }
+    for n in 0:1 {
+      state look { }
+      state set { t = tasklet set () -> (y) { y = 7.0 }  out = access a  t.y -> out : a[0, k] }
+      look -> set { k = at[0] }
+    }
+  }";
+
+fn late_check(position: i64) -> (Result<Outcome, pelton::Diagnostic>, Vec<f64>) {
+    let prepared = compiled(&program(LATE_CHECK), with_threads(1));
+    let mut args = Arguments::new();
+    doubles(&mut args, "a", &[4, 4], &[0.0; 16]);
+    args.insert_array("at", Type::Scalar(pelton::scalar::DType::I64), 8, &[1], position.to_le_bytes().to_vec());
+    let outcome = prepared.run(&mut args, &Options::default());
+    (outcome, read(&args, "a"))
+}
+
+#[test]
+fn a_run_that_machine_code_stopped_is_judged_by_the_interpreter_on_arguments_as_they_were() {
+    let (outcome, a) = late_check(2);
+    assert!(done(outcome).is_empty());
+    assert_eq!((a[2], a[4]), (7.0, 1.0));
+    // Outside of the dimension, inside of the allocation: the unchecked interpreter goes there.
+    let (outcome, a) = late_check(5);
+    let notes = done(outcome);
+    assert!(notes.iter().any(|note| note.contains("machine code stopped")), "{notes:?}");
+    assert_eq!((a[5], a[4]), (7.0, 1.0), "the column was counted once");
+    let (outcome, _) = late_check(99);
+    assert!(matches!(outcome, Ok(Outcome::Trap(_))), "{outcome:?}");
+}
+
+const SMOOTH: &str = "program p(a: f64[N, M], b: f64[N, M], N: i64 symbol, M: i64 symbol) {
+    map i in 1:N-1, j in 1:M-1 { b[i, j] = a[i-1, j] + a[i+1, j] * 0.3 + a[i, j-1] / (1 + a[i, j+1]) }
+  }";
+
+fn smooth(prepared: &Prepared) -> Vec<f64> {
+    let (n, m) = (37, 53);
+    let values: Vec<f64> = (0..n * m).map(|k| f64::from((k * 7919) % 1009) / 17.0).collect();
+    let mut args = Arguments::new();
+    doubles(&mut args, "a", &[n as usize, m as usize], &values);
+    doubles(&mut args, "b", &[n as usize, m as usize], &vec![0.0; values.len()]);
+    assert!(done(prepared.run(&mut args, &Options::default())).is_empty());
+    read(&args, "b")
+}
+
+#[test]
+fn the_number_of_threads_does_not_show_in_results() {
+    let program = program(SMOOTH);
+    let expected = smooth(&compiled(&program, with_threads(1)));
+    assert!(expected.iter().any(|value| *value != 0.0));
+    for threads in [2, 3, 5, 64] {
+        assert_eq!(smooth(&compiled(&program, with_threads(threads))), expected, "{threads} threads");
+    }
+}
+
+#[test]
+fn programs_are_called_from_many_threads_at_once() {
+    let prepared = compiled(&program(SMOOTH), with_threads(2));
+    let expected = smooth(&prepared);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..20).for_each(|_| assert_eq!(smooth(&prepared), expected)));
+        }
+    });
+}
+
+fn reason(text: &str) -> Option<&'static str> {
+    compiled(&program(text), with_threads(2)).compiled().unwrap().loops().first().unwrap().serial
+}
+
+#[test]
+fn only_loops_whose_iterations_are_apart_are_split() {
+    assert_eq!(reason(SMOOTH), None);
+    assert_eq!(reason("program p(a: f64[8]) { map i in 0:8 { a[i] = a[i] * 2 } }"), None);
+    // Each iteration reads what its neighbour writes.
+    let shifted = "program p(a: f64[9]) { map i in 0:8 { a[i] = a[i+1] * 2 } }";
+    let mut args = Arguments::new();
+    doubles(&mut args, "a", &[9], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
+    let prepared = compiled(&program(shifted), with_threads(4));
+    assert!(done(prepared.run(&mut args, &Options::default())).is_empty());
+    assert_eq!(read(&args, "a"), [2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0, 16.0, 8.0]);
+    // Conflicts are resolved in the interpreter's order.
+    let sum = "program p(a: f64[8], s: f64[1]) { map i in 0:8 { s[0] += a[i] } }";
+    assert_eq!(reason(sum), Some("iterations write to the same place"));
+}
+
+#[test]
+fn arguments_by_position_give_what_arguments_by_name_give() {
+    let prepared = compiled(&program(SMOOTH), with_threads(1));
+    let names: Vec<&str> = prepared.names().iter().map(String::as_str).collect();
+    assert_eq!(names, ["a", "b", "N", "M"]);
+    let expected = smooth(&prepared);
+    let mut a: Vec<f64> = (0..37 * 53).map(|k| f64::from((k * 7919) % 1009) / 17.0).collect();
+    let mut b = vec![0.0_f64; a.len()];
+    let (shape, strides) = ([37, 53], [53 * 8, 8]);
+    let array = |values: &mut Vec<f64>| {
+        let address = values.as_mut_ptr().cast();
+        Given::Array(GivenArray { address, ty: Type::F64, shape: &shape, strides: &strides })
+    };
+    let given = [array(&mut a), array(&mut b), Given::Absent, Given::Number(Scalar::I64(53))];
+    // SAFETY: both arrays are ours, in that layout.
+    assert!(done(unsafe { prepared.run_given(&given, &Options::default()) }).is_empty());
+    assert_eq!(b, expected);
+}
+
+/// Bytes of memory that this process has resident.
+fn resident() -> Option<usize> {
+    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+    text.split_whitespace().nth(1)?.parse::<usize>().ok().map(|pages| pages * 4096)
+}
+
+#[test]
+fn code_is_freed_with_its_program() {
+    let program = program(SMOOTH);
+    let settings = Settings { tier: Tier::Fast, ..with_threads(1) };
+    let make = |count: usize| (0..count).for_each(|_| drop(smooth(&compiled(&program, settings))));
+    make(100);
+    let Some(before) = resident() else { return };
+    make(1000);
+    let after = resident().unwrap_or(before);
+    // A thousand programs hold several pages each while they live.
+    assert!(after.saturating_sub(before) < 3 << 20, "{before} bytes before, {after} after");
+}
