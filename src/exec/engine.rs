@@ -266,7 +266,7 @@ impl Prepared {
     /// # Errors
     /// Arguments that do not fit. Faults of the program are [`Outcome::Trap`].
     pub fn run(&self, args: &mut Arguments<'_>, options: &Options) -> Result<Outcome> {
-        if let Some(variants) = &self.code {
+        if let Some(variants) = self.code.as_ref().filter(|_| !is_observed(options)) {
             let ended = {
                 let given = direct::given(&self.required, &self.names, &self.program.structs, args)?;
                 // SAFETY: `given` looked that each array lies in its buffer, and `args` is ours alone.
@@ -291,7 +291,7 @@ impl Prepared {
     /// until the call ends. Two arrays may share memory.
     pub unsafe fn run_given(&self, given: &[Given<'_>], options: &Options) -> Result<Outcome> {
         let mut why = None;
-        if let Some(variants) = &self.code {
+        if let Some(variants) = self.code.as_ref().filter(|_| !is_observed(options)) {
             // SAFETY: as the caller says.
             match unsafe { self.native(variants, given, &options.memory)? } {
                 Native::Ended(outcome) => return Ok(outcome),

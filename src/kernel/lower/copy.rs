@@ -12,7 +12,7 @@ use crate::scalar::{BinaryOp, DType};
 
 use super::container::Container;
 use super::dataflow::StateContext;
-use super::memlet::Access;
+use super::memlet::{Access, AccessRange};
 use super::{Lowerer, Lowering};
 
 /// One side of a copy: its access, and how many indices each dimension has.
@@ -87,7 +87,20 @@ impl<'p> Lowerer<'p> {
         if from_zero && unit {
             return self.access(other, Some(subset));
         }
-        self.unsupported("a copy whose other side depends on run-time sizes")
+        // The run tells which.
+        let same = self.b.binary(BinaryOp::Eq, a, b);
+        let part = self.access(other, Some(subset))?;
+        let mut ranges = Vec::with_capacity(whole.ranges.len());
+        for (all, some) in whole.ranges.iter().zip(&part.ranges) {
+            ranges.push(AccessRange {
+                start: self.b.select(same, all.start, some.start),
+                end: self.b.select(same, all.end, some.end),
+                step: self.b.select(same, all.step, some.step),
+                tile: self.b.select(same, all.tile, some.tile),
+                single: all.single && some.single,
+            });
+        }
+        Ok(Access { ranges, all: false, ..whole })
     }
 
     fn points(&mut self, access: Access) -> Lowering<Points> {

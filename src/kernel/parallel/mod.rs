@@ -121,6 +121,10 @@ impl Pass<'_> {
     ) -> Result<(ValueId, ValueId), &'static str> {
         let mut inside = Inside { own: HashSet::from([variable]), ..Inside::default() };
         inside.collect(body)?;
+        let persists = |buffer: &BufferId| matches!(self.kernel.buffers[*buffer].kind, BufferKind::Persistent(_));
+        if inside.allocated.iter().any(persists) {
+            return Err("it takes persistent memory");
+        }
         self.variables_are_private(body, &inside)?;
         let mut accesses: Vec<Access> = Vec::new();
         let mut loops: Vec<InnerLoop> = Vec::new();
