@@ -22,10 +22,8 @@ fn program(arrays: usize) -> Arc<pelton::ir::Program> {
     let names: Vec<String> = (0..arrays).map(|k| format!("a{k}")).collect();
     let parameters: Vec<String> = names.iter().map(|name| format!("{name}: f64[N]")).collect();
     let sum = names[1..].iter().map(|name| format!("{name}[i]")).collect::<Vec<_>>().join(" + ");
-    let text = format!(
-        "program p({}, N: i64 symbol) {{ map i in 0:N {{ a0[i] = {sum} }} }}",
-        parameters.join(", ")
-    );
+    let text =
+        format!("program p({}, N: i64 symbol) {{ map i in 0:N {{ a0[i] = {sum} }} }}", parameters.join(", "));
     let mut program = pel::parse(&text).expect("the program is well formed");
     lower::lower_program(&mut program);
     Arc::new(program)

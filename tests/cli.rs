@@ -57,11 +57,38 @@ fn run_prints_a_summary_and_a_picture() {
     let output = pelton(&["run", HDIFF, "--inputs", INPUTS, "--time"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let text = stdout(&output);
-    for part in ["diffused", "float64", "[48, 48, 8]", "diffused[:, :, 4]:", "█", "load ", "prepare ", "run "]
-    {
+    for part in [
+        "diffused",
+        "float64",
+        "[48, 48, 8]",
+        "diffused[:, :, 4]:",
+        "█",
+        "load ",
+        "lower ",
+        "compile ",
+        "run ",
+    ] {
         assert!(text.contains(part), "no {part} in {text}");
     }
     assert!(!text.contains('\x1b'), "no colours into a pipe");
+}
+
+#[test]
+fn a_program_can_be_looked_at_before_it_runs() {
+    for (form, part) in [("kernel", "for "), ("clif", "function "), ("asm", "ret")] {
+        let output = pelton(&["run", HDIFF, "--dump", form]);
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        assert!(stdout(&output).contains(part), "no {part} in {}", stdout(&output));
+    }
+    let output = pelton(&["explain", HDIFF, "--format", "json"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let report = json(&output);
+    assert_eq!(report["engine"], "native");
+    assert!(report["maps"].as_array().is_some_and(|maps| !maps.is_empty()), "{report}");
+    let output = pelton(&["run", HDIFF, "--inputs", INPUTS, "--tier", "fast", "--threads", "2", "--time"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let output = pelton(&["run", HDIFF, "--tier", "best of all"]);
+    assert_eq!(code(&output), 2, "{}", stderr(&output));
 }
 
 #[test]
@@ -74,7 +101,7 @@ fn run_writes_what_the_case_expects() {
     assert_eq!(report["outputs"][0]["name"], "diffused");
     assert_eq!(report["outputs"][0]["shape"], serde_json::json!([48, 48, 8]));
     assert_eq!(report["outputs"][0]["nan"], 0);
-    for key in ["load", "prepare", "run"] {
+    for key in ["load", "lower", "compile", "run"] {
         assert!(report["seconds"][key].is_number());
     }
     assert!(["interp", "native"].contains(&report["engine"].as_str().unwrap()));

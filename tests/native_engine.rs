@@ -60,7 +60,13 @@ fn late_check(position: i64) -> (Result<Outcome, pelton::Diagnostic>, Vec<f64>) 
     let prepared = compiled(&program(LATE_CHECK), with_threads(1));
     let mut args = Arguments::new();
     doubles(&mut args, "a", &[4, 4], &[0.0; 16]);
-    args.insert_array("at", Type::Scalar(pelton::scalar::DType::I64), 8, &[1], position.to_le_bytes().to_vec());
+    args.insert_array(
+        "at",
+        Type::Scalar(pelton::scalar::DType::I64),
+        8,
+        &[1],
+        position.to_le_bytes().to_vec(),
+    );
     let outcome = prepared.run(&mut args, &Options::default());
     (outcome, read(&args, "a"))
 }

@@ -121,7 +121,8 @@ impl Pass<'_> {
     ) -> Result<(ValueId, ValueId), &'static str> {
         let mut inside = Inside { own: HashSet::from([variable]), ..Inside::default() };
         inside.collect(body)?;
-        let persists = |buffer: &BufferId| matches!(self.kernel.buffers[*buffer].kind, BufferKind::Persistent(_));
+        let persists =
+            |buffer: &BufferId| matches!(self.kernel.buffers[*buffer].kind, BufferKind::Persistent(_));
         if inside.allocated.iter().any(persists) {
             return Err("it takes persistent memory");
         }
