@@ -258,7 +258,7 @@ fn sizes_that_cannot_be_are_described() {
         for (body, n, expected) in [
             // More than 64 bits, and more than there is memory.
             (uses_t, "9000000000000000000", "error[P0505]"),
-            (uses_t, "2000000000", "error[P0510]"),
+            (uses_t, "1000000", "error[P0510]"),
             ("while s[0] < 1 { s[0] = 0 - N }", "3", "error[P0508]"),
             ("map i in 0:N { s[i] = 1.0 }", "4000000000000000000", "error[P05"),
         ] {

@@ -3,7 +3,7 @@
 
 use pelton::front::pel;
 use pelton::interp::{Fault, FaultKind, Options, Outcome, Prepared};
-use pelton::memory::Arguments;
+use pelton::memory::{Arguments, Binding};
 use pelton::scalar::{Type, lower};
 
 fn outcome(text: &str, options: &Options) -> Outcome {
@@ -174,4 +174,33 @@ fn a_loop_that_never_ends() {
 fn a_division_by_zero() {
     let fault = fault(&format!("{HEAD} {{ map i in 0:8 {{ b[i] = 7 // i }} }}"));
     assert_eq!(fault.kind, FaultKind::DivisionByZero);
+}
+
+#[test]
+fn arguments_that_share_memory_are_told() {
+    let mut program =
+        pel::parse("program p(a: f64[4], b: f64[4]) { map i in 0:4 sequential { b[i] = a[i] + 1 } }")
+            .unwrap();
+    assert!(lower::lower_program(&mut program).is_empty());
+    let run = |distance: usize| {
+        let mut args = Arguments::new();
+        args.insert_array("a", Type::F64, 8, &[4], vec![0; 64]);
+        let mut other = args.get("a").cloned().unwrap();
+        if let Binding::Array { offset, .. } = &mut other {
+            *offset = distance;
+        }
+        args.bindings.insert("b".into(), other);
+        match Prepared::new(&program).unwrap().run(&mut args, &Options::default()).unwrap() {
+            Outcome::Done(stats) => {
+                let last = args.buffers.values().next().unwrap().bytes()[56..64].try_into().unwrap();
+                (stats.notes, f64::from_le_bytes(last))
+            }
+            Outcome::Trap(fault) => panic!("{fault}"),
+        }
+    };
+    let (notes, last) = run(8);
+    assert_eq!((notes.len(), last), (1, 0.0), "{notes:?}");
+    assert!(notes[0].contains("`a` and `b` share memory"), "{notes:?}");
+    let (notes, last) = run(32);
+    assert_eq!((notes.len(), last), (0, 1.0), "{notes:?}");
 }

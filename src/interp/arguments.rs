@@ -5,7 +5,7 @@
 
 use crate::diag::Diagnostic;
 use crate::memory::{
-    Arguments, Binding, Buffer, Declared, Fit, convert_scalar, fits_buffer, scalar_argument,
+    Arguments, Binding, Buffer, BufferId, Declared, Fit, convert_scalar, fits_buffer, scalar_argument,
 };
 use crate::scalar::Scalar;
 
@@ -61,7 +61,41 @@ impl Machine<'_, '_> {
                 _ => {}
             }
         }
+        self.note_aliases(args, &back);
         Ok(back)
+    }
+
+    /// Says which arguments share memory, and what that means here.
+    fn note_aliases(&mut self, args: &Arguments<'_>, back: &[CopyBack]) {
+        let arrays: Vec<(&str, BufferId, std::ops::Range<i64>)> = self
+            .plan
+            .parameters
+            .iter()
+            .filter_map(|&slot| {
+                let name = &*self.plan.containers[slot as usize].name;
+                let Some(Binding::Array { buffer, offset, ty, shape, strides }) = args.get(name) else {
+                    return None;
+                };
+                let item = ty.bytes(&self.plan.structs) as i64;
+                Some((name, *buffer, reach(*offset as i64, item, shape, strides)))
+            })
+            .collect();
+        let copied =
+            |name: &str| back.iter().any(|back| *self.plan.containers[back.slot as usize].name == *name);
+        for (position, (name, buffer, range)) in arrays.iter().enumerate() {
+            for (other, same, others) in &arrays[position + 1..] {
+                if buffer != same || range.start >= others.end || others.start >= range.end {
+                    continue;
+                }
+                let means = if copied(name) || copied(other) {
+                    "one of them was copied, so the program does not see through it what it writes through the \
+                     other, and what is copied back last stays"
+                } else {
+                    "what the program writes through one it reads through the other, in the order of execution"
+                };
+                self.notes.push(format!("arguments `{name}` and `{other}` share memory: {means}"));
+            }
+        }
     }
 
     fn bind_scalar(&mut self, slot: ContainerSlot, args: &Arguments<'_>) -> Result<(), Diagnostic> {
@@ -245,6 +279,17 @@ impl Machine<'_, '_> {
         }
         Some(written)
     }
+}
+
+/// The bytes between the first and the last number of an array.
+fn reach(offset: i64, item: i64, shape: &[usize], strides: &[isize]) -> std::ops::Range<i64> {
+    let (mut first, mut last) = (offset, offset);
+    for (&extent, &stride) in shape.iter().zip(strides) {
+        let way = (extent as i64 - 1).max(0).saturating_mul(stride as i64);
+        first = first.saturating_add(way.min(0));
+        last = last.saturating_add(way.max(0));
+    }
+    if shape.contains(&0) { offset..offset } else { first..last.saturating_add(item) }
 }
 
 fn mismatch(name: &str, expected: &str, found: &str) -> Diagnostic {
