@@ -3,11 +3,15 @@
 pub mod bound_case;
 pub mod case;
 pub mod compare;
+mod edit;
 pub mod fuzz;
 pub mod generate;
 pub mod gtir_case;
 pub mod gtir_oracle;
 pub mod guard;
+pub mod locate;
+pub mod mutate;
+pub mod reduce;
 pub mod run;
 pub mod save;
 pub mod side;

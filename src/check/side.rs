@@ -16,6 +16,7 @@ use crate::memory::{Arguments, Binding, Buffer, View};
 use crate::scalar::Scalar;
 
 use super::compare::{FieldReport, compare_bits};
+use super::mutate::Mutant;
 
 /// What a rewrite does to a program; says whether it changed anything.
 pub type Rewrite = Arc<dyn Fn(&mut Program) -> Result<bool> + Send + Sync>;
@@ -106,6 +107,19 @@ impl Side {
     /// The reference interpreter after a rewrite of the graph.
     pub fn rewritten(name: &str, rewrite: Rewrite) -> Side {
         Side { name: name.to_owned(), engine: Engine::Interp, rewrite: Some(rewrite) }
+    }
+
+    /// The reference interpreter after a planted mistake.
+    pub fn mutated(mutant: Mutant) -> Side {
+        let rewrite = move |program: &mut Program| {
+            let changed = mutant.apply(program)?;
+            let any = changed.is_some();
+            if let Some(changed) = changed {
+                *program = changed;
+            }
+            Ok(any)
+        };
+        Side::rewritten(&format!("interp after {mutant}"), Arc::new(rewrite))
     }
 
     /// Makes a program ready.

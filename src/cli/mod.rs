@@ -12,12 +12,14 @@ mod info;
 mod info_gtir;
 mod memory;
 mod opt;
+mod locate;
 mod output;
 mod picture;
 mod plan;
 mod plan_picture;
 mod run;
 mod run_gtir;
+mod sides;
 mod summary;
 mod test;
 
@@ -59,6 +61,7 @@ enum Command {
     Explain(explain::ExplainArgs),
     Fuzz(fuzz::FuzzArgs),
     Opt(opt::OptArgs),
+    Locate(locate::LocateArgs),
 }
 
 /// How results are written.
@@ -130,6 +133,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Verdict> {
         Command::Explain(args) => explain::explain(&args, &mut out),
         Command::Fuzz(args) => fuzz::run(&args, &mut out),
         Command::Opt(args) => opt::opt(&args, &mut out),
+        Command::Locate(args) => locate::run(&args, &mut out),
     };
     out.flush()?;
     verdict

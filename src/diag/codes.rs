@@ -257,6 +257,8 @@ pub const CODES: &[Code] = &[
         "The folder for a case could not be made, or a file in it not written. The message gives the reason."),
     code("P0434", "a run that was to give the expected results failed",
         "The side that is taken for right ended in a fault, so there is nothing to compare with. Fix the fault first."),
+    code("P0435", "there is no difference",
+        "Both sides gave the same bits, so there is nothing to locate or reduce."),
     code("P0440", "the array file cannot be read",
          "The operating system did not give the file's content; the message has its reason."),
     code("P0441", "not a readable .npz archive",

@@ -1,0 +1,174 @@
+//! Makes a failing program small.
+//!
+//! The reduction knows one question, asked of every candidate: *do the two sides still disagree about it?* It first cuts out
+//! the state in which the difference appears, with memory as it was then, and then takes away whatever it can, round after
+//! round, until nothing more can go:
+//!
+//! - parts of states, blocks of control flow, nodes inside scopes;
+//! - iterations of maps; maps of one iteration become their body, nested graphs the program;
+//! - pieces of code: an expression becomes one of its parts;
+//! - sizes: a symbol gets a smaller value, arrays keep their leading elements;
+//! - types: everything that can be `f64` is;
+//! - values: zeros and ones instead of what was there.
+//!
+//! Whatever is left is a program of its own with its own inputs, written as a case folder.
+
+mod code;
+mod data;
+mod graph;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::diag::{Diagnostic, Result};
+use crate::exec::bind::unbind;
+use crate::front::pel;
+use crate::ir::Program;
+use crate::memory::{Arguments, Binding};
+
+use super::locate::{Half, locate, state_before};
+use super::save::save_case;
+use super::side::{Disagreement, End, Side, Verdict, copied, judge};
+
+/// A program with arguments about which two sides disagree.
+#[derive(Debug)]
+pub struct Failing {
+    /// The program.
+    pub program: Program,
+    /// What it is called with.
+    pub args: Arguments<'static>,
+}
+
+/// What reduction made of a failing program.
+#[derive(Debug)]
+pub struct Reduced {
+    /// The small program.
+    pub failing: Failing,
+    /// How the sides differ on it.
+    pub disagreement: Disagreement,
+    /// Nodes before.
+    pub nodes_before: usize,
+    /// Nodes after.
+    pub nodes: usize,
+    /// Candidates tried.
+    pub tried: usize,
+    /// Time it took.
+    pub elapsed: Duration,
+}
+
+impl Failing {
+    /// A copy with another program.
+    fn with_program(&self, program: Program) -> Failing {
+        Failing { program, args: copied(&self.args) }
+    }
+}
+
+/// Live dataflow nodes of all graphs.
+pub fn node_count(program: &Program) -> usize {
+    program.graphs.values().flat_map(|graph| graph.states()).map(|(_, state)| state.live_nodes().count()).sum()
+}
+
+/// The state of a reduction.
+struct Reduction<'s> {
+    best: Failing,
+    sides: [&'s Side; 2],
+    /// Whether the sides end differently, as opposed to giving other values.
+    by_end: bool,
+    deadline: Instant,
+    tried: usize,
+}
+
+impl Reduction<'_> {
+    /// Takes the candidate if the sides still disagree about it.
+    fn accept(&mut self, candidate: Option<Failing>) -> bool {
+        let Some(candidate) = candidate else { return false };
+        if self.is_over() {
+            return false;
+        }
+        self.tried += 1;
+        let verdict = judge(&candidate.program, &candidate.args, self.sides);
+        let fails = match verdict {
+            Verdict::Differ(Disagreement::Values(_)) => !self.by_end,
+            Verdict::Differ(Disagreement::Ends(..)) => self.by_end,
+            _ => false,
+        };
+        if fails {
+            self.best = candidate;
+        }
+        fails
+    }
+
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.deadline
+    }
+}
+
+/// Makes a failing program small, within a time limit.
+///
+/// # Errors
+/// `P0435` if the sides agree about the program.
+pub fn reduce(program: &Program, args: &Arguments<'_>, sides: [&Side; 2], limit: Duration) -> Result<Reduced> {
+    let start = Instant::now();
+    let nodes_before = node_count(program);
+    let by_end = match judge(program, args, sides) {
+        Verdict::Differ(Disagreement::Ends(..)) => true,
+        Verdict::Differ(Disagreement::Values(_)) => false,
+        Verdict::Refused(why) => return Err(Diagnostic::error("P0435", format!("there is nothing to compare: {why}"))),
+        _ => return Err(Diagnostic::error("P0435", "the two sides agree, so there is nothing to reduce")),
+    };
+    let best = Failing { program: program.clone(), args: copied(args) };
+    let mut reduction = Reduction { best, sides, by_end, deadline: start + limit, tried: 0 };
+    cut_out(&mut reduction);
+    loop {
+        let mut changed = graph::shrink(&mut reduction);
+        changed |= code::shrink(&mut reduction);
+        changed |= data::shrink(&mut reduction);
+        if !changed || reduction.is_over() {
+            break;
+        }
+    }
+    let Reduction { best: failing, tried, .. } = reduction;
+    let disagreement = match judge(&failing.program, &failing.args, sides) {
+        Verdict::Differ(disagreement) => disagreement,
+        _ => Disagreement::Ends("once it differed".to_owned(), "now it does not: the failure is not deterministic".to_owned()),
+    };
+    let nodes = node_count(&failing.program);
+    Ok(Reduced { failing, disagreement, nodes_before, nodes, tried, elapsed: start.elapsed() })
+}
+
+/// Starts from the state in which the difference appears, if that state by itself still shows it.
+fn cut_out(reduction: &mut Reduction<'_>) {
+    let halves = reduction.sides.map(|side| Half::of(side, &reduction.best.program, &reduction.best.args));
+    let [Ok(left), Ok(right)] = halves else { return };
+    let base = Half {
+        program: reduction.best.program.clone(),
+        args: copied(&reduction.best.args),
+        engine: reduction.sides[0].engine,
+        name: String::new(),
+    };
+    let Ok(located) = locate(left, right) else { return };
+    let Some(step) = located.step else { return };
+    let cut = state_before(&base, step).ok().flatten();
+    reduction.accept(cut.map(|cut| Failing { program: cut.program, args: cut.args }));
+}
+
+impl Reduced {
+    /// Writes a case folder: program, inputs, what the first side makes of them.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn save(&self, folder: &Path, sides: [&Side; 2], command: &str) -> Result<()> {
+        let program = &self.failing.program;
+        let inputs = unbind(program, &self.failing.args, &|_| true);
+        let mut args = copied(&self.failing.args);
+        let end = match sides[0].prepare(program) {
+            Ok(mut ready) => ready.run(&mut args),
+            Err(end) => end,
+        };
+        let is_array = |name: &str| matches!(args.get(name), Some(Binding::Array { .. }));
+        let expected = if end == End::Done { unbind(program, &args, &is_array) } else { Default::default() };
+        let mut notes = vec![command.to_owned()];
+        notes.extend(self.disagreement.to_string().lines().map(str::to_owned));
+        save_case(folder, &pel::print(program), &inputs, &expected, &notes)
+    }
+}
