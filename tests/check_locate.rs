@@ -4,9 +4,12 @@ use pelton::check::generate::{Choices, Settings, generate};
 use pelton::check::locate::{Half, Located, locate};
 use pelton::check::mutate::{Mutant, Site};
 use pelton::check::side::{Side, Verdict, judge};
-use pelton::check::Generated;
+use pelton::check::reduce::reduce;
+use pelton::check::{Case, Disagreement, Generated, Status, run_case};
+use std::time::Duration;
+
 use pelton::exec::bind::bind;
-use pelton::exec::{Engine, Format};
+use pelton::exec::{Engine, Format, Options};
 use pelton::front::pel;
 use pelton::ir::Program;
 use pelton::memory::Arguments;
@@ -107,7 +110,7 @@ fn sides_that_agree_give_nothing_to_locate() {
 #[test]
 fn mistakes_in_random_programs_are_located() {
     let (mut found, mut exact) = (0, 0);
-    for seed in 0..120u64 {
+    for seed in 0..400u64 {
         let generated: Generated = generate(&mut Choices::from_seed(seed), &Settings::default());
         let Ok(program) = generated.program() else { continue };
         let args = bind(&program, generated.inputs.clone()).unwrap();
@@ -129,4 +132,47 @@ fn mistakes_in_random_programs_are_located() {
     }
     assert!(found >= 15, "only {found} mistakes showed");
     assert!(exact * 2 >= found, "{exact} of {found} were found exactly");
+}
+
+#[test]
+fn a_mistake_in_a_core_is_reduced_to_a_few_nodes() {
+    let program = core("", "");
+    let args = core_arguments();
+    for (mistake, most) in [("TimesToPlus@Last", 4), ("DropResolution", 8), ("ReadOneEarlier", 6), ("PlusToMinus", 6)] {
+        let mutant: Mutant = mistake.parse().unwrap();
+        let sides = [Side::engine(Engine::Interp), Side::mutated(mutant)];
+        let reduced = reduce(&program, &args, [&sides[0], &sides[1]], Duration::from_secs(60)).unwrap();
+        let text = pel::print_brief(&reduced.failing.program);
+        assert!(reduced.nodes <= most, "{mistake}: {} nodes\n{text}", reduced.nodes);
+        assert!(!matches!(reduced.disagreement, Disagreement::Ends(..)), "{mistake}: {text}");
+        // The case that is written shows the same.
+        let folder = tempfile::tempdir().unwrap();
+        let case = folder.path().join("small");
+        reduced.save(&case, [&sides[0], &sides[1]], "pelton diff small").unwrap();
+        let case = Case::open(&case).unwrap();
+        let report = run_case(&case, &case.programs(false)[0], Engine::Interp, &Options::default());
+        assert_eq!(report.status, Status::Pass, "{mistake}: {}", report.detail);
+    }
+}
+
+#[test]
+fn mistakes_in_random_programs_are_reduced() {
+    let (mut tried, mut small) = (0, 0);
+    for seed in (0..200u64).step_by(7) {
+        let generated: Generated = generate(&mut Choices::from_seed(seed), &Settings::default());
+        let program = generated.program().unwrap();
+        let args = bind(&program, generated.inputs.clone()).unwrap();
+        let mutants = Mutant::all();
+        let mutant = mutants[(seed as usize * 5) % mutants.len()];
+        let sides = [Side::engine(Engine::Interp), Side::mutated(mutant)];
+        if !matches!(judge(&program, &args, [&sides[0], &sides[1]]), Verdict::Differ(_)) {
+            continue;
+        }
+        tried += 1;
+        let reduced = reduce(&program, &args, [&sides[0], &sides[1]], Duration::from_secs(20)).unwrap();
+        assert!(reduced.nodes <= reduced.nodes_before, "seed {seed}, {mutant}");
+        small += usize::from(reduced.nodes <= 10);
+    }
+    assert!(tried >= 3, "only {tried} mistakes showed");
+    assert!(small * 10 >= tried * 9, "{small} of {tried} became small");
 }

@@ -11,6 +11,7 @@ pub mod gtir_oracle;
 pub mod guard;
 pub mod locate;
 pub mod mutate;
+pub mod places;
 pub mod reduce;
 pub mod run;
 pub mod save;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::diag::{Diagnostic, Result};
 use crate::exec::{Engine, Options, Outcome, Prepared};
-use crate::interp::Fault;
+use crate::interp::{Fault, infer_symbols};
 use crate::ir::Program;
 use crate::memory::{Arguments, Binding, Buffer, View};
 use crate::scalar::Scalar;
@@ -228,6 +228,21 @@ pub fn differences(program: &Program, left: &Arguments<'_>, right: &Arguments<'_
 pub fn copied(args: &Arguments<'_>) -> Arguments<'static> {
     let buffers = args.buffers.values().map(|buffer| Buffer::Owned(buffer.bytes().to_vec())).collect();
     Arguments { buffers, bindings: args.bindings.clone() }
+}
+
+/// The same arguments, with the symbols that the shapes of arrays tell.
+///
+/// # Errors
+/// A value that does not fit its symbol.
+pub fn with_symbols(program: &Program, args: &Arguments<'_>) -> Result<Arguments<'static>> {
+    let mut args = copied(args);
+    for (name, value) in infer_symbols(program, &args)? {
+        let name = program.names.get(name);
+        if args.get(name).is_none() {
+            args.insert_scalar(name, value);
+        }
+    }
+    Ok(args)
 }
 
 /// Whether two numbers have the same bits, or are both NaN.

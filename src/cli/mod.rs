@@ -6,6 +6,7 @@
 
 mod check;
 mod convert;
+mod diff;
 mod explain;
 mod fuzz;
 mod info;
@@ -17,6 +18,7 @@ mod output;
 mod picture;
 mod plan;
 mod plan_picture;
+mod reduce;
 mod run;
 mod run_gtir;
 mod sides;
@@ -61,7 +63,9 @@ enum Command {
     Explain(explain::ExplainArgs),
     Fuzz(fuzz::FuzzArgs),
     Opt(opt::OptArgs),
+    Diff(diff::DiffArgs),
     Locate(locate::LocateArgs),
+    Reduce(reduce::ReduceArgs),
 }
 
 /// How results are written.
@@ -133,6 +137,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<Verdict> {
         Command::Explain(args) => explain::explain(&args, &mut out),
         Command::Fuzz(args) => fuzz::run(&args, &mut out),
         Command::Opt(args) => opt::opt(&args, &mut out),
+        Command::Diff(args) => diff::run(&args, &mut out),
+        Command::Reduce(args) => reduce::run(&args, &mut out),
         Command::Locate(args) => locate::run(&args, &mut out),
     };
     out.flush()?;

@@ -1,6 +1,6 @@
 //! What `diff`, `locate` and `reduce` have in common: a program with inputs, and two sides to run it on.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -83,10 +83,5 @@ impl SideArgs {
         let (left, right) = self.sides.split_once(',').ok_or_else(wrong)?;
         let parse = |text: &str| text.trim().parse::<Engine>().map_err(Usage);
         Ok([Side::engine(parse(left)?), Side::engine(parse(right)?)])
-    }
-
-    /// The program's path.
-    pub fn program(&self) -> &Path {
-        &self.program
     }
 }

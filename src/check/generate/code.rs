@@ -131,6 +131,12 @@ impl Generator<'_, '_> {
                 _ => format!("(not {})", self.boolean(deeper, reads)),
             };
         }
+        // Iterations are compared with small numbers, so that both sides are equal now and then.
+        if let (Some(param), true) = (self.params.last(), self.choices.chance(15)) {
+            let name = param.name.clone();
+            let op = ["<", ">", "<=", ">="][self.choices.below(4)];
+            return format!("({name} {op} {})", self.choices.below(3));
+        }
         let deeper = depth.saturating_sub(1).min(1);
         let class = [Class::Real, Class::Integer][self.choices.below(2)];
         let op = ["<", ">", "<=", ">=", "==", "!="][self.choices.below(6)];

@@ -101,6 +101,7 @@ impl<'g, 'b> Generator<'g, 'b> {
                 break;
             }
         }
+        self.observe(&mut body);
         let mut text = String::from("program generated(\n");
         for (container, layout) in self.arguments.iter().zip(&self.layouts) {
             let _ = writeln!(text, "  {}: {}{layout},", container.name, container.descriptor());

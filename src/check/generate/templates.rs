@@ -29,7 +29,7 @@ impl Generator<'_, '_> {
     }
 
     fn library(&mut self, out: &mut String) {
-        match self.choices.weighted(&[5, 2, 3, 1, 1]) {
+        match self.choices.weighted(&[6, 2, 5, 3, 2]) {
             0 => self.reduce(out),
             1 => self.transpose(out),
             2 => self.product(out),
@@ -121,7 +121,21 @@ impl Generator<'_, '_> {
             .filter(|right| (1..=2).contains(&right.dims.len()) && right.dims.first() == left.dims.last())
             .cloned()
             .collect();
-        let Some(right) = self.choices.pick(&fitting).cloned() else { return self.transpose(out) };
+        let right = match self.choices.pick(&fitting).cloned() {
+            Some(right) => right,
+            // Its own transpose always fits.
+            None => {
+                let dims = left.dims.iter().rev().cloned().collect();
+                let name = self.transient(left.dtype, dims, "");
+                let ports = [("_inp", left.clone())];
+                let class = "dace.libraries.standard.nodes.transpose.Transpose";
+                self.library_state(out, "transpose", class, &ports, "_out", &name);
+                match self.container(&name) {
+                    Some(right) => right.clone(),
+                    None => return,
+                }
+            }
+        };
         let mut dims = vec![left.dims[0].clone()];
         dims.extend(right.dims.get(1).cloned());
         let name = self.transient(left.dtype, dims, "");
@@ -286,6 +300,50 @@ impl Generator<'_, '_> {
         out.push_str(&text);
     }
 
+    /// What the graph computed for itself is added to something that outlives it, so that a mistake there shows.
+    pub fn observe(&mut self, out: &mut String) {
+        let real = |container: &Container| {
+            container.ready && matches!(Class::of(container.dtype), Class::Real | Class::Integer | Class::Boolean)
+        };
+        let outlives = |generator: &Self, container: &Container| {
+            !generator.declarations.contains(&format!(" {}: ", container.name))
+        };
+        let targets: Vec<Container> = self
+            .containers
+            .iter()
+            .filter(|c| real(c) && !c.fixed && !c.scalar && plain_float(c.dtype) && outlives(self, c))
+            .cloned()
+            .collect();
+        let sources: Vec<Container> = self
+            .containers
+            .iter()
+            .filter(|c| real(c) && !c.scalar && c.pinned.is_none() && !outlives(self, c))
+            .cloned()
+            .collect();
+        let Some(target) = targets.last().cloned() else { return };
+        for source in sources.iter().rev().take(2) {
+            let index: Vec<String> = source.dims.iter().map(|_| self.fresh("i")).collect();
+            let ranges: Vec<String> =
+                index.iter().zip(&source.dims).map(|(index, extent)| format!("{index} in 0:{}", extent.text)).collect();
+            let at: Vec<String> = (0..target.dims.len())
+                .map(|dim| match &target.pinned {
+                    Some(pinned) if dim == 0 => pinned.clone(),
+                    _ => "0".to_owned(),
+                })
+                .collect();
+            let _ = writeln!(
+                out,
+                "state {} {{\nmap {} sequential {{\n  {}[{}] += {}[{}] * 0.25\n}}\n}}",
+                self.fresh("s"),
+                ranges.join(", "),
+                target.name,
+                at.join(", "),
+                source.name,
+                index.join(", ")
+            );
+        }
+    }
+
     /// Symbols a nested graph gets: everything that has a value here.
     fn mapping(&self) -> String {
         let names = self
@@ -329,6 +387,7 @@ impl Generator<'_, '_> {
         if self.budget > 0 && self.choices.chance(50) {
             self.block(&mut body);
         }
+        self.observe(&mut body);
         self.depth -= 1;
         let graph = self.fresh("inner");
         let mut text = format!("graph {graph}(");

@@ -89,11 +89,12 @@ pub(super) fn trace(whole: &Half, located: &Located) -> Vec<Origin> {
     if located.places.iter().any(|place| place.kind == "nested graph") {
         return origins;
     }
-    let mut open: Vec<(String, Vec<usize>, Scalar, usize)> =
-        reads_of(last).into_iter().map(|(name, index, value)| (name, index, value, 1)).collect();
+    let step = located.step.unwrap_or(i64::MAX);
+    let mut open: Vec<(String, Vec<usize>, Scalar, usize, i64)> =
+        reads_of(last).into_iter().map(|(name, index, value)| (name, index, value, 1, step)).collect();
     let mut seen: Vec<(String, Vec<usize>)> = Vec::new();
     while !open.is_empty() && origins.len() < MAX_ORIGINS {
-        let (name, index, value, distance) = open.remove(0);
+        let (name, index, value, distance, step) = open.remove(0);
         if seen.contains(&(name.clone(), index.clone())) {
             continue;
         }
@@ -104,13 +105,16 @@ pub(super) fn trace(whole: &Half, located: &Located) -> Vec<Origin> {
             origins.push(Origin { what, written_at: None, distance });
             continue;
         }
-        let Some((written_at, reads)) = writer(whole, &name, &index, value) else {
-            origins.push(Origin { what, written_at: Some("not found".to_owned()), distance });
+        // Before the state that reads it, or in it.
+        let found = writer(whole, &name, &index, value, step - 1);
+        let found = found.or_else(|| writer(whole, &name, &index, value, step));
+        let Some((written_at, reads, step)) = found else {
+            origins.push(Origin { what, written_at: Some("nobody: it is what the element held at first".to_owned()), distance });
             continue;
         };
         origins.push(Origin { what, written_at: Some(written_at), distance });
         if distance < MAX_DISTANCE {
-            open.extend(reads.into_iter().map(|(name, index, value)| (name, index, value, distance + 1)));
+            open.extend(reads.into_iter().map(|(name, index, value)| (name, index, value, distance + 1, step)));
         }
     }
     origins
@@ -123,7 +127,8 @@ fn writer(
     name: &str,
     index: &[usize],
     value: Scalar,
-) -> Option<(String, Vec<(String, Vec<usize>, Scalar)>)> {
+    until: i64,
+) -> Option<(String, Vec<(String, Vec<usize>, Scalar)>, i64)> {
     let probe = |runs: &[(Arguments<'static>, End)]| {
         let (args, _) = runs.first()?;
         let now = view(args, args.get(name)?)?.get(index)?;
@@ -142,12 +147,12 @@ fn writer(
         name: whole.name.clone(),
     };
     let found = Found { container: name.to_owned(), index: index.to_vec(), left: None, right: None, ends: None };
-    let mut search = Search { places: Vec::new(), halves: vec![half], found, exact: true, note: None, step: None };
+    let mut search = Search { places: Vec::new(), halves: vec![half], found, exact: true, note: None, step: None, until: Some(until) };
     search.timeline(&probe, 0).ok()?;
     if search.places.is_empty() {
         return None;
     }
     let text = search.places.iter().map(|place| format!("{} {}", place.kind, place.name)).collect::<Vec<_>>();
     let reads = if search.exact { reads_of(&search.halves[0]) } else { Vec::new() };
-    Some((text.join(" / "), reads))
+    Some((text.join(" / "), reads, search.step.unwrap_or(until)))
 }

@@ -23,7 +23,7 @@ use crate::ir::{NodeKind, Program};
 use crate::memory::{Arguments, Binding, View};
 use crate::scalar::Scalar;
 
-use super::side::{End, Ready, Side, copied, same_bits};
+use super::side::{End, Ready, Side, copied, same_bits, with_symbols};
 use timeline::{NEXT, STOP, TAKEN, Timeline, first_of, is_own, shown_name};
 
 pub(in crate::check) use cut::{
@@ -75,7 +75,8 @@ impl Half {
         if let Some(rewrite) = &side.rewrite {
             rewrite(&mut program)?;
         }
-        Ok(Half { program, args: copied(args), engine: side.engine, name: side.name.clone() })
+        let args = with_symbols(&program, args)?;
+        Ok(Half { program, args, engine: side.engine, name: side.name.clone() })
     }
 
     pub(super) fn cut(&self, cut: Cut) -> Half {
@@ -90,7 +91,8 @@ impl Half {
         Side::engine(self.engine).prepare(&self.program)
     }
 
-    pub(super) fn run(&self) -> (Arguments<'static>, End) {
+    /// Runs the program once; the half's own arguments stay as they are.
+    pub fn run(&self) -> (Arguments<'static>, End) {
         let mut args = copied(&self.args);
         let end = match self.ready() {
             Ok(mut ready) => ready.run(&mut args),
@@ -116,10 +118,10 @@ pub fn locate(left: Half, right: Half) -> Result<Located> {
         return Err(Diagnostic::error("P0435", "the two sides agree, so there is nothing to locate")
             .with_help("compare what differs: other inputs, another engine, the program after a transformation"));
     };
-    let mut search = Search { places: Vec::new(), halves, found, exact: true, note: None, step: None };
+    let mut search = Search { places: Vec::new(), halves, found, exact: true, note: None, step: None, until: None };
     let whole: Vec<Half> = search.halves.iter().map(|half| half.with_program(half.program.clone())).collect();
     search.timeline(&differs, 0)?;
-    let Search { places, halves, found, exact, note, step } = search;
+    let Search { places, halves, found, exact, note, step, .. } = search;
     let mut located = Located { places, found, exact, note, step, values: Vec::new(), history: Vec::new(), halves };
     located.values = history::values_read(&located);
     located.history = history::trace(&whole[0], &located);
@@ -170,6 +172,12 @@ pub(super) fn differs(runs: &[(Arguments<'static>, End)]) -> Option<Found> {
         return None;
     }
     for (name, binding) in &left.bindings {
+        if let (Binding::Array { buffer, .. }, Some(other @ Binding::Array { buffer: twin, .. })) = (binding, right.get(name))
+            && binding == other
+            && left.buffers.get(*buffer).map(|buffer| buffer.bytes()) == right.buffers.get(*twin).map(|buffer| buffer.bytes())
+        {
+            continue;
+        }
         let (Some(ours), Some(theirs)) = (view(left, binding), right.get(name).and_then(|other| view(right, other))) else {
             continue;
         };
@@ -210,6 +218,8 @@ pub(super) struct Search {
     pub note: Option<String>,
     /// The step of the outermost timeline.
     pub step: Option<i64>,
+    /// How many steps of the outermost timeline are looked at; all of them if not said.
+    pub until: Option<i64>,
 }
 
 impl Search {
@@ -258,7 +268,7 @@ impl Search {
             }
             runs
         };
-        let last = run_at(i64::MAX);
+        let last = run_at(self.until.take().unwrap_or(i64::MAX));
         if probe(&last).is_none() {
             return self.ends_here("the difference goes away when transients can be seen from outside");
         }
@@ -322,7 +332,15 @@ impl Search {
         };
         self.found = found;
         self.halves = cuts;
-        self.state(probe, depth + 1)
+        self.state_or_stop(probe, depth + 1)
+    }
+
+    /// A cut that fails ends the search where it is.
+    fn state_or_stop(&mut self, probe: &Probe<'_>, depth: usize) -> Result<()> {
+        match self.state(probe, depth) {
+            Ok(()) => Ok(()),
+            Err(error) => self.ends_here(format!("a cut is refused: {error}")),
+        }
     }
 
     /// Which part of the only state, then into it.
@@ -367,7 +385,8 @@ impl Search {
             cuts.push(half.cut(Cut { program, args }));
         }
         let place = labels[0][at].clone();
-        let (kind, name) = place.split_once(" `").map_or(("copy", place.as_str()), |(kind, name)| (kind, name));
+        let copied = place.strip_prefix("copy ").unwrap_or(&place);
+        let (kind, name) = place.split_once(" `").unwrap_or(("copy", copied));
         self.places.push(Place {
             kind: known_kind(kind),
             name: name.trim_end_matches('`').to_owned(),
@@ -411,7 +430,10 @@ impl Search {
             Some(found) => {
                 self.found = found;
                 self.halves = inner;
-                self.timeline(probe, depth + 1)
+                match self.timeline(probe, depth + 1) {
+                    Ok(()) => Ok(()),
+                    Err(error) => self.ends_here(format!("the nested graph cannot be searched: {error}")),
+                }
             }
             None => self.ends_here("the nested graph by itself shows no difference"),
         }
@@ -483,7 +505,7 @@ impl Search {
             Some(found) => {
                 self.found = found;
                 self.halves = bodies;
-                self.state(probe, depth + 1)
+                self.state_or_stop(probe, depth + 1)
             }
             None => self.ends_here("the body of the map by itself shows no difference"),
         }

@@ -44,7 +44,10 @@ pub(super) fn spots(program: &Program, kind: Kind) -> Vec<Spot> {
                 let fits = match kind {
                     Kind::ReadOneFurther | Kind::ReadOneEarlier => into_code && rank > 0,
                     Kind::WriteOneFurther => out_of_code && rank > 0,
-                    Kind::DropResolution | Kind::OtherResolution => edge.memlet.wcr.is_some(),
+                    // What stands on the border of a scope only repeats what stands inside.
+                    Kind::DropResolution | Kind::OtherResolution => {
+                        edge.memlet.wcr.is_some() && !matches!(from, Some(NodeKind::MapExit { .. } | NodeKind::ConsumeExit { .. }))
+                    }
                     Kind::SwapSubsetDimensions => (into_code || out_of_code) && rank > 1,
                     Kind::DropCopy => copies && !edge.memlet.is_empty() && edge.src_conn.is_none(),
                     Kind::DropWrite => out_of_code,

@@ -28,7 +28,7 @@ use crate::memory::{Arguments, Binding};
 
 use super::locate::{Half, locate, state_before};
 use super::save::save_case;
-use super::side::{Disagreement, End, Side, Verdict, copied, judge};
+use super::side::{Disagreement, End, Side, Verdict, copied, judge, with_symbols};
 
 /// A program with arguments about which two sides disagree.
 #[derive(Debug)]
@@ -116,7 +116,7 @@ pub fn reduce(program: &Program, args: &Arguments<'_>, sides: [&Side; 2], limit:
         Verdict::Refused(why) => return Err(Diagnostic::error("P0435", format!("there is nothing to compare: {why}"))),
         _ => return Err(Diagnostic::error("P0435", "the two sides agree, so there is nothing to reduce")),
     };
-    let best = Failing { program: program.clone(), args: copied(args) };
+    let best = Failing { program: program.clone(), args: with_symbols(program, args)? };
     let mut reduction = Reduction { best, sides, by_end, deadline: start + limit, tried: 0 };
     cut_out(&mut reduction);
     loop {
