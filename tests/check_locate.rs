@@ -6,7 +6,8 @@ use pelton::check::mutate::{Mutant, Site};
 use pelton::check::side::{Side, Verdict, judge};
 use pelton::check::reduce::reduce;
 use pelton::check::{Case, Disagreement, Generated, Status, run_case};
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use pelton::exec::bind::bind;
 use pelton::exec::{Engine, Format, Options};
@@ -175,4 +176,36 @@ fn mistakes_in_random_programs_are_reduced() {
     }
     assert!(tried >= 3, "only {tried} mistakes showed");
     assert!(small * 10 >= tried * 9, "{small} of {tried} became small");
+}
+
+/// Runs the commands of the walkthrough; each line shown there has to come out, in that order.
+#[test]
+fn the_walkthrough_is_true() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/finding-bugs.md")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(root.join("examples"), folder.path().join("examples")).unwrap();
+    let mut commands = 0;
+    for block in text.split("```console\n").skip(1).filter_map(|rest| rest.split("```").next()) {
+        let (command, expected) = block.split_once('\n').unwrap();
+        let words: Vec<&str> = command.strip_prefix("$ pelton ").unwrap().split_whitespace().collect();
+        let start = Instant::now();
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_pelton"))
+            .args(&words)
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        assert!(start.elapsed() < Duration::from_secs(30), "`{command}` took {:?}", start.elapsed());
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let mut lines = printed.lines();
+        for line in expected.lines() {
+            assert!(
+                lines.any(|found| found.starts_with(line)),
+                "`{command}` does not print\n{line}\nbut\n{printed}{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        commands += 1;
+    }
+    assert_eq!(commands, 4);
 }

@@ -279,8 +279,10 @@ impl Search {
         let total = last.iter().map(taken).max().unwrap_or(0);
         // `agrees` states have run without a difference, `differs` states with one.
         let (mut agrees, mut differing) = (0, total);
-        if probe(&run_at(0)).is_some() {
-            return self.ends_here("they differ before the first state");
+        if let Some(found) = probe(&run_at(0)) {
+            let what = shown_name(&found.container);
+            self.found = Found { container: what.clone(), ..found };
+            return self.ends_here(format!("{what} differs before the first state: look at control flow"));
         }
         while differing - agrees > 1 {
             let middle = agrees + (differing - agrees) / 2;
