@@ -3,8 +3,8 @@
 use pelton::check::generate::{Choices, Settings, generate};
 use pelton::check::locate::{Half, Located, locate};
 use pelton::check::mutate::{Mutant, Site};
-use pelton::check::side::{Side, Verdict, judge};
 use pelton::check::reduce::reduce;
+use pelton::check::side::{Side, Verdict, judge};
 use pelton::check::{Case, Disagreement, Generated, Status, run_case};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -104,7 +104,8 @@ fn a_loop_that_ends_early_is_found_in_control_flow() {
 
 #[test]
 fn sides_that_agree_give_nothing_to_locate() {
-    let error = locate(half(core("", ""), Engine::Interp, "interp"), half(core("", ""), Engine::Native, "native"));
+    let error =
+        locate(half(core("", ""), Engine::Interp, "interp"), half(core("", ""), Engine::Native, "native"));
     assert_eq!(error.unwrap_err().code, "P0435");
 }
 
@@ -139,7 +140,9 @@ fn mistakes_in_random_programs_are_located() {
 fn a_mistake_in_a_core_is_reduced_to_a_few_nodes() {
     let program = core("", "");
     let args = core_arguments();
-    for (mistake, most) in [("TimesToPlus@Last", 4), ("DropResolution", 8), ("ReadOneEarlier", 6), ("PlusToMinus", 6)] {
+    for (mistake, most) in
+        [("TimesToPlus@Last", 4), ("DropResolution", 8), ("ReadOneEarlier", 6), ("PlusToMinus", 6)]
+    {
         let mutant: Mutant = mistake.parse().unwrap();
         let sides = [Side::engine(Engine::Interp), Side::mutated(mutant)];
         let reduced = reduce(&program, &args, [&sides[0], &sides[1]], Duration::from_secs(60)).unwrap();

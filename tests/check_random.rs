@@ -30,10 +30,12 @@ fn programs_are_valid_and_free_of_hazards() {
     let count = 400;
     for seed in 0..count {
         let generated = random(seed);
-        let program = generated.program().unwrap_or_else(|error| panic!("seed {seed}: {error}\n{}", generated.text));
+        let program =
+            generated.program().unwrap_or_else(|error| panic!("seed {seed}: {error}\n{}", generated.text));
         let mut args = bind(&program, generated.inputs.clone()).unwrap();
-        let options = Options { checked: true, fuel: Some(2_000_000), track_written: false };
-        let outcome = interp::Prepared::new(&program).and_then(|mut prepared| prepared.run(&mut args, &options));
+        let options = Options { checked: true, fuel: Some(2_000_000), ..Options::default() };
+        let outcome =
+            interp::Prepared::new(&program).and_then(|mut prepared| prepared.run(&mut args, &options));
         match outcome.unwrap_or_else(|error| panic!("seed {seed}: {error}\n{}", generated.text)) {
             Outcome::Done(_) => {}
             Outcome::Trap(fault) => faults.push(format!("seed {seed}: {fault:?}")),
@@ -59,11 +61,39 @@ fn every_kind_of_node_occurs() {
         coverage.add(&random(seed).program().unwrap());
     }
     for kind in [
-        "tasklet", "map", "sequential map", "nested graph", "consume scope", "access node", "conflict resolution",
-        "library Reduce", "library Transpose", "library MatMul", "library Dot", "library FillLibraryNode", "view",
-        "reference", "stream", "array", "scalar", "state", "loop", "inverted loop", "conditional", "region", "break",
-        "continue", "symbol assignment", "type float64", "type float32", "type int64", "type int32", "type bool",
-        "type complex128", "type float16", "type uint8",
+        "tasklet",
+        "map",
+        "sequential map",
+        "nested graph",
+        "consume scope",
+        "access node",
+        "conflict resolution",
+        "library Reduce",
+        "library Transpose",
+        "library MatMul",
+        "library Dot",
+        "library FillLibraryNode",
+        "view",
+        "reference",
+        "stream",
+        "array",
+        "scalar",
+        "state",
+        "loop",
+        "inverted loop",
+        "conditional",
+        "region",
+        "break",
+        "continue",
+        "symbol assignment",
+        "type float64",
+        "type float32",
+        "type int64",
+        "type int32",
+        "type bool",
+        "type complex128",
+        "type float16",
+        "type uint8",
     ] {
         assert!(coverage.of(kind) >= 3, "{kind} occurs {} times in\n{coverage}", coverage.of(kind));
     }

@@ -28,7 +28,7 @@ fuzz_target!(|bytes: &[u8]| {
                 args.insert_scalar(&program.names[item.name], arith::cast(dtype, Scalar::I64(3)));
             }
         }
-        let options = Options { checked, fuel: Some(20_000), track_written: false };
+        let options = Options { checked, fuel: Some(20_000), ..Options::default() };
         drop(prepared.run(&mut args, &options));
     }
 });

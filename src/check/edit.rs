@@ -10,8 +10,8 @@ use crate::exec::load::finish;
 use crate::ir::builder::row_major;
 use crate::ir::canonical::canonical;
 use crate::ir::{
-    Array, BlockKind, Connector, Data, DataKind, Edge, Extra, Graph, Language, Lifetime, Memlet, Node, NodeId, NodeKind,
-    Program, Range, State, Storage, Subset, Tasklet, Text,
+    Array, BlockKind, Connector, Data, DataKind, Edge, Extra, Graph, Language, Lifetime, Memlet, Node,
+    NodeId, NodeKind, Program, Range, State, Storage, Subset, Tasklet, Text,
 };
 use crate::scalar::{DType, Type};
 use crate::symbolic::ExprId;
@@ -245,7 +245,9 @@ fn names_in_control_flow(program: &Program, graph: &Graph) -> Vec<Name> {
                 texts.extend(inner.init.iter().chain(&inner.update).map(|code| code.text.text.as_str()));
             }
             BlockKind::Conditional(branches) => {
-                texts.extend(branches.iter().filter_map(|b| b.condition.as_ref()).map(|c| c.text.text.as_str()));
+                texts.extend(
+                    branches.iter().filter_map(|b| b.condition.as_ref()).map(|c| c.text.text.as_str()),
+                );
             }
             _ => {}
         }

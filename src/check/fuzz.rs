@@ -155,7 +155,10 @@ fn save_failure(folder: &Path, generated: &Generated, plan: &Plan, seed: u64, wh
         .program()
         .and_then(|program| results(&program, &generated.inputs, &plan.sides[0]))
         .unwrap_or_default();
-    let mut notes = vec![format!("`pelton fuzz --seed {seed} --trials 1` found it")];
+    let mut notes = vec![format!(
+        "found by `pelton fuzz --seed {seed} --trials 1` ({} against {})",
+        plan.sides[1].name, plan.sides[0].name
+    )];
     notes.extend(what.lines().map(str::to_owned));
     save_case(folder, &generated.text, &generated.inputs, &expected, &notes)?;
     Ok(folder.to_path_buf())

@@ -46,12 +46,16 @@ impl Places {
             }
             places.first.get_or_insert(index);
         }
-        places.indices =
-            hit.iter().map(|hits| hits.iter().enumerate().filter(|(_, hit)| **hit).map(|(at, _)| at).collect()).collect();
+        places.indices = hit
+            .iter()
+            .map(|hits| hits.iter().enumerate().filter(|(_, hit)| **hit).map(|(at, _)| at).collect())
+            .collect();
         places.bounds = places
             .indices
             .iter()
-            .map(|indices: &Vec<usize>| (indices.first().copied().unwrap_or(0), indices.last().copied().unwrap_or(0)))
+            .map(|indices: &Vec<usize>| {
+                (indices.first().copied().unwrap_or(0), indices.last().copied().unwrap_or(0))
+            })
             .collect();
         places
     }
@@ -142,7 +146,13 @@ mod tests {
         assert_eq!(places(&|_, _| false), "nowhere");
         assert_eq!(places(&|_, _| true), "everywhere");
         assert_eq!(places(&|i, _| i == 0), "all of [0, :], all on the boundary");
-        assert_eq!(places(&|i, j| (1..3).contains(&i) && (2..4).contains(&j)), "all of [1:3, 2:4], none on the boundary");
-        assert_eq!(places(&|i, j| i == 2 && (j == 1 || j == 4)), "within [2, 1:5], only at [1, 4] of dimension 1, none on the boundary");
+        assert_eq!(
+            places(&|i, j| (1..3).contains(&i) && (2..4).contains(&j)),
+            "all of [1:3, 2:4], none on the boundary"
+        );
+        assert_eq!(
+            places(&|i, j| i == 2 && (j == 1 || j == 4)),
+            "within [2, 1:5], only at [1, 4] of dimension 1, none on the boundary"
+        );
     }
 }

@@ -14,6 +14,7 @@ use crate::interp::{Fault, infer_symbols};
 use crate::ir::Program;
 use crate::memory::{Arguments, Binding, Buffer, View};
 use crate::scalar::Scalar;
+use crate::transform;
 
 use super::compare::{FieldReport, compare_bits};
 use super::mutate::Mutant;
@@ -122,6 +123,19 @@ impl Side {
         Side::rewritten(&format!("interp after {mutant}"), Arc::new(rewrite))
     }
 
+    /// The reference interpreter after one rule of the optimizer, or after all of them.
+    pub fn after_rule(rule: Option<&str>) -> Side {
+        let only: Vec<String> = rule.map(str::to_owned).into_iter().collect();
+        let name = format!("interp after {}", rule.unwrap_or("all rules"));
+        let rewrite = move |program: &mut Program| {
+            let options =
+                transform::Options { only: only.clone(), validate: true, ..transform::Options::default() };
+            let report = transform::run(program, transform::OPTIMIZE, &options, &mut |_, _| {})?;
+            Ok(report.fired() > 0)
+        };
+        Side::rewritten(&name, Arc::new(rewrite))
+    }
+
     /// Makes a program ready.
     ///
     /// # Errors
@@ -132,15 +146,19 @@ impl Side {
                 None => (Prepared::new(program, self.engine, false)?, true),
                 Some(rewrite) => {
                     let mut program = program.clone();
-                    let changed = rewrite(&mut program)?;
+                    // A rewrite that gives up, or that makes something invalid, is a finding.
+                    let changed = match rewrite(&mut program) {
+                        Ok(changed) => changed,
+                        Err(error) => return Ok(Err(End::Panic(error.to_string()))),
+                    };
                     (Prepared::new(&program, self.engine, false)?, changed)
                 }
             };
             if self.engine == Engine::Native && prepared.engine() != Engine::Native {
                 return Err(Diagnostic::error("P0710", prepared.why().to_owned()));
             }
-            Ok(Ready { prepared, changed })
-        })
+            Ok(Ok(Ready { prepared, changed }))
+        })?
     }
 }
 

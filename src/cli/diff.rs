@@ -259,7 +259,8 @@ fn write_picture(path: &Path, field: &Compared) -> anyhow::Result<()> {
     dims.sort_by_key(|&dim| std::cmp::Reverse(field.shape[dim]));
     let mut shown: Vec<usize> = dims.into_iter().take(2).collect();
     shown.sort_unstable();
-    let mut index = field.report.worst.as_ref().map_or_else(|| vec![0; field.shape.len()], |worst| worst.index.clone());
+    let mut index =
+        field.report.worst.as_ref().map_or_else(|| vec![0; field.shape.len()], |worst| worst.index.clone());
     let extent = |at: usize| shown.get(at).map_or(1, |&dim| field.shape[dim]);
     let (height, width) = if shown.len() == 2 { (extent(0), extent(1)) } else { (1, extent(0)) };
     let mut values = Vec::with_capacity(width * height);

@@ -10,11 +10,12 @@ use serde_json::json;
 
 use crate::check::fuzz::{Plan, Tally, fuzz, sides_for};
 use crate::check::generate::{Choices, Settings, generate};
-use crate::check::guard;
+use crate::check::{Side, guard};
 use crate::exec::Engine;
+use crate::transform;
 
 use super::output::Output;
-use super::{TextFormat, Verdict, engine};
+use super::{TextFormat, Usage, Verdict, engine};
 
 /// Run random programs on an engine and compare with the reference interpreter, bit for bit.
 ///
@@ -32,6 +33,9 @@ pub struct FuzzArgs {
     /// Engine to compare with the interpreter.
     #[arg(long, default_value = "native", value_parser = engine, value_name = "ENGINE")]
     engine: Engine,
+    /// Compare the interpreter before and after this rule of the optimizer instead; `all` for the whole pipeline.
+    #[arg(long, value_name = "RULE", conflicts_with = "engine")]
+    rule: Option<String>,
     /// Seed of the first program; drawn from the clock if it is not given.
     #[arg(long, value_name = "K")]
     seed: Option<u64>,
@@ -76,12 +80,25 @@ pub fn run(args: &FuzzArgs, out: &mut Output) -> anyhow::Result<Verdict> {
         write!(out, "{}", generate(&mut Choices::from_seed(seed), &settings).text)?;
         return Ok(Verdict::Good);
     }
+    let sides = match &args.rule {
+        Some(rule) => {
+            let rule = Some(rule.as_str()).filter(|rule| *rule != "all");
+            if let Some(unknown) =
+                rule.filter(|rule| transform::RULES.iter().all(|known| known.name != *rule))
+            {
+                return Err(Usage(format!("no rule is called {unknown}; `pelton explain` lists them")).into());
+            }
+            [Side::engine(Engine::Interp), Side::after_rule(rule)]
+        }
+        None => sides_for(args.engine),
+    };
+    let what = sides[1].name.clone();
     let plan = Plan {
         seed,
         trials: args.trials,
         time: Some(Duration::from_secs_f64(args.seconds.clamp(0.0, 1e6))),
         settings,
-        sides: sides_for(args.engine),
+        sides,
         out: Some(args.out.clone()),
         failures: args.failures,
     };
@@ -106,7 +123,7 @@ pub fn run(args: &FuzzArgs, out: &mut Output) -> anyhow::Result<Verdict> {
         TextFormat::Json => {
             let report = json!({
                 "seed": seed,
-                "engine": args.engine.name(),
+                "engine": what,
                 "trials": tally.trials,
                 "executions": tally.executions,
                 "agreed": tally.agreed,
@@ -122,23 +139,24 @@ pub fn run(args: &FuzzArgs, out: &mut Output) -> anyhow::Result<Verdict> {
             serde_json::to_writer_pretty(&mut *out, &report)?;
             writeln!(out)?;
         }
-        TextFormat::Text => write_text(out, args, seed, &tally)?,
+        TextFormat::Text => write_text(out, args, &what, seed, &tally)?,
     }
     Ok(if tally.failures.is_empty() { Verdict::Good } else { Verdict::Failed })
 }
 
 fn summary(tally: &Tally) -> String {
     format!(
-        "{} programs, {:.0} executions/s, {} kinds of things, {} not run, {} failed",
+        "{} programs, {:.0} executions/s, {} kinds of things, {} unchanged, {} not run, {} failed",
         tally.trials,
         tally.executions_per_second(),
         tally.coverage.kinds.len(),
+        tally.unchanged,
         tally.refused,
         tally.failures.len()
     )
 }
 
-fn write_text(out: &mut Output, args: &FuzzArgs, seed: u64, tally: &Tally) -> anyhow::Result<()> {
+fn write_text(out: &mut Output, args: &FuzzArgs, what: &str, seed: u64, tally: &Tally) -> anyhow::Result<()> {
     for failure in &tally.failures {
         writeln!(out, "seed {}:", failure.seed)?;
         for line in failure.what.lines() {
@@ -158,8 +176,7 @@ fn write_text(out: &mut Output, args: &FuzzArgs, seed: u64, tally: &Tally) -> an
     }
     writeln!(
         out,
-        "seed {seed}, {} against interp, {:.1} s: {}",
-        args.engine,
+        "seed {seed}, {what} against interp, {:.1} s: {}",
         tally.elapsed.as_secs_f64(),
         summary(tally)
     )?;

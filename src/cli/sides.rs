@@ -28,6 +28,9 @@ pub struct SideArgs {
     /// The same program after somebody's optimizer: the second side runs this instead.
     #[arg(long, value_name = "PROGRAM")]
     after: Option<PathBuf>,
+    /// The second side is the interpreter after this rule of the optimizer; `all` for the whole pipeline.
+    #[arg(long, value_name = "RULE")]
+    rule: Option<String>,
     /// Plant a mistake in the second side, to see what these tools make of it: KIND or KIND@SITE.
     #[arg(long, value_name = "MISTAKE")]
     plant: Option<String>,
@@ -70,6 +73,11 @@ impl SideArgs {
             let mutant: Mutant = mistake.parse().map_err(Usage)?;
             sides = [Side::engine(Engine::Interp), Side::mutated(mutant)];
             shown = format!("--plant {mistake}");
+        }
+        if let Some(rule) = &self.rule {
+            let only = Some(rule.as_str()).filter(|rule| *rule != "all");
+            sides = [Side::engine(Engine::Interp), Side::after_rule(only)];
+            shown = format!("--rule {rule}");
         }
         let after = match &self.after {
             Some(path) => Some(load(path)?.program),

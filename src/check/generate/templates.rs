@@ -303,7 +303,8 @@ impl Generator<'_, '_> {
     /// What the graph computed for itself is added to something that outlives it, so that a mistake there shows.
     pub fn observe(&mut self, out: &mut String) {
         let real = |container: &Container| {
-            container.ready && matches!(Class::of(container.dtype), Class::Real | Class::Integer | Class::Boolean)
+            container.ready
+                && matches!(Class::of(container.dtype), Class::Real | Class::Integer | Class::Boolean)
         };
         let outlives = |generator: &Self, container: &Container| {
             !generator.declarations.contains(&format!(" {}: ", container.name))
@@ -323,8 +324,11 @@ impl Generator<'_, '_> {
         let Some(target) = targets.last().cloned() else { return };
         for source in sources.iter().rev().take(2) {
             let index: Vec<String> = source.dims.iter().map(|_| self.fresh("i")).collect();
-            let ranges: Vec<String> =
-                index.iter().zip(&source.dims).map(|(index, extent)| format!("{index} in 0:{}", extent.text)).collect();
+            let ranges: Vec<String> = index
+                .iter()
+                .zip(&source.dims)
+                .map(|(index, extent)| format!("{index} in 0:{}", extent.text))
+                .collect();
             let at: Vec<String> = (0..target.dims.len())
                 .map(|dim| match &target.pinned {
                     Some(pinned) if dim == 0 => pinned.clone(),

@@ -6,8 +6,8 @@
 use hashbrown::HashSet;
 
 use crate::analysis::{MemletPaths, ScopeTree};
-use crate::check::side::copied;
 use crate::check::edit::{add_access, add_edge, expose_arrays, expose_scalars, root_mut, single, tidied};
+use crate::check::side::copied;
 use crate::diag::Result;
 use crate::entity::Name;
 use crate::exec::bind::Symbols;
@@ -73,7 +73,8 @@ pub(in crate::check) fn expose(program: &mut Program, args: &mut Arguments<'stat
             Some(Binding::Scalar(value)) => Some(*value),
             _ => None,
         };
-        let dtype = program.root_graph().and_then(|graph| graph.data.get(&name)).and_then(|data| data.ty.scalar());
+        let dtype =
+            program.root_graph().and_then(|graph| graph.data.get(&name)).and_then(|data| data.ty.scalar());
         if let (Some(dtype), true) = (dtype, value.is_some() || args.get(&text).is_none()) {
             insert_number(args, &text, crate::scalar::arith::cast(dtype, value.unwrap_or(Scalar::I64(0))));
         }
@@ -91,7 +92,9 @@ pub(in crate::check) fn add_missing(program: &Program, args: &mut Arguments<'sta
         if args.get(text).is_some() {
             continue;
         }
-        let layout = |sizes: &[ExprId]| sizes.iter().map(|&size| value_of(program, args, size)).collect::<Option<Vec<_>>>();
+        let layout = |sizes: &[ExprId]| {
+            sizes.iter().map(|&size| value_of(program, args, size)).collect::<Option<Vec<_>>>()
+        };
         let (Some(shape), Some(strides)) = (layout(&array.shape), layout(&array.strides)) else { continue };
         if let Some(binding) = strided(args, dtype, &shape, &strides) {
             args.bindings.insert(text.to_owned(), binding);
@@ -212,7 +215,12 @@ pub(in crate::check) fn keep_units(program: &Program, kept: &[Unit]) -> Result<P
             Unit::Code(id) => {
                 code.insert(id);
                 code.extend(tree.exit(id));
-                code.extend(tree.order().iter().copied().filter(|&node| tree.enclosing(node).any(|entry| entry == id)));
+                code.extend(
+                    tree.order()
+                        .iter()
+                        .copied()
+                        .filter(|&node| tree.enclosing(node).any(|entry| entry == id)),
+                );
             }
         }
     }
@@ -233,7 +241,11 @@ pub(in crate::check) fn keep_units(program: &Program, kept: &[Unit]) -> Result<P
     for (id, edge) in state.edges.iter().filter(|(_, edge)| !edge.removed) {
         let touches = code.contains(&edge.src) || code.contains(&edge.dst);
         let whole = |id: NodeId| code.contains(&id) || is_access(id);
-        if touches && whole(edge.src) && whole(edge.dst) && !(edge.memlet.is_empty() && is_access(edge.src) && is_access(edge.dst)) {
+        if touches
+            && whole(edge.src)
+            && whole(edge.dst)
+            && !(edge.memlet.is_empty() && is_access(edge.src) && is_access(edge.dst))
+        {
             edges.insert(id);
         }
     }
@@ -253,7 +265,11 @@ pub(in crate::check) fn keep_units(program: &Program, kept: &[Unit]) -> Result<P
                 edges.insert(id);
             }
         }
-        if nodes.len() == before && edges.iter().all(|&id| nodes.contains(&state.edges[id].src) && nodes.contains(&state.edges[id].dst)) {
+        if nodes.len() == before
+            && edges
+                .iter()
+                .all(|&id| nodes.contains(&state.edges[id].src) && nodes.contains(&state.edges[id].dst))
+        {
             break;
         }
     }
@@ -277,9 +293,15 @@ pub(in crate::check) fn keep_units(program: &Program, kept: &[Unit]) -> Result<P
 }
 
 /// First index, last index and step of each parameter of a map, as far as they are known.
-pub(in crate::check) fn map_ranges(cut: &Program, args: &Arguments<'_>, entry: NodeId) -> Vec<Option<(i64, i64, i64)>> {
+pub(in crate::check) fn map_ranges(
+    cut: &Program,
+    args: &Arguments<'_>,
+    entry: NodeId,
+) -> Vec<Option<(i64, i64, i64)>> {
     let Some((_, state)) = only_state(cut) else { return Vec::new() };
-    let Some(NodeKind::MapEntry(map)) = state.nodes.get(entry).map(|node| &node.kind) else { return Vec::new() };
+    let Some(NodeKind::MapEntry(map)) = state.nodes.get(entry).map(|node| &node.kind) else {
+        return Vec::new();
+    };
     let mut known = copied(args);
     let mut ranges = Vec::new();
     for (&param, range) in map.params.iter().zip(&map.range.ranges) {
@@ -303,7 +325,13 @@ pub(in crate::check) fn map_ranges(cut: &Program, args: &Arguments<'_>, entry: N
 }
 
 /// The program with one parameter of a map between two indices.
-pub(in crate::check) fn restricted(program: &Program, entry: NodeId, dim: usize, first: i64, last: i64) -> Program {
+pub(in crate::check) fn restricted(
+    program: &Program,
+    entry: NodeId,
+    dim: usize,
+    first: i64,
+    last: i64,
+) -> Program {
     let mut program = program.clone();
     let mut range = single(&mut program, first);
     range.end = program.exprs.int(last);
@@ -323,7 +351,9 @@ pub(in crate::check) fn peeled(cut: &Cut, entry: NodeId) -> Result<Option<Cut>> 
     let mut args = copied(&cut.args);
     let ranges = map_ranges(&program, &args, entry);
     let Some((_, state)) = only_state(&program) else { return Ok(None) };
-    let Some(NodeKind::MapEntry(map)) = state.nodes.get(entry).map(|node| &node.kind) else { return Ok(None) };
+    let Some(NodeKind::MapEntry(map)) = state.nodes.get(entry).map(|node| &node.kind) else {
+        return Ok(None);
+    };
     let params = map.params.clone();
     let tree = ScopeTree::of(state)?;
     let Some(exit) = tree.exit(entry) else { return Ok(None) };
@@ -432,7 +462,13 @@ pub(in crate::check) fn entered(cut: &Cut, id: NodeId) -> Result<Option<Cut>> {
     }
     let mut connected: Vec<(Name, &Memlet)> = Vec::new();
     for edge in state.edges.values().filter(|edge| !edge.removed) {
-        let connector = if edge.dst == id { edge.dst_conn } else if edge.src == id { edge.src_conn } else { None };
+        let connector = if edge.dst == id {
+            edge.dst_conn
+        } else if edge.src == id {
+            edge.src_conn
+        } else {
+            None
+        };
         if let Some(connector) = connector
             && connected.iter().all(|(known, _)| *known != connector)
         {
@@ -445,7 +481,9 @@ pub(in crate::check) fn entered(cut: &Cut, id: NodeId) -> Result<Option<Cut>> {
         outer_graph.map(|graph| graph.symbols.keys().copied().collect()).unwrap_or_default()
     };
     for (connector, memlet) in connected {
-        let Some(binding) = inner_binding(&outer, &program, &args, connector, memlet) else { return Ok(None) };
+        let Some(binding) = inner_binding(&outer, &program, &args, connector, memlet) else {
+            return Ok(None);
+        };
         args.bindings.insert(program.names.get(connector).to_owned(), binding);
     }
     if let Some(graph) = root_mut(&mut program) {
@@ -460,7 +498,8 @@ pub(in crate::check) fn entered(cut: &Cut, id: NodeId) -> Result<Option<Cut>> {
     for name in expose_scalars(&mut program) {
         let text = program.names.get(name).to_owned();
         if !args.bindings.contains_key(&text) {
-            let dtype = program.root_graph().and_then(|g| g.data.get(&name)).and_then(|data| data.ty.scalar());
+            let dtype =
+                program.root_graph().and_then(|g| g.data.get(&name)).and_then(|data| data.ty.scalar());
             insert_number(&mut args, &text, Scalar::zero(dtype.unwrap_or(DType::F64)));
         }
     }
@@ -481,7 +520,8 @@ fn inner_binding(
     let (inner_shape, inner_strides): (Vec<usize>, Vec<isize>) = match &inner.kind {
         DataKind::Array(array) => {
             let shape = array.shape.iter().map(|&size| value_of(program, args, size)?.try_into().ok());
-            let strides = array.strides.iter().map(|&size| Some(value_of(program, args, size)? as isize * item));
+            let strides =
+                array.strides.iter().map(|&size| Some(value_of(program, args, size)? as isize * item));
             (shape.collect::<Option<_>>()?, strides.collect::<Option<_>>()?)
         }
         DataKind::Scalar(_) => (vec![1], vec![item]),

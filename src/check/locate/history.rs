@@ -64,12 +64,18 @@ fn reads_of(half: &Half) -> Vec<(String, Vec<usize>, Scalar)> {
 fn read_boxes(half: &Half, state: &State) -> Vec<(String, Vec<usize>, Vec<usize>)> {
     let mut boxes = Vec::new();
     for edge in state.edges.values().filter(|edge| !edge.removed) {
-        let from_access = matches!(state.nodes.get(edge.src).map(|node| &node.kind), Some(NodeKind::Access { .. }));
-        let (Some(data), Some(subset), true) = (edge.memlet.data, &edge.memlet.subset, from_access) else { continue };
+        let from_access =
+            matches!(state.nodes.get(edge.src).map(|node| &node.kind), Some(NodeKind::Access { .. }));
+        let (Some(data), Some(subset), true) = (edge.memlet.data, &edge.memlet.subset, from_access) else {
+            continue;
+        };
         let mut start = Vec::new();
         let mut count = Vec::new();
         for range in &subset.ranges {
-            let ends = (value_of(&half.program, &half.args, range.start), value_of(&half.program, &half.args, range.end));
+            let ends = (
+                value_of(&half.program, &half.args, range.start),
+                value_of(&half.program, &half.args, range.end),
+            );
             let (Some(first), Some(last)) = ends else { break };
             start.push(usize::try_from(first).unwrap_or(0));
             count.push(usize::try_from(last - first + 1).unwrap_or(1));
@@ -109,12 +115,18 @@ pub(super) fn trace(whole: &Half, located: &Located) -> Vec<Origin> {
         let found = writer(whole, &name, &index, value, step - 1);
         let found = found.or_else(|| writer(whole, &name, &index, value, step));
         let Some((written_at, reads, step)) = found else {
-            origins.push(Origin { what, written_at: Some("nobody: it is what the element held at first".to_owned()), distance });
+            origins.push(Origin {
+                what,
+                written_at: Some("nobody: it is what the element held at first".to_owned()),
+                distance,
+            });
             continue;
         };
         origins.push(Origin { what, written_at: Some(written_at), distance });
         if distance < MAX_DISTANCE {
-            open.extend(reads.into_iter().map(|(name, index, value)| (name, index, value, distance + 1, step)));
+            open.extend(
+                reads.into_iter().map(|(name, index, value)| (name, index, value, distance + 1, step)),
+            );
         }
     }
     origins
@@ -146,8 +158,17 @@ fn writer(
         engine: whole.engine,
         name: whole.name.clone(),
     };
-    let found = Found { container: name.to_owned(), index: index.to_vec(), left: None, right: None, ends: None };
-    let mut search = Search { places: Vec::new(), halves: vec![half], found, exact: true, note: None, step: None, until: Some(until) };
+    let found =
+        Found { container: name.to_owned(), index: index.to_vec(), left: None, right: None, ends: None };
+    let mut search = Search {
+        places: Vec::new(),
+        halves: vec![half],
+        found,
+        exact: true,
+        note: None,
+        step: None,
+        until: Some(until),
+    };
     search.timeline(&probe, 0).ok()?;
     if search.places.is_empty() {
         return None;

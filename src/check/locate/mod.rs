@@ -27,7 +27,8 @@ use super::side::{End, Ready, Side, copied, same_bits, with_symbols};
 use timeline::{NEXT, STOP, TAKEN, Timeline, first_of, is_own, shown_name};
 
 pub(in crate::check) use cut::{
-    Cut, Unit, add_missing, entered, expose, keep_units, map_ranges, only_state, peeled, restricted, unit_label, units,
+    Cut, Unit, add_missing, entered, expose, keep_units, map_ranges, only_state, peeled, restricted,
+    unit_label, units,
 };
 pub use report::{Located, Origin, Place};
 
@@ -116,13 +117,17 @@ pub fn locate(left: Half, right: Half) -> Result<Located> {
     }
     let Some(found) = differs(&runs) else {
         return Err(Diagnostic::error("P0435", "the two sides agree, so there is nothing to locate")
-            .with_help("compare what differs: other inputs, another engine, the program after a transformation"));
+            .with_help(
+                "compare what differs: other inputs, another engine, the program after a transformation",
+            ));
     };
-    let mut search = Search { places: Vec::new(), halves, found, exact: true, note: None, step: None, until: None };
+    let mut search =
+        Search { places: Vec::new(), halves, found, exact: true, note: None, step: None, until: None };
     let whole: Vec<Half> = search.halves.iter().map(|half| half.with_program(half.program.clone())).collect();
     search.timeline(&differs, 0)?;
     let Search { places, halves, found, exact, note, step, .. } = search;
-    let mut located = Located { places, found, exact, note, step, values: Vec::new(), history: Vec::new(), halves };
+    let mut located =
+        Located { places, found, exact, note, step, values: Vec::new(), history: Vec::new(), halves };
     located.values = history::values_read(&located);
     located.history = history::trace(&whole[0], &located);
     Ok(located)
@@ -172,13 +177,17 @@ pub(super) fn differs(runs: &[(Arguments<'static>, End)]) -> Option<Found> {
         return None;
     }
     for (name, binding) in &left.bindings {
-        if let (Binding::Array { buffer, .. }, Some(other @ Binding::Array { buffer: twin, .. })) = (binding, right.get(name))
+        if let (Binding::Array { buffer, .. }, Some(other @ Binding::Array { buffer: twin, .. })) =
+            (binding, right.get(name))
             && binding == other
-            && left.buffers.get(*buffer).map(|buffer| buffer.bytes()) == right.buffers.get(*twin).map(|buffer| buffer.bytes())
+            && left.buffers.get(*buffer).map(|buffer| buffer.bytes())
+                == right.buffers.get(*twin).map(|buffer| buffer.bytes())
         {
             continue;
         }
-        let (Some(ours), Some(theirs)) = (view(left, binding), right.get(name).and_then(|other| view(right, other))) else {
+        let (Some(ours), Some(theirs)) =
+            (view(left, binding), right.get(name).and_then(|other| view(right, other)))
+        else {
             continue;
         };
         if ours.shape() != theirs.shape() {
@@ -255,7 +264,10 @@ impl Search {
             bases.push(args);
             match half.with_program(timeline.program.clone()).ready() {
                 Ok(prepared) => ready.push(prepared),
-                Err(end) => return self.ends_here(format!("{}: the timeline of states cannot be run: {end}", half.name)),
+                Err(end) => {
+                    return self
+                        .ends_here(format!("{}: the timeline of states cannot be run: {end}", half.name));
+                }
             }
         }
         let mut run_at = |stop: i64| -> Vec<(Arguments<'static>, End)> {
@@ -313,13 +325,20 @@ impl Search {
             let what = shown_name(&self.found.container);
             self.found.container = what.clone();
             if what.starts_with("the ") || what.starts_with("symbol ") {
-                return self.ends_here(format!("{what} differs after this state: look at the edges out of it"));
+                return self
+                    .ends_here(format!("{what} differs after this state: look at the edges out of it"));
             }
         }
         let mut cuts = Vec::with_capacity(self.halves.len());
         for ((half, timeline), (args, _)) in self.halves.iter().zip(&timelines).zip(&before) {
             let wanted = label(&timelines[0], block);
-            let own = match timeline.states.iter().copied().filter(|&b| label(timeline, b) == wanted).collect::<Vec<_>>()[..] {
+            let own = match timeline
+                .states
+                .iter()
+                .copied()
+                .filter(|&b| label(timeline, b) == wanted)
+                .collect::<Vec<_>>()[..]
+            {
                 [only] => Some(only),
                 _ => usize::try_from(number).ok().and_then(|at| timeline.states.get(at)).copied(),
             };
@@ -353,14 +372,17 @@ impl Search {
         let mut parts: Vec<Vec<Unit>> = Vec::new();
         let mut labels: Vec<Vec<String>> = Vec::new();
         for half in &self.halves {
-            let Some((_, state)) = only_state(&half.program) else { return self.ends_here("no single state is left") };
+            let Some((_, state)) = only_state(&half.program) else {
+                return self.ends_here("no single state is left");
+            };
             let own = units(state)?;
             labels.push(own.iter().map(|&unit| unit_label(&half.program, state, unit)).collect());
             parts.push(own);
         }
         if labels.windows(2).any(|pair| pair[0] != pair[1]) {
             let text = labels.iter().map(|list| list.join(", ")).collect::<Vec<_>>().join("; the other: ");
-            return self.ends_here(format!("the state consists of other parts on the two sides; one: {text}"));
+            return self
+                .ends_here(format!("the state consists of other parts on the two sides; one: {text}"));
         }
         let prefix = |count: usize| -> Result<Vec<Half>> {
             let cut = |(half, parts): (&Half, &Vec<Unit>)| {
@@ -371,7 +393,11 @@ impl Search {
         let (mut agrees, mut differing) = (0, parts[0].len());
         while differing - agrees > 1 {
             let middle = agrees + (differing - agrees) / 2;
-            if Self::happened(&prefix(middle)?, probe).is_some() { differing = middle } else { agrees = middle }
+            if Self::happened(&prefix(middle)?, probe).is_some() {
+                differing = middle
+            } else {
+                agrees = middle
+            }
         }
         if differing == 0 {
             return self.ends_here("the state does nothing");
@@ -407,7 +433,9 @@ impl Search {
         let mut nodes = Vec::new();
         let mut is_map = false;
         for half in &self.halves {
-            let Some((_, state)) = only_state(&half.program) else { return self.ends_here("no single state is left") };
+            let Some((_, state)) = only_state(&half.program) else {
+                return self.ends_here("no single state is left");
+            };
             let Some(Unit::Code(node)) = units(state)?.last().copied() else { return Ok(()) };
             match &state.nodes[node].kind {
                 NodeKind::MapEntry(_) => is_map = true,
@@ -475,7 +503,8 @@ impl Search {
                     (self.halves, self.found, low) = (second_half, found, middle + step);
                     continue;
                 }
-                return self.ends_here("several iterations of the map have to run for the difference to show");
+                return self
+                    .ends_here("several iterations of the map have to run for the difference to show");
             }
             // One index is left, if the range was not empty.
             let single: Vec<Half> = self
@@ -499,7 +528,9 @@ impl Search {
             match peeled(&cut, node) {
                 Ok(Some(cut)) => bodies.push(half.cut(cut)),
                 Ok(None) => return self.ends_here("the body of the map cannot run by itself"),
-                Err(error) => return self.ends_here(format!("the body of the map cannot run by itself: {error}")),
+                Err(error) => {
+                    return self.ends_here(format!("the body of the map cannot run by itself: {error}"));
+                }
             }
         }
         self.places.push(Place { kind: "iteration", name: point, detail: String::new() });
@@ -517,7 +548,9 @@ impl Search {
 /// `i = 3, j = 0`.
 fn point_of(half: &Half, node: crate::ir::NodeId) -> String {
     let Some((_, state)) = only_state(&half.program) else { return String::new() };
-    let Some(NodeKind::MapEntry(map)) = state.nodes.get(node).map(|node| &node.kind) else { return String::new() };
+    let Some(NodeKind::MapEntry(map)) = state.nodes.get(node).map(|node| &node.kind) else {
+        return String::new();
+    };
     let ranges = map_ranges(&half.program, &half.args, node);
     let parts = map.params.iter().zip(&ranges).map(|(&param, range)| {
         let value = range.map_or("?".to_owned(), |(start, ..)| start.to_string());

@@ -6,7 +6,8 @@
 //! engine.
 
 use crate::check::edit::{
-    add_assignment, add_copy_of_one, assigned_symbols, checked, declare_argument, expose_arrays, root_mut, used_at_top,
+    add_assignment, add_copy_of_one, assigned_symbols, checked, declare_argument, expose_arrays, root_mut,
+    used_at_top,
 };
 use crate::diag::Result;
 use crate::entity::Name;
@@ -53,7 +54,9 @@ impl Timeline {
         let scalars: Vec<(Name, DType)> = graph
             .data
             .iter()
-            .filter(|(name, data)| data.transient && top.contains(*name) && matches!(data.kind, DataKind::Scalar(_)))
+            .filter(|(name, data)| {
+                data.transient && top.contains(*name) && matches!(data.kind, DataKind::Scalar(_))
+            })
             .filter_map(|(&name, data)| match data.ty {
                 Type::Scalar(dtype) => Some((name, dtype)),
                 _ => None,
@@ -97,7 +100,8 @@ impl Timeline {
         let kind = std::mem::replace(&mut slot.kind, BlockKind::Return);
         let label = slot.label.clone();
         let state = graph.blocks.push(Block { label: format!("{label}_run"), kind, extra: Extra::new() });
-        let recorded = graph.blocks.push(named(&format!("{label}_record"), BlockKind::State(Box::new(record))));
+        let recorded =
+            graph.blocks.push(named(&format!("{label}_record"), BlockKind::State(Box::new(record))));
         let leave = graph.blocks.push(named("leave", BlockKind::Return));
         let body = graph.regions.push(chain(&[recorded, leave], Vec::new()));
         let branch = Branch {

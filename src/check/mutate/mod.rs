@@ -196,7 +196,8 @@ impl std::str::FromStr for Mutant {
 
     fn from_str(text: &str) -> std::result::Result<Mutant, String> {
         let (kind, site) = text.split_once('@').unwrap_or((text, "Every"));
-        let same = |a: &str, b: &str| a.replace(['_', '-'], "").eq_ignore_ascii_case(&b.replace(['_', '-'], ""));
+        let same =
+            |a: &str, b: &str| a.replace(['_', '-'], "").eq_ignore_ascii_case(&b.replace(['_', '-'], ""));
         let kind = Kind::ALL.into_iter().find(|known| same(kind, &format!("{known:?}")));
         let sites = [Site::Every, Site::First, Site::Last, Site::Nested];
         let site = sites.into_iter().find(|known| same(site, &format!("{known:?}")));

@@ -3,7 +3,8 @@
 use crate::analysis::ScopeTree;
 use crate::entity::Name;
 use crate::ir::{
-    BlockId, BlockKind, Connector, DataKind, EdgeId, GraphId, NodeId, NodeKind, Program, RegionId, State, Subset,
+    BlockId, BlockKind, Connector, DataKind, EdgeId, GraphId, NodeId, NodeKind, Program, RegionId, State,
+    Subset,
 };
 use crate::scalar::{DType, Type};
 use crate::symbolic::ExprId;
@@ -39,14 +40,16 @@ pub(super) fn spots(program: &Program, kind: Kind) -> Vec<Spot> {
                 let to = state.nodes.get(edge.dst).map(|node| &node.kind);
                 let into_code = matches!(to, Some(NodeKind::Tasklet(_))) && !edge.memlet.is_empty();
                 let out_of_code = matches!(from, Some(NodeKind::Tasklet(_))) && !edge.memlet.is_empty();
-                let copies = matches!((from, to), (Some(NodeKind::Access { .. }), Some(NodeKind::Access { .. })));
+                let copies =
+                    matches!((from, to), (Some(NodeKind::Access { .. }), Some(NodeKind::Access { .. })));
                 let rank = edge.memlet.subset.as_ref().map_or(0, |subset| subset.ranges.len());
                 let fits = match kind {
                     Kind::ReadOneFurther | Kind::ReadOneEarlier => into_code && rank > 0,
                     Kind::WriteOneFurther => out_of_code && rank > 0,
                     // What stands on the border of a scope only repeats what stands inside.
                     Kind::DropResolution | Kind::OtherResolution => {
-                        edge.memlet.wcr.is_some() && !matches!(from, Some(NodeKind::MapExit { .. } | NodeKind::ConsumeExit { .. }))
+                        edge.memlet.wcr.is_some()
+                            && !matches!(from, Some(NodeKind::MapExit { .. } | NodeKind::ConsumeExit { .. }))
                     }
                     Kind::SwapSubsetDimensions => (into_code || out_of_code) && rank > 1,
                     Kind::DropCopy => copies && !edge.memlet.is_empty() && edge.src_conn.is_none(),
@@ -68,10 +71,14 @@ pub(super) fn spots(program: &Program, kind: Kind) -> Vec<Spot> {
                     (NodeKind::Tasklet(tasklet), Kind::PlusToMinus) => tasklet.text.text.contains(" + "),
                     (NodeKind::Tasklet(tasklet), Kind::TimesToPlus) => tasklet.text.text.contains(" * "),
                     (NodeKind::Tasklet(tasklet), Kind::MinToMax) => tasklet.text.text.contains("min("),
-                    (NodeKind::Tasklet(tasklet), Kind::LessToLessOrEqual) => tasklet.text.text.contains(" < "),
+                    (NodeKind::Tasklet(tasklet), Kind::LessToLessOrEqual) => {
+                        tasklet.text.text.contains(" < ")
+                    }
                     (NodeKind::Tasklet(_), Kind::NarrowRead) => !node.inputs.is_empty(),
                     (NodeKind::Tasklet(_), Kind::SwapReads) => node.inputs.len() > 1,
-                    (NodeKind::Library(library), Kind::DropIdentity) => library.properties.contains_key("identity"),
+                    (NodeKind::Library(library), Kind::DropIdentity) => {
+                        library.properties.contains_key("identity")
+                    }
                     (NodeKind::Library(library), Kind::OtherAxis) => library.properties.contains_key("axes"),
                     (NodeKind::Library(library), Kind::TransposedOperand) => library.class() == "MatMul",
                     (NodeKind::Nested(nested), Kind::MapSymbolOneMore) => !nested.symbol_mapping.is_empty(),
@@ -90,7 +97,9 @@ pub(super) fn spots(program: &Program, kind: Kind) -> Vec<Spot> {
                 (BlockKind::Conditional(branches), Kind::NegateCondition) => {
                     branches.iter().any(|branch| branch.condition.is_some())
                 }
-                (BlockKind::Conditional(branches), Kind::SwapBranches | Kind::SkipLastBranch) => branches.len() > 1,
+                (BlockKind::Conditional(branches), Kind::SwapBranches | Kind::SkipLastBranch) => {
+                    branches.len() > 1
+                }
                 (BlockKind::Loop(_), Kind::LoopEndsEarly) => true,
                 (BlockKind::Loop(inner), Kind::LoopStartsLate) => inner.init.is_some(),
                 _ => false,
@@ -107,7 +116,9 @@ pub(super) fn spots(program: &Program, kind: Kind) -> Vec<Spot> {
             }
             if kind == Kind::SwapStates {
                 for (at, pair) in region.blocks.windows(2).enumerate() {
-                    let is_state = |id: BlockId| graph.state(id).is_some_and(|state| state.live_nodes().next().is_some());
+                    let is_state = |id: BlockId| {
+                        graph.state(id).is_some_and(|state| state.live_nodes().next().is_some())
+                    };
                     if pair.iter().all(|&id| is_state(id)) {
                         add(At::Blocks(id, at));
                     }
@@ -229,7 +240,8 @@ fn change_edge(program: &mut Program, kind: Kind, graph: GraphId, block: BlockId
         Kind::DropResolution => state_mut(program, graph, block)?.edges.get_mut(id)?.memlet.wcr = None,
         Kind::OtherResolution => {
             let wcr = state_mut(program, graph, block)?.edges.get_mut(id)?.memlet.wcr.as_mut()?;
-            let other = if wcr.text.contains("max") { "lambda a, b: min(a, b)" } else { "lambda a, b: a - b" };
+            let other =
+                if wcr.text.contains("max") { "lambda a, b: min(a, b)" } else { "lambda a, b: a - b" };
             wcr.text = other.to_owned();
         }
         Kind::SwapSubsetDimensions => {
@@ -260,7 +272,8 @@ fn change_edge(program: &mut Program, kind: Kind, graph: GraphId, block: BlockId
 
 /// `index` modulo the extent, so that a shifted index stays in range.
 fn wrapped(program: &mut Program, index: ExprId, extent: ExprId) -> ExprId {
-    let names = [index, extent].map(|expr| program.exprs.print(&program.names, expr, crate::symbolic::Grammar::Plain));
+    let names = [index, extent]
+        .map(|expr| program.exprs.print(&program.names, expr, crate::symbolic::Grammar::Plain));
     let text = format!("(({}) + ({})) % ({})", names[0], names[1], names[1]);
     program.exprs.parse(&mut program.names, &text, crate::symbolic::Grammar::Plain).unwrap_or(index)
 }
@@ -277,7 +290,8 @@ fn change_node(program: &mut Program, kind: Kind, graph: GraphId, block: BlockId
                 .in_edges(id)
                 .filter_map(|(_, edge)| {
                     let array = data.get(&edge.memlet.data?)?;
-                    let single = edge.memlet.subset.as_ref()?.ranges.iter().all(|range| range.start == range.end);
+                    let single =
+                        edge.memlet.subset.as_ref()?.ranges.iter().all(|range| range.start == range.end);
                     Some((edge.dst_conn?, if single { narrower(array.ty) } else { None }))
                 })
                 .collect()
@@ -315,7 +329,10 @@ fn change_node(program: &mut Program, kind: Kind, graph: GraphId, block: BlockId
     let state = state_mut(program, graph, block)?;
     let node = state.nodes.get_mut(id)?;
     match (&mut node.kind, kind) {
-        (NodeKind::MapEntry(map), Kind::ShortRange | Kind::LateStart | Kind::DoubleStep | Kind::SwapRanges) => {
+        (
+            NodeKind::MapEntry(map),
+            Kind::ShortRange | Kind::LateStart | Kind::DoubleStep | Kind::SwapRanges,
+        ) => {
             map.range = range;
         }
         (NodeKind::Tasklet(tasklet), _) => {
@@ -331,7 +348,8 @@ fn change_node(program: &mut Program, kind: Kind, graph: GraphId, block: BlockId
                     node.inputs.insert(name, Connector { ty, pointer: false });
                 }
                 Kind::SwapReads => {
-                    let edges: Vec<EdgeId> = state.in_edges(id).filter(|(_, e)| e.dst_conn.is_some()).map(|(e, _)| e).collect();
+                    let edges: Vec<EdgeId> =
+                        state.in_edges(id).filter(|(_, e)| e.dst_conn.is_some()).map(|(e, _)| e).collect();
                     let [first, second, ..] = edges[..] else { return None };
                     let (a, b) = (state.edges.get(first)?.dst_conn, state.edges.get(second)?.dst_conn);
                     state.edges.get_mut(first)?.dst_conn = b;

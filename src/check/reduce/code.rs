@@ -50,10 +50,16 @@ fn text_of(program: &Program, (graph, block, node): (GraphId, BlockId, NodeId)) 
 }
 
 /// The program with other code; inputs that are not read any more lose their edges.
-fn with_text(program: &Program, (graph, block, id): (GraphId, BlockId, NodeId), text: &str) -> Option<Program> {
+fn with_text(
+    program: &Program,
+    (graph, block, id): (GraphId, BlockId, NodeId),
+    text: &str,
+) -> Option<Program> {
     let mut program = program.clone();
     let names = program.names.clone();
-    let BlockKind::State(state) = &mut program.graphs.get_mut(graph)?.blocks.get_mut(block)?.kind else { return None };
+    let BlockKind::State(state) = &mut program.graphs.get_mut(graph)?.blocks.get_mut(block)?.kind else {
+        return None;
+    };
     let node = state.nodes.get_mut(id)?;
     let NodeKind::Tasklet(tasklet) = &mut node.kind else { return None };
     tasklet.text.text = text.to_owned();
@@ -64,7 +70,9 @@ fn with_text(program: &Program, (graph, block, id): (GraphId, BlockId, NodeId), 
     if keeps_an_input {
         for name in unread {
             node.inputs.shift_remove(&name);
-            for (_, edge) in state.edges.iter_mut().filter(|(_, edge)| edge.dst == id && edge.dst_conn == Some(name)) {
+            for (_, edge) in
+                state.edges.iter_mut().filter(|(_, edge)| edge.dst == id && edge.dst_conn == Some(name))
+            {
                 edge.removed = true;
             }
         }
@@ -84,7 +92,8 @@ fn simpler_texts(text: &str) -> Vec<String> {
     let lines: Vec<&str> = text.lines().collect();
     if lines.len() > 1 {
         for at in 0..lines.len() {
-            let rest: Vec<&str> = lines.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, line)| *line).collect();
+            let rest: Vec<&str> =
+                lines.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, line)| *line).collect();
             found.push(rest.join("\n"));
         }
     }
@@ -134,7 +143,8 @@ fn parts(expression: &str) -> Vec<String> {
 }
 
 fn operands(expression: &str) -> Vec<String> {
-    let operators = [" + ", " - ", " * ", " / ", " // ", " % ", " & ", " | ", " ^ ", " << ", " >> ", " if ", " else "];
+    let operators =
+        [" + ", " - ", " * ", " / ", " // ", " % ", " & ", " | ", " ^ ", " << ", " >> ", " if ", " else "];
     let mut found = Vec::new();
     for operator in operators {
         let pieces = split_outside(expression, operator);
@@ -172,7 +182,10 @@ mod tests {
     fn parts_of_an_expression_are_shorter_expressions() {
         let found = simpler_texts("o = (max(a, b) * 2 + c)");
         assert!(found.contains(&"o = a".to_owned()), "{found:?}");
-        assert!(found.contains(&"o = max(a, b)".to_owned()) || found.contains(&"o = max(a, b) * 2".to_owned()), "{found:?}");
+        assert!(
+            found.contains(&"o = max(a, b)".to_owned()) || found.contains(&"o = max(a, b) * 2".to_owned()),
+            "{found:?}"
+        );
         assert!(found.iter().all(|text| text.len() < 23));
     }
 

@@ -45,7 +45,10 @@ fn resized(failing: &Failing, symbol: &str, value: i64) -> Option<Failing> {
     let mut args = Arguments::new();
     for (name, binding) in &failing.args.bindings {
         if let Binding::Scalar(old) = binding {
-            args.insert_scalar(name, if name == symbol { arith::cast(old.dtype(), Scalar::I64(value)) } else { *old });
+            args.insert_scalar(
+                name,
+                if name == symbol { arith::cast(old.dtype(), Scalar::I64(value)) } else { *old },
+            );
         }
     }
     let is_array = |name: &str| matches!(failing.args.get(name), Some(Binding::Array { .. }));
@@ -53,7 +56,10 @@ fn resized(failing: &Failing, symbol: &str, value: i64) -> Option<Failing> {
     let names: Vec<String> = args.bindings.keys().cloned().collect();
     for name in names.iter().filter(|name| is_array(name)) {
         let old = view(&failing.args, failing.args.get(name)?)?;
-        let Some(Binding::Array { buffer, offset, ty, shape, strides }) = args.bindings.get(name).cloned() else { continue };
+        let Some(Binding::Array { buffer, offset, ty, shape, strides }) = args.bindings.get(name).cloned()
+        else {
+            continue;
+        };
         let dtype = ty.scalar()?;
         let count: usize = shape.iter().product();
         if shape.len() != old.shape().len() {
@@ -66,7 +72,8 @@ fn resized(failing: &Failing, symbol: &str, value: i64) -> Option<Failing> {
                 let at = usize::try_from(at).ok()?.checked_add(offset)?;
                 let inside = index.iter().zip(old.shape()).all(|(&at, &extent)| at < extent);
                 if inside {
-                    arith::cast(dtype, value).write_le_bytes(args.buffers.get_mut(buffer)?.bytes_mut().get_mut(at..)?);
+                    arith::cast(dtype, value)
+                        .write_le_bytes(args.buffers.get_mut(buffer)?.bytes_mut().get_mut(at..)?);
                 }
             }
             for dim in (0..index.len()).rev() {
@@ -94,7 +101,9 @@ fn plainer_types(reduction: &mut Reduction<'_>) -> bool {
             graph
                 .data
                 .iter()
-                .filter_map(|(&name, data)| Some((reduction.best.program.names.get(name).to_owned(), data.ty.scalar()?)))
+                .filter_map(|(&name, data)| {
+                    Some((reduction.best.program.names.get(name).to_owned(), data.ty.scalar()?))
+                })
                 .collect()
         })
         .unwrap_or_default();
@@ -102,7 +111,11 @@ fn plainer_types(reduction: &mut Reduction<'_>) -> bool {
         if matches!(dtype, DType::F64) {
             continue;
         }
-        let plain = if dtype.is_integral() && dtype != DType::I64 { [DType::F64, DType::I64] } else { [DType::F64, DType::F64] };
+        let plain = if dtype.is_integral() && dtype != DType::I64 {
+            [DType::F64, DType::I64]
+        } else {
+            [DType::F64, DType::F64]
+        };
         for to in plain {
             if reduction.accept(retyped(&reduction.best, &name, to)) {
                 changed = true;

@@ -1,7 +1,9 @@
 //! Taking away nodes, blocks, iterations and levels of nesting.
 
 use crate::check::edit::{root_mut, tidied};
-use crate::check::locate::{Cut, Unit, entered, expose, keep_units, map_ranges, only_state, peeled, restricted, units};
+use crate::check::locate::{
+    Cut, Unit, entered, expose, keep_units, map_ranges, only_state, peeled, restricted, units,
+};
 use crate::check::side::copied;
 use crate::ir::canonical::canonical;
 use crate::ir::{
@@ -56,7 +58,9 @@ fn drop_blocks(reduction: &mut Reduction<'_>) -> bool {
 }
 
 fn replacements(program: &Program, graph: GraphId, block: BlockId) -> Vec<BlockKind> {
-    let Some(found) = program.graphs.get(graph).and_then(|graph| graph.blocks.get(block)) else { return Vec::new() };
+    let Some(found) = program.graphs.get(graph).and_then(|graph| graph.blocks.get(block)) else {
+        return Vec::new();
+    };
     let empty = BlockKind::State(Box::default());
     let region = |id: RegionId| BlockKind::Region(RegionFlavor::Plain, id);
     match &found.kind {
@@ -91,9 +95,13 @@ fn straighten(program: &mut Program) -> bool {
         let regions: Vec<RegionId> = graph.regions.ids().collect();
         for id in regions {
             let region = &graph.regions[id];
-            let empty = |block: BlockId| graph.state(block).is_some_and(|state| state.live_nodes().next().is_none());
-            let plain = region.edges.iter().all(|edge| edge.condition.is_none() && edge.assignments.is_empty());
-            let Some(&gone) = region.blocks.iter().find(|&&block| empty(block)).filter(|_| plain) else { continue };
+            let empty =
+                |block: BlockId| graph.state(block).is_some_and(|state| state.live_nodes().next().is_none());
+            let plain =
+                region.edges.iter().all(|edge| edge.condition.is_none() && edge.assignments.is_empty());
+            let Some(&gone) = region.blocks.iter().find(|&&block| empty(block)).filter(|_| plain) else {
+                continue;
+            };
             if region.blocks.len() < 2 {
                 continue;
             }
@@ -143,8 +151,12 @@ fn drop_units(reduction: &mut Reduction<'_>) -> bool {
         }
         let mut went = false;
         for start in (0..parts.len()).step_by(group) {
-            let kept: Vec<Unit> =
-                parts.iter().enumerate().filter(|(at, _)| !(start..start + group).contains(at)).map(|(_, unit)| *unit).collect();
+            let kept: Vec<Unit> = parts
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| !(start..start + group).contains(at))
+                .map(|(_, unit)| *unit)
+                .collect();
             let candidate = keep_units(&reduction.best.program, &kept).ok();
             if reduction.accept(candidate.map(|program| reduction.best.with_program(program))) {
                 went = true;
@@ -178,7 +190,9 @@ fn fewer_iterations(reduction: &mut Reduction<'_>) -> bool {
         let Some(&entry) = entries.get(at) else { return changed };
         let cut = Cut { program: reduction.best.program.clone(), args: copied(&reduction.best.args) };
         let body = peeled(&cut, entry).ok().flatten();
-        if body.is_some() && reduction.accept(body.map(|cut| Failing { program: cut.program, args: cut.args })) {
+        if body.is_some()
+            && reduction.accept(body.map(|cut| Failing { program: cut.program, args: cut.args }))
+        {
             changed = true;
             continue;
         }
@@ -216,8 +230,11 @@ fn fewer_levels(reduction: &mut Reduction<'_>) -> bool {
     let mut changed = false;
     loop {
         let Some((_, state)) = only_state(&reduction.best.program) else { return changed };
-        let nested: Vec<NodeId> =
-            state.live_nodes().filter(|(_, node)| matches!(node.kind, NodeKind::Nested(_))).map(|(id, _)| id).collect();
+        let nested: Vec<NodeId> = state
+            .live_nodes()
+            .filter(|(_, node)| matches!(node.kind, NodeKind::Nested(_)))
+            .map(|(id, _)| id)
+            .collect();
         let mut went = false;
         for id in nested {
             let cut = Cut { program: reduction.best.program.clone(), args: copied(&reduction.best.args) };
@@ -226,7 +243,8 @@ fn fewer_levels(reduction: &mut Reduction<'_>) -> bool {
                 expose(&mut program, &mut args);
                 Failing { program, args }
             });
-            let inner = inner.and_then(|inner| Some(Failing { program: tidied(&inner.program).ok()?, args: inner.args }));
+            let inner = inner
+                .and_then(|inner| Some(Failing { program: tidied(&inner.program).ok()?, args: inner.args }));
             if reduction.accept(inner) {
                 went = true;
                 break;
@@ -249,7 +267,10 @@ fn drop_nodes(reduction: &mut Reduction<'_>) -> bool {
             .program
             .graphs
             .iter()
-            .flat_map(|(graph, g)| g.states().flat_map(move |(block, state)| state.live_nodes().map(move |(id, _)| (graph, block, id))))
+            .flat_map(|(graph, g)| {
+                g.states()
+                    .flat_map(move |(block, state)| state.live_nodes().map(move |(id, _)| (graph, block, id)))
+            })
             .collect();
         let Some(&(graph, block, node)) = nodes.get(at) else { break };
         let mut program = reduction.best.program.clone();
@@ -258,8 +279,11 @@ fn drop_nodes(reduction: &mut Reduction<'_>) -> bool {
         {
             remove_node(state, node);
             let names = program.names.clone();
-            if let Some(BlockKind::State(state)) =
-                program.graphs.get_mut(graph).and_then(|g| g.blocks.get_mut(block)).map(|block| &mut block.kind)
+            if let Some(BlockKind::State(state)) = program
+                .graphs
+                .get_mut(graph)
+                .and_then(|g| g.blocks.get_mut(block))
+                .map(|block| &mut block.kind)
             {
                 prune(state, &names);
             }
@@ -298,7 +322,10 @@ pub(super) fn prune(state: &mut State, names: &crate::entity::Names) {
             let (incoming, outgoing) = (adjacency.incoming(id), adjacency.outgoing(id));
             match &node.kind {
                 NodeKind::Access { .. } if incoming.is_empty() && outgoing.is_empty() => gone_nodes.push(id),
-                NodeKind::MapEntry(_) | NodeKind::MapExit { .. } | NodeKind::ConsumeEntry(_) | NodeKind::ConsumeExit { .. } => {
+                NodeKind::MapEntry(_)
+                | NodeKind::MapExit { .. }
+                | NodeKind::ConsumeEntry(_)
+                | NodeKind::ConsumeExit { .. } => {
                     let has = |edges: &[EdgeId], connector: crate::entity::Name, src: bool| {
                         edges.iter().any(|&edge| {
                             let edge = &state.edges[edge];
@@ -308,14 +335,18 @@ pub(super) fn prune(state: &mut State, names: &crate::entity::Names) {
                     for &edge in incoming {
                         let Some(connector) = state.edges[edge].dst_conn else { continue };
                         let partner = crate::analysis::paths::output_of(names, connector);
-                        if names.get(connector).starts_with("IN_") && !partner.is_some_and(|partner| has(outgoing, partner, true)) {
+                        if names.get(connector).starts_with("IN_")
+                            && !partner.is_some_and(|partner| has(outgoing, partner, true))
+                        {
                             gone_edges.push(edge);
                         }
                     }
                     for &edge in outgoing {
                         let Some(connector) = state.edges[edge].src_conn else { continue };
                         let partner = crate::analysis::paths::input_of(names, connector);
-                        if names.get(connector).starts_with("OUT_") && !partner.is_some_and(|partner| has(incoming, partner, false)) {
+                        if names.get(connector).starts_with("OUT_")
+                            && !partner.is_some_and(|partner| has(incoming, partner, false))
+                        {
                             gone_edges.push(edge);
                         }
                     }
@@ -357,8 +388,10 @@ pub(super) fn prune(state: &mut State, names: &crate::entity::Names) {
         .live_nodes()
         .filter(|(_, node)| !matches!(node.kind, NodeKind::Tasklet(_) | NodeKind::Library(_)))
         .map(|(id, _)| {
-            let inputs = adjacency.incoming(id).iter().filter_map(|&edge| state.edges[edge].dst_conn).collect();
-            let outputs = adjacency.outgoing(id).iter().filter_map(|&edge| state.edges[edge].src_conn).collect();
+            let inputs =
+                adjacency.incoming(id).iter().filter_map(|&edge| state.edges[edge].dst_conn).collect();
+            let outputs =
+                adjacency.outgoing(id).iter().filter_map(|&edge| state.edges[edge].src_conn).collect();
             (id, inputs, outputs)
         })
         .collect();

@@ -65,7 +65,12 @@ impl Failing {
 
 /// Live dataflow nodes of all graphs.
 pub fn node_count(program: &Program) -> usize {
-    program.graphs.values().flat_map(|graph| graph.states()).map(|(_, state)| state.live_nodes().count()).sum()
+    program
+        .graphs
+        .values()
+        .flat_map(|graph| graph.states())
+        .map(|(_, state)| state.live_nodes().count())
+        .sum()
 }
 
 /// The state of a reduction.
@@ -107,13 +112,20 @@ impl Reduction<'_> {
 ///
 /// # Errors
 /// `P0435` if the sides agree about the program.
-pub fn reduce(program: &Program, args: &Arguments<'_>, sides: [&Side; 2], limit: Duration) -> Result<Reduced> {
+pub fn reduce(
+    program: &Program,
+    args: &Arguments<'_>,
+    sides: [&Side; 2],
+    limit: Duration,
+) -> Result<Reduced> {
     let start = Instant::now();
     let nodes_before = node_count(program);
     let by_end = match judge(program, args, sides) {
         Verdict::Differ(Disagreement::Ends(..)) => true,
         Verdict::Differ(Disagreement::Values(_)) => false,
-        Verdict::Refused(why) => return Err(Diagnostic::error("P0435", format!("there is nothing to compare: {why}"))),
+        Verdict::Refused(why) => {
+            return Err(Diagnostic::error("P0435", format!("there is nothing to compare: {why}")));
+        }
         _ => return Err(Diagnostic::error("P0435", "the two sides agree, so there is nothing to reduce")),
     };
     let best = Failing { program: program.clone(), args: with_symbols(program, args)? };
@@ -130,7 +142,10 @@ pub fn reduce(program: &Program, args: &Arguments<'_>, sides: [&Side; 2], limit:
     let Reduction { best: failing, tried, .. } = reduction;
     let disagreement = match judge(&failing.program, &failing.args, sides) {
         Verdict::Differ(disagreement) => disagreement,
-        _ => Disagreement::Ends("once it differed".to_owned(), "now it does not: the failure is not deterministic".to_owned()),
+        _ => Disagreement::Ends(
+            "once it differed".to_owned(),
+            "now it does not: the failure is not deterministic".to_owned(),
+        ),
     };
     let nodes = node_count(&failing.program);
     Ok(Reduced { failing, disagreement, nodes_before, nodes, tried, elapsed: start.elapsed() })
