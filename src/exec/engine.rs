@@ -103,6 +103,33 @@ struct Variant {
     code: Option<Arc<native::Compiled>>,
 }
 
+/// A call that machine code was bound to once.
+#[derive(Debug)]
+pub struct Rehearsal {
+    code: Arc<native::Compiled>,
+    call: native::Rehearsal,
+    threads: usize,
+}
+
+impl Rehearsal {
+    /// Runs a call like the rehearsed one: whether it ran to its end. If not, arguments hold what they held before,
+    /// where the program reads them, and [`Prepared::run_given`] says why.
+    ///
+    /// # Safety
+    /// As [`Prepared::run_given`]; each address is memory of the layout of the array in its place in the rehearsed
+    /// call.
+    pub unsafe fn run(
+        &self,
+        address: &dyn Fn(usize) -> Option<*mut u8>,
+        number: &dyn Fn(usize) -> Option<Scalar>,
+        memory: &MemoryOptions,
+    ) -> bool {
+        // SAFETY: as the caller says.
+        let outcome = unsafe { self.code.call_rehearsed(&self.call, address, number, self.threads, memory) };
+        matches!(outcome, Some(native::Outcome::Done))
+    }
+}
+
 /// How a run of machine code ended.
 enum Native {
     /// For good.
@@ -304,6 +331,23 @@ impl Prepared {
         Ok(match why {
             Some(why) => noted(outcome, why),
             None => outcome,
+        })
+    }
+
+    /// Looks at a call once, for others like it: ones that bring arrays of the same layouts at other addresses, and
+    /// other values of the numbers that `varies` names by position, and whose arrays share memory in the same way.
+    /// None where that does not do; those calls go through [`Prepared::run_given`].
+    ///
+    /// # Safety
+    /// As [`Prepared::run_given`].
+    pub unsafe fn rehearse(&self, given: &[Given<'_>], varies: &dyn Fn(usize) -> bool) -> Option<Rehearsal> {
+        let fits = self.fast.as_ref().is_none_or(|fast| fast.fits(given));
+        let variants = if fits { self.code.as_ref()? } else { &self.plain };
+        let variants = variants.lock().unwrap_or_else(PoisonError::into_inner);
+        variants.iter().filter_map(|variant| variant.code.as_ref()).find_map(|code| {
+            // SAFETY: as the caller says.
+            let call = unsafe { code.rehearse(given, varies) }?;
+            Some(Rehearsal { code: code.clone(), call, threads: self.threads })
         })
     }
 

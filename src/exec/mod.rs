@@ -12,7 +12,7 @@ mod program;
 pub mod settings;
 
 pub use array::{ArrayView, Element, ErasedArray, Number};
-pub use engine::{Engine, Options, Outcome, Prepared, Stats};
+pub use engine::{Engine, Options, Outcome, Prepared, Rehearsal, Stats};
 pub use load::{Format, Loaded, load};
 pub use program::{Call, Program, Report};
 pub use settings::{Mode, Settings, Tier};

@@ -58,6 +58,21 @@ struct Call {
     variant: Arc<Variant>,
 }
 
+impl Call {
+    /// Runs at once, if the engine was bound for calls like this one: whether it ran to its end.
+    fn run_rehearsed(&self, values: &Values) -> bool {
+        let recorded = &self.recorded;
+        let Some(Some(rehearsal)) = recorded.rehearsal.get() else { return false };
+        // SAFETY: as in `GtirProgram::run_in_full`; the layouts are those of the recorded call.
+        unsafe {
+            rehearsal.run(
+                &|position| recorded.address(values, position),
+                &|position| recorded.number(values, position),
+            )
+        }
+    }
+}
+
 /// GT4Py's module of settings, the level from which seconds are wanted, and where they go.
 type Metrics = (Py<PyAny>, i64, Py<PyAny>);
 
@@ -250,25 +265,39 @@ impl GtirProgram {
     }
 
     fn run(&self, py: Python<'_>, call: &Call, values: &Values) -> PyResult<()> {
-        let given = Shared(call.recorded.given(values));
-        let timed = self.metrics_wanted(py)?;
-        let start = timed.then(Instant::now);
+        let start = self.metrics_wanted(py)?.then(Instant::now);
+        let rehearsed = py.detach(|| call.run_rehearsed(values));
+        if !rehearsed {
+            self.run_in_full(py, call, values)?;
+        }
+        if let (Some((.., add)), Some(start)) = (&self.metrics, start) {
+            add.call1(py, (start.elapsed().as_secs_f64(),))?;
+        }
+        Ok(())
+    }
+
+    /// Runs with every argument looked at by the engine, which says what is wrong, and keeps its part of the record.
+    fn run_in_full(&self, py: Python<'_>, call: &Call, values: &Values) -> PyResult<()> {
         let outcome = py.detach(|| {
-            let given = &given;
+            let given = call.recorded.given(values);
+            let prepared = &call.variant.prepared;
             // SAFETY: the arguments are the caller's until this function returns, which keeps the arrays alive; their
             // layouts were read from their headers. Writing a field from another thread during a call is the
             // caller's race.
-            unsafe { call.variant.prepared.run_given(&given.0, &self.options) }
+            let outcome = unsafe { prepared.run_given(&given, &self.options) };
+            if matches!(outcome, Ok(Outcome::Done(_))) {
+                let recorded = &call.recorded;
+                // SAFETY: as above.
+                recorded.rehearsal.get_or_init(|| unsafe {
+                    prepared.rehearse(&given, &|position| recorded.varies(position))
+                });
+            }
+            outcome
         });
-        let seconds = start.map(|start| start.elapsed().as_secs_f64());
         match outcome.map_err(|error| raise(&self.named(error)))? {
-            Outcome::Done(_) => {}
-            Outcome::Trap(fault) => return Err(raise(&self.named(fault.into()))),
+            Outcome::Done(_) => Ok(()),
+            Outcome::Trap(fault) => Err(raise(&self.named(fault.into()))),
         }
-        if let (Some((.., add)), Some(seconds)) = (&self.metrics, seconds) {
-            add.call1(py, (seconds,))?;
-        }
-        Ok(())
     }
 
     fn metrics_wanted(&self, py: Python<'_>) -> PyResult<bool> {
@@ -316,14 +345,6 @@ impl GtirProgram {
         error.inside(format!("program `{}`", self.program.name))
     }
 }
-
-/// Arguments that go along when the GIL is released.
-struct Shared<T>(T);
-
-// SAFETY: the thread that made the arguments is the one that uses them; only the GIL is released in between.
-unsafe impl<T> Send for Shared<T> {}
-// SAFETY: as above.
-unsafe impl<T> Sync for Shared<T> {}
 
 /// An error unless the array of that field may be written.
 fn writeable(field: &str, leaves: &[Leaf<'_>]) -> Result<(), Diagnostic> {

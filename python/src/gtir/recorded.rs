@@ -6,8 +6,9 @@
 //!
 //! What a call that is alike may not do is change the arguments while it looks at them: the GIL is held.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use pelton::exec::Rehearsal;
 use pelton::memory::{Arguments, Binding, Given, GivenArray};
 use pelton::scalar::{DType, Scalar, Type};
 use pyo3::prelude::*;
@@ -83,6 +84,8 @@ pub(super) struct Recorded {
     /// Pairs of fields that share memory, in order.
     aliases: Vec<(usize, usize)>,
     reusable: bool,
+    /// The engine's part of the record, once a call like this one ran: none if the engine keeps none.
+    pub rehearsal: OnceLock<Option<Rehearsal>>,
     /// Tables in the graph's element type, where the given ones have another. Slots point into them.
     _converted: Vec<Vec<u8>>,
 }
@@ -168,8 +171,16 @@ impl Recorded {
             Some(Binding::Scalar(value)) => values.numbers[position].dtype() == value.dtype(),
             _ => true,
         });
-        let mut recorded =
-            Recorded { arity, checks, slots, tables, aliases: Vec::new(), reusable, _converted: converted };
+        let mut recorded = Recorded {
+            arity,
+            checks,
+            slots,
+            tables,
+            aliases: Vec::new(),
+            reusable,
+            rehearsal: OnceLock::new(),
+            _converted: converted,
+        };
         recorded.aliases = recorded.shared(&values);
         Ok((recorded, values))
     }
@@ -226,6 +237,29 @@ impl Recorded {
                 Slot::Table { address, dtype, shape, strides } => array(*address, *dtype, shape, strides),
             })
             .collect()
+    }
+
+    /// Whether the number at that position of the graph's arguments differs from call to call.
+    pub fn varies(&self, position: usize) -> bool {
+        matches!(self.slots.get(position), Some(Slot::Number(_)))
+    }
+
+    /// The address of the array at that position of the graph's arguments.
+    pub fn address(&self, values: &Values, position: usize) -> Option<*mut u8> {
+        match self.slots.get(position)? {
+            Slot::Field { position, .. } => values.addresses.get(*position).map(|&address| address as *mut u8),
+            Slot::Table { address, .. } => Some(*address as *mut u8),
+            _ => None,
+        }
+    }
+
+    /// The number at that position of the graph's arguments.
+    pub fn number(&self, values: &Values, position: usize) -> Option<Scalar> {
+        match self.slots.get(position)? {
+            Slot::Number(position) => values.numbers.get(*position).copied(),
+            Slot::Fixed(value) => Some(*value),
+            _ => None,
+        }
     }
 
     /// Pairs of fields that share memory when they lie at these addresses.

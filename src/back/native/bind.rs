@@ -5,6 +5,8 @@
 //! passed by value. Everything that does not depend on the call is prepared once in a [`Binder`]; a call neither
 //! looks up names nor allocates, unless an argument has to be copied.
 
+use std::fmt;
+
 use smallvec::SmallVec;
 
 use crate::diag::Diagnostic;
@@ -57,6 +59,8 @@ struct SymbolPlan {
     parameter: Option<DType>,
     /// Whether it needs no value.
     optional: bool,
+    /// Whether a layout depends on it.
+    in_layout: bool,
 }
 
 /// An argument that is memory.
@@ -129,6 +133,7 @@ impl Binder {
                 told,
                 parameter,
                 optional: parameter.is_none() || lowered.optional.contains(&name),
+                in_layout: false,
             };
             (name, plan)
         };
@@ -139,6 +144,9 @@ impl Binder {
                 symbols.push(plan(name, None));
                 symbols.len() - 1
             });
+            if let Some((_, plan)) = symbols.get_mut(at) {
+                plan.in_layout = true;
+            }
             u32::try_from(at).unwrap_or(u32::MAX)
         };
         let mut arrays = Vec::with_capacity(lowered.arrays.len());
@@ -214,6 +222,29 @@ impl Binder {
             bound.written.push(array.written);
         }
         Ok(bound)
+    }
+
+    /// What may vary in calls like the one that was bound: every address, and the numbers that `varies` names by
+    /// position. None if a layout depends on such a number, or memory of our own stands for an argument.
+    pub fn rehearse(&self, bound: Bound, varies: &dyn Fn(usize) -> bool) -> Option<Rehearsal> {
+        if !bound.own.is_empty() || !bound.copies.is_empty() || !bound.cells.is_empty() {
+            return None;
+        }
+        let arrays = self.arrays.iter().map(|array| array.given).collect::<Option<_>>()?;
+        let mut numbers = Vec::new();
+        let mut parameter = 0;
+        for symbol in &self.symbols {
+            if let Some(at) = symbol.given.filter(|&at| varies(at)) {
+                if symbol.in_layout {
+                    return None;
+                }
+                if let Some(dtype) = symbol.parameter {
+                    numbers.push((at, parameter, symbol.declared, dtype));
+                }
+            }
+            parameter += usize::from(symbol.parameter.is_some());
+        }
+        Some(Rehearsal { bound, arrays, numbers })
     }
 
     /// Whether the code speaks for calls with these arguments absent.
@@ -389,6 +420,51 @@ impl ArrayPlan {
             })
         };
         exprs.iter().map(one).collect()
+    }
+}
+
+/// A call that was bound, for others that differ in addresses and numbers only.
+pub struct Rehearsal {
+    bound: Bound,
+    /// Position of each array among the arguments.
+    arrays: Vec<usize>,
+    /// Numbers: position among the arguments, among the kernel's parameters, declared type, the parameter's type.
+    numbers: Vec<(usize, usize, DType, DType)>,
+}
+
+// SAFETY: the addresses in `bound` are replaced before use; nothing is read through them.
+unsafe impl Send for Rehearsal {}
+// SAFETY: as above.
+unsafe impl Sync for Rehearsal {}
+
+impl fmt::Debug for Rehearsal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rehearsal").field("arrays", &self.arrays).finish_non_exhaustive()
+    }
+}
+
+impl Rehearsal {
+    /// The binding of a call like the rehearsed one; none if it lacks an argument or a number has another type.
+    pub(super) fn bound(
+        &self,
+        address: &dyn Fn(usize) -> Option<*mut u8>,
+        number: &dyn Fn(usize) -> Option<Scalar>,
+    ) -> Option<Bound> {
+        let mut bound = Bound {
+            addresses: self.arrays.iter().map(|&at| address(at)).collect::<Option<_>>()?,
+            bytes: SmallVec::from_slice(&self.bound.bytes),
+            written: SmallVec::from_slice(&self.bound.written),
+            parameters: SmallVec::from_slice(&self.bound.parameters),
+            cells: Vec::new(),
+            own: Vec::new(),
+            copies: Vec::new(),
+        };
+        for &(at, parameter, declared, dtype) in &self.numbers {
+            let value = number(at).filter(|value| value.dtype() == declared)?;
+            let value = if declared == dtype { value } else { arith::cast(dtype, value) };
+            *bound.parameters.get_mut(parameter)? = Literal::from_scalar(value).map_or(0, |literal| literal.bits);
+        }
+        Some(bound)
     }
 }
 

@@ -20,7 +20,7 @@ pub mod runtime;
 mod slab;
 mod threads;
 
-pub use bind::Unbound;
+pub use bind::{Rehearsal, Unbound};
 pub use program::{Compiled, Dump, LoopReport, Mode, Options, Outcome};
 
 /// Machine code as text.

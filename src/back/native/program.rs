@@ -16,7 +16,7 @@ use crate::memory::plan::{Plan, PlanError, plan};
 use crate::memory::{Given, MemoryOptions, Required};
 use crate::scalar::{DType, Scalar, arith};
 
-use super::bind::{Binder, Bound, Unbound};
+use super::bind::{Binder, Bound, Rehearsal, Unbound};
 use super::call::{self, Code, Instance, Run};
 use super::emit;
 use super::isa;
@@ -262,6 +262,50 @@ impl Compiled {
     ) -> Result<Outcome, Unbound> {
         // SAFETY: as the caller says.
         let bound = unsafe { self.binder.bind(given)? };
+        // SAFETY: as the caller says.
+        Ok(unsafe { self.run(&bound, threads, memory)? })
+    }
+
+    /// Looks at a call once, for others like it that differ in addresses, and in the numbers that `varies` names by
+    /// position. None where that does not do.
+    ///
+    /// # Safety
+    /// As [`Compiled::call`].
+    pub unsafe fn rehearse(&self, given: &[Given<'_>], varies: &dyn Fn(usize) -> bool) -> Option<Rehearsal> {
+        if self.persistent {
+            return None;
+        }
+        // SAFETY: as the caller says.
+        self.binder.rehearse(unsafe { self.binder.bind(given) }.ok()?, varies)
+    }
+
+    /// Runs a call like the rehearsed one; none, and nothing has run, if it is not, or if there is no memory.
+    ///
+    /// # Safety
+    /// As [`Compiled::call`]; each address is memory of the layout of the array in its place in the rehearsed call.
+    pub unsafe fn call_rehearsed(
+        &self,
+        rehearsal: &Rehearsal,
+        address: &dyn Fn(usize) -> Option<*mut u8>,
+        number: &dyn Fn(usize) -> Option<Scalar>,
+        threads: usize,
+        memory: &MemoryOptions,
+    ) -> Option<Outcome> {
+        let bound = rehearsal.bound(address, number)?;
+        // SAFETY: as the caller says.
+        unsafe { self.run(&bound, threads, memory) }.ok()
+    }
+
+    /// Runs on bound arguments.
+    ///
+    /// # Safety
+    /// As [`Compiled::call`].
+    unsafe fn run(
+        &self,
+        bound: &Bound,
+        threads: usize,
+        memory: &MemoryOptions,
+    ) -> Result<Outcome, Diagnostic> {
         let mut pool = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
         let mut instance = pool.pop().unwrap_or_default();
         // Who remembers runs alone.
@@ -269,7 +313,7 @@ impl Compiled {
         let taken = instance.take(&self.planned, &bound.parameters, memory);
         // SAFETY: the kernel was verified before it was emitted; `bind` saw to it that each address is valid for the
         // declared layout, which is what the kernel's checks are about; counts agree by construction.
-        let ended = taken.map(|()| unsafe { self.guarded(&bound, &mut instance, threads) });
+        let ended = taken.map(|()| unsafe { self.guarded(bound, &mut instance, threads) });
         instance.give_back();
         match alone {
             Some(mut pool) => pool.push(instance),
