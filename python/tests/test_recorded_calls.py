@@ -52,7 +52,7 @@ def test_other_arrays_and_other_numbers():
 
 def test_numbers_of_other_types():
     for x in (2.0, np.float64(3.0), 4.0, np.float64(5.0)):
-        for stop in (4, np.int32(3), np.int64(2), 5):
+        for stop in (4, np.int32(3), np.int32(2), 5):
             call_and_compare(numbers(1), numbers(2), numbers(3), x=x, stop=stop)
 
 

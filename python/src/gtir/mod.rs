@@ -28,8 +28,11 @@ use leaves::{Leaf, Reader};
 use recorded::{Recorded, Values};
 use tables::TableObject;
 
-/// Variants kept per program, and recorded calls; the oldest goes first.
+/// Variants kept per program; the oldest goes first.
 const MAX_VARIANTS: usize = 16;
+
+/// Recorded calls kept per program; the oldest goes first.
+const MAX_CALLS: usize = 32;
 
 /// A GTIR program. Call it as `program(*args, offset_provider=..., out=...)`.
 #[pyclass(frozen)]
@@ -194,11 +197,13 @@ impl GtirProgram {
         let failed = |error| raise(&self.named(error));
         let mut bound = variant.lowered.bind(&mut call).map_err(failed)?;
         let arity = args.len() + usize::from(out.is_some());
-        let (recorded, values) = Recorded::new(arity, &leaves, tables, variant.prepared.names(), &mut bound)?;
+        let names = variant.prepared.names();
+        let deciding = variant.lowered.deciding_symbols();
+        let (recorded, values) = Recorded::new(arity, &leaves, tables, names, deciding, &mut bound)?;
         let call = Call { recorded: Arc::new(recorded), variant };
         if call.recorded.is_reusable() && !self.options.checked {
             let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-            if calls.len() >= MAX_VARIANTS {
+            if calls.len() >= MAX_CALLS {
                 calls.remove(0);
             }
             calls.push(call.clone());

@@ -26,7 +26,13 @@ enum Check {
     Tuple(usize),
     Absent,
     Field(FieldCheck),
-    Number { ty: Py<PyType>, kind: numbers::Kind, dtype: DType },
+    Number {
+        ty: Py<PyType>,
+        kind: numbers::Kind,
+        dtype: DType,
+        /// The only value that is alike: it decides whether the fields are large enough.
+        only: Option<Scalar>,
+    },
 }
 
 struct FieldCheck {
@@ -93,12 +99,14 @@ pub(super) struct Recorded {
 impl Recorded {
     /// Records a call, with the values of its arguments.
     ///
-    /// `names` are the graph's arguments; `bound` is what binding them gave.
+    /// `names` are the graph's arguments; `bound` is what binding them gave; `deciding` are numbers that were part of
+    /// what binding checked.
     pub fn new(
         arity: usize,
         leaves: &[Leaf<'_>],
         tables: Vec<TableObject>,
         names: &[String],
+        deciding: &[String],
         bound: &mut Arguments<'_>,
     ) -> PyResult<(Recorded, Values)> {
         let mut values = Values::default();
@@ -121,7 +129,8 @@ impl Recorded {
                     values.numbers.push(*value);
                     match numbers::kind(object) {
                         Some(kind) => {
-                            Check::Number { ty: object.get_type().unbind(), kind, dtype: value.dtype() }
+                            let only = deciding.contains(name).then_some(*value);
+                            Check::Number { ty: object.get_type().unbind(), kind, dtype: value.dtype(), only }
                         }
                         // The number of a field without dimensions.
                         None => {
@@ -140,7 +149,10 @@ impl Recorded {
                 Some(Binding::Scalar(value)) => {
                     match number_names.iter().position(|known| known == name) {
                         // The graph's type of a scalar is the program's, unless the program gives none.
-                        Some(position) if values.numbers[position].dtype() == value.dtype() => {
+                        Some(position)
+                            if values.numbers[position].dtype() == value.dtype()
+                                && !deciding.contains(name) =>
+                        {
                             Slot::Number(position)
                         }
                         _ => Slot::Fixed(*value),
@@ -334,7 +346,7 @@ impl Visit<'_> {
                 tuple.iter_borrowed().try_for_each(|element| self.value(&element).ok_or(())).ok()
             }
             Check::Absent => value.is_none().then_some(()),
-            Check::Number { ty, kind, dtype } => {
+            Check::Number { ty, kind, dtype, only } => {
                 if value.get_type_ptr() != ty.as_ptr().cast() {
                     return None;
                 }
@@ -345,6 +357,9 @@ impl Visit<'_> {
                     // What does not fit is reported by the slow path.
                     (number, dtype) => pelton::exec::bind::converted(number, dtype).ok()?,
                 };
+                if only.is_some_and(|only| only != number) {
+                    return None;
+                }
                 self.values.numbers.push(number);
                 Some(())
             }

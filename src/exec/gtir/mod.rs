@@ -68,6 +68,11 @@ impl GtirProgram {
         &self.lowered.tables
     }
 
+    /// Symbols of the graph whose values decide whether a call fits its fields. [`GtirProgram::bind`] checks them.
+    pub fn deciding_symbols(&self) -> &[String] {
+        &self.lowered.requirements.symbols
+    }
+
     /// Moves the arguments' memory into the graph's arguments. [`GtirProgram::unbind`] moves it back.
     ///
     /// # Errors
