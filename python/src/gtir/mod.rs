@@ -15,10 +15,11 @@ use indexmap::IndexMap;
 use pelton::check::gtir_oracle;
 use pelton::diag::Diagnostic;
 use pelton::exec::gtir::{GtirProgram as Lowered, environment};
-use pelton::exec::{Engine, Options, Outcome, Prepared};
+use pelton::exec::{Engine, Mode, Options, Outcome, Prepared, Settings};
 use pelton::front::gtir::lower::Environment;
 use pelton::front::gtir::{Connectivity, GtirArgs, OffsetLabel, Program, Term, json};
 use pelton::memory::Arguments;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
@@ -41,6 +42,7 @@ pub(crate) struct GtirProgram {
     connectivities: IndexMap<String, Connectivity>,
     column_axis: Option<String>,
     engine: Engine,
+    settings: Settings,
     options: Options,
     metrics: Option<Metrics>,
     domains: Mutex<Domains>,
@@ -63,7 +65,7 @@ struct Call {
 
 impl Call {
     /// Runs at once, if the engine was bound for calls like this one: whether it ran to its end.
-    fn run_rehearsed(&self, values: &Values) -> bool {
+    fn run_rehearsed(&self, values: &Values, options: &Options) -> bool {
         let recorded = &self.recorded;
         let Some(Some(rehearsal)) = recorded.rehearsal.get() else { return false };
         // SAFETY: as in `GtirProgram::run_in_full`; the layouts are those of the recorded call.
@@ -71,6 +73,7 @@ impl Call {
             rehearsal.run(
                 &|position| recorded.address(values, position),
                 &|position| recorded.number(values, position),
+                &options.memory,
             )
         }
     }
@@ -98,8 +101,12 @@ impl GtirProgram {
         checked: bool,
         metrics: Option<Metrics>,
     ) -> PyResult<Self> {
-        // Both permit what this version does not use yet: results are the strict ones, of one thread.
-        let _ = (mode, threads);
+        let mode = match mode {
+            "strict" => Mode::Strict,
+            "fast" => Mode::Fast,
+            _ => return Err(PyValueError::new_err(format!("no mode is called {mode}"))),
+        };
+        let settings = Settings { mode, threads, ..Settings::default() };
         let program = json::read(gtir.as_bytes()).map_err(|error| raise(&error))?;
         let connectivities = connectivities
             .into_iter()
@@ -112,6 +119,7 @@ impl GtirProgram {
             connectivities,
             column_axis,
             engine: crate::engine(engine)?,
+            settings,
             options: Options { checked, ..Options::default() },
             metrics,
             domains: Mutex::default(),
@@ -257,7 +265,8 @@ impl GtirProgram {
         // Others may compile the same meanwhile, which costs them milliseconds.
         let made = py.detach(|| -> pelton::diag::Result<Variant> {
             let lowered = Lowered::with_environment(&self.program, &wanted, self.connectivities.clone())?;
-            let prepared = Prepared::new(&lowered.program, self.engine, self.options.checked)?;
+            let program = Arc::new(lowered.program.clone());
+            let prepared = Prepared::with(program, self.engine, self.options.checked, self.settings)?;
             Ok(Variant { environment: wanted, lowered, prepared })
         });
         let variant = Arc::new(made.map_err(failed)?);
@@ -271,7 +280,7 @@ impl GtirProgram {
 
     fn run(&self, py: Python<'_>, call: &Call, values: &Values) -> PyResult<()> {
         let start = self.metrics_wanted(py)?.then(Instant::now);
-        let rehearsed = py.detach(|| call.run_rehearsed(values));
+        let rehearsed = py.detach(|| call.run_rehearsed(values, &self.options));
         if !rehearsed {
             self.run_in_full(py, call, values)?;
         }

@@ -259,7 +259,9 @@ impl Recorded {
     /// The address of the array at that position of the graph's arguments.
     pub fn address(&self, values: &Values, position: usize) -> Option<*mut u8> {
         match self.slots.get(position)? {
-            Slot::Field { position, .. } => values.addresses.get(*position).map(|&address| address as *mut u8),
+            Slot::Field { position, .. } => {
+                values.addresses.get(*position).map(|&address| address as *mut u8)
+            }
             Slot::Table { address, .. } => Some(*address as *mut u8),
             _ => None,
         }

@@ -462,7 +462,8 @@ impl Rehearsal {
         for &(at, parameter, declared, dtype) in &self.numbers {
             let value = number(at).filter(|value| value.dtype() == declared)?;
             let value = if declared == dtype { value } else { arith::cast(dtype, value) };
-            *bound.parameters.get_mut(parameter)? = Literal::from_scalar(value).map_or(0, |literal| literal.bits);
+            *bound.parameters.get_mut(parameter)? =
+                Literal::from_scalar(value).map_or(0, |literal| literal.bits);
         }
         Some(bound)
     }

@@ -129,13 +129,30 @@ impl Lowering<'_> {
             if !self.dims[dim].local
                 && let Some(interval) = self.interval(at, here)
             {
-                // The least and greatest entry of a table say too much: rows outside the box may have others than rows
-                // inside. Such reads are checked when they happen.
-                if self.tables_behind(at).is_empty() {
-                    self.require(Subject::Param(param), dim, interval, here, &[], false);
+                match self.tables_behind(at)[..] {
+                    [] => self.require(Subject::Param(param), dim, interval, here, &[], false),
+                    [table] => {
+                        if let Some(whole) = self.covers_table(table, here) {
+                            self.guards.extend(whole);
+                            self.require(Subject::Param(param), dim, interval, here, &[table], false);
+                            self.guards.truncate(self.guards.len() - whole.len());
+                        }
+                    }
+                    _ => {}
                 }
             }
         }
+    }
+
+    /// What is positive if a box covers all rows of a table. The least and greatest entry say too much otherwise: rows
+    /// outside the box may have others than rows inside, and reads are checked when they happen.
+    fn covers_table(&mut self, table: TableId, here: &IndexBox) -> Option<[ExprId; 2]> {
+        let interval = here.get(Axis::Dim(self.tables[table].source))?;
+        let rows = self.table_rows(table);
+        let one = self.out.exprs.int(1);
+        let missing_below = self.out.exprs.sub(one, interval.start);
+        let missing_above = self.out.exprs.sub(rows, interval.stop);
+        Some([missing_below, self.out.exprs.sub(one, missing_above)])
     }
 
     /// A row of a table is read everywhere in a box.
