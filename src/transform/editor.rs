@@ -56,13 +56,17 @@ pub struct Editor<'p> {
     aliases: HashMap<GraphId, Vec<(Name, Name)>>,
     journal: Vec<Change>,
     touched: Vec<Site>,
+    /// Declarations that are to go.
+    dropped: HashSet<(GraphId, Name)>,
 }
 
 /// How to take a change back.
 enum Change {
     Node(Place, NodeId, Box<Node>),
     Edge(Place, EdgeId, Box<Edge>),
-    Data(GraphId, Name, Option<(usize, Box<Data>)>),
+    /// Added if there was none before.
+    Data(GraphId, Name, Option<Box<Data>>),
+    Dropped(GraphId, Name),
     Region(GraphId, RegionId, Region),
     Block(Place, Box<BlockKind>),
 }
@@ -81,6 +85,7 @@ impl<'p> Editor<'p> {
             aliases: HashMap::new(),
             journal: Vec::new(),
             touched: Vec::new(),
+            dropped: HashSet::new(),
         };
         editor.find_aliases();
         editor
@@ -353,19 +358,33 @@ impl<'p> Editor<'p> {
 
     /// Changes a container's declaration.
     pub fn edit_data(&mut self, graph: GraphId, name: Name, change: impl FnOnce(&mut Data)) -> Option<()> {
-        let (position, _, data) = self.program.graphs.get_mut(graph)?.data.get_full_mut(&name)?;
+        let data = self.program.graphs.get_mut(graph)?.data.get_mut(&name)?;
         let before = Box::new(data.clone());
         change(data);
-        self.journal.push(Change::Data(graph, name, Some((position, before))));
+        self.journal.push(Change::Data(graph, name, Some(before)));
         Some(())
     }
 
-    /// Removes a container's declaration.
+    /// Removes a container's declaration; it is gone after [`Editor::sweep_data`].
     pub fn remove_data(&mut self, graph: GraphId, name: Name) -> Option<()> {
-        let data = &mut self.program.graphs.get_mut(graph)?.data;
-        let (position, _, before) = data.shift_remove_full(&name)?;
-        self.journal.push(Change::Data(graph, name, Some((position, Box::new(before)))));
+        // Removing from the middle of an ordered map moves all that follow, so it is done once for many.
+        if self.dropped.insert((graph, name)) {
+            self.journal.push(Change::Dropped(graph, name));
+        }
         Some(())
+    }
+
+    /// Removes the declarations that are to go.
+    pub fn sweep_data(&mut self) {
+        let mut graphs: Vec<GraphId> = self.dropped.iter().map(|(graph, _)| *graph).collect();
+        graphs.sort_unstable();
+        graphs.dedup();
+        for id in graphs {
+            if let Some(graph) = self.program.graphs.get_mut(id) {
+                graph.data.retain(|name, _| !self.dropped.contains(&(id, *name)));
+            }
+        }
+        self.dropped.clear();
     }
 
     /// Changes the blocks and edges of a region.
@@ -407,7 +426,7 @@ impl<'p> Editor<'p> {
             let Some(change) = self.journal.pop() else { break };
             let graph = match &change {
                 Change::Node(at, ..) | Change::Edge(at, ..) | Change::Block(at, _) => at.graph,
-                Change::Data(graph, ..) | Change::Region(graph, ..) => *graph,
+                Change::Data(graph, ..) | Change::Region(graph, ..) | Change::Dropped(graph, _) => *graph,
             };
             self.facts.remove(&graph);
             self.indices.retain(|at, _| at.graph != graph);
@@ -430,14 +449,11 @@ impl<'p> Editor<'p> {
                 let data = &mut self.program.graphs.get_mut(graph)?.data;
                 match before {
                     None => drop(data.shift_remove(&name)),
-                    Some((position, before)) if data.contains_key(&name) => {
-                        let _ = position;
-                        data.insert(name, *before);
-                    }
-                    Some((position, before)) => {
-                        data.shift_insert(position.min(data.len()), name, *before);
-                    }
+                    Some(before) => drop(data.insert(name, *before)),
                 }
+            }
+            Change::Dropped(graph, name) => {
+                self.dropped.remove(&(graph, name));
             }
         }
         Some(())

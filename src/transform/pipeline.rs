@@ -171,6 +171,7 @@ fn run_rule(editor: &mut Editor<'_>, rule: &'static Rule, left: &mut usize) -> R
             }
         }
     }
+    editor.sweep_data();
     report.time = start.elapsed();
     report
 }
