@@ -106,6 +106,9 @@ fn program(path: &Path, settings: Settings, format: TextFormat, out: &mut Output
             "instructions": compiled.as_ref().map(|compiled| compiled.instructions()),
             "code_bytes": compiled.as_ref().map(|compiled| compiled.code_bytes()),
             "maps": maps,
+            "vectors": compiled.as_ref().map(|compiled| {
+                compiled.vectors().iter().map(ToString::to_string).collect::<Vec<_>>()
+            }),
         });
         serde_json::to_writer_pretty(&mut *out, &report)?;
         writeln!(out)?;
@@ -125,6 +128,10 @@ fn program(path: &Path, settings: Settings, format: TextFormat, out: &mut Output
     for report in &loops {
         writeln!(out, "\n{}, parameter {}", report.place.join(" / "), report.parameter)?;
         writeln!(out, "  threads: {}", threads(report.serial, report.inside_region))?;
+    }
+    writeln!(out, "\nVectors, loop by loop of the kernel (`--dump kernel` shows it):")?;
+    for report in compiled.vectors() {
+        writeln!(out, "  {report}")?;
     }
     Ok(Verdict::Good)
 }

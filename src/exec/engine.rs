@@ -234,8 +234,14 @@ impl Prepared {
 
     fn compile(&self, special: Specialization, fast: bool) -> std::result::Result<Variant, Refused> {
         let Settings { tier, mode, keep_text, always_split, .. } = self.settings;
-        let options =
-            native::Options { mode, optimize: tier != Tier::Fast, keep_text, always_split, special };
+        let options = native::Options {
+            mode,
+            optimize: tier != Tier::Fast,
+            keep_text,
+            always_split,
+            special,
+            ..native::Options::default()
+        };
         let program = self.fast.as_ref().filter(|_| fast).map_or(&self.program, |fast| &fast.program);
         let code = native::Compiled::new(program, &self.required, &options)?;
         Ok(Variant { special: options.special, code: Some(Arc::new(code)) })

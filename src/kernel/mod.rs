@@ -32,6 +32,7 @@ pub mod parallel;
 pub mod print;
 mod program;
 pub mod scratch;
+pub mod vector;
 pub mod verify;
 
 pub use program::{

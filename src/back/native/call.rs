@@ -62,6 +62,8 @@ pub mod offsets {
     pub const PLACE_BYTES: usize = offset_of!(Place, bytes);
     /// [`Frame::overlap`]
     pub const OVERLAP: i32 = offset_of!(Frame, overlap) as i32;
+    /// [`Frame::threads`]
+    pub const THREADS: i32 = offset_of!(Frame, threads) as i32;
     /// [`Frame::regions`]
     pub const REGIONS: i32 = offset_of!(Frame, regions) as i32;
 }
@@ -410,7 +412,7 @@ mod tests {
     }
 
     fn compiled(kernel: &crate::kernel::Kernel, optimize: bool) -> Code {
-        let emitted = emit::emit(kernel, &isa::host(optimize).unwrap(), false).unwrap();
+        let emitted = emit::emit(kernel, &isa::host(optimize).unwrap(), None, false).unwrap();
         Code::new(&emitted.code, &emitted.regions, "test").unwrap()
     }
 

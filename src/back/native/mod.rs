@@ -19,6 +19,7 @@ mod restore;
 pub mod runtime;
 mod slab;
 mod threads;
+pub mod wide;
 
 pub use bind::{Rehearsal, Unbound};
 pub use program::{Compiled, Dump, LoopReport, Mode, Options, Outcome};

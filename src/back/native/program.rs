@@ -11,7 +11,7 @@ use crate::entity::Name;
 use crate::ir::Program;
 use crate::kernel::lower::{self, ArrayArgument, Lowered, Refused, Specialization};
 use crate::kernel::scratch::Planned;
-use crate::kernel::{BufferKind, Literal, TrapInfo, TrapKind, parallel, verify};
+use crate::kernel::{BufferKind, Literal, TrapInfo, TrapKind, parallel, vector, verify};
 use crate::memory::plan::{Plan, PlanError, plan};
 use crate::memory::{Given, MemoryOptions, Required};
 use crate::scalar::{DType, Scalar, arith};
@@ -20,8 +20,10 @@ use super::bind::{Binder, Bound, Rehearsal, Unbound};
 use super::call::{self, Code, Instance, Run};
 use super::emit;
 use super::isa;
+use super::memory::CodeMemory;
 use super::restore::Spoilt;
 use super::threads;
+use super::wide::{self, Settings};
 
 /// How to compile.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,6 +36,8 @@ pub struct Options {
     pub keep_text: bool,
     /// Split parallel loops however little work they are: for tests.
     pub always_split: bool,
+    /// Bits of vectors: 256, 128, or 0 for scalar code.
+    pub vector_bits: u32,
     /// What the code may take for granted about its arguments.
     pub special: Specialization,
 }
@@ -55,6 +59,7 @@ impl Default for Options {
             optimize: true,
             keep_text: false,
             always_split: false,
+            vector_bits: 256,
             special: Specialization::default(),
         }
     }
@@ -119,6 +124,9 @@ pub struct Compiled {
     /// Boxed: machine code refers to constants and library descriptions inside by address.
     lowered: Box<Lowered>,
     code: Code,
+    /// Loop nests that the code calls.
+    _nests: Option<CodeMemory>,
+    vectors: Vec<vector::LoopReport>,
     binder: Binder,
     spoilt: Spoilt,
     planned: Planned,
@@ -160,11 +168,21 @@ impl Compiled {
         let lower_time = begun.elapsed();
         let begun = Instant::now();
         let isa = isa::host(options.optimize)?;
-        let emitted = emit::emit(kernel, &isa, options.keep_text)?;
+        let settings = Settings { bits: options.vector_bits, fast: options.mode == Mode::Fast };
+        let settings = (options.vector_bits > 0 && wide::is_available()).then_some(settings);
+        let emitted = emit::emit(kernel, &isa, settings, options.keep_text)?;
         let code = Code::new(&emitted.code, &emitted.regions, &kernel.name)?;
-        let assembly = if options.keep_text { super::disassemble(code.bytes()) } else { String::new() };
+        let assembly = if options.keep_text {
+            let nests = emitted.nests.as_ref().map(|nests| super::disassemble(nests.bytes()));
+            super::disassemble(code.bytes())
+                + &nests.map_or(String::new(), |nests| format!("\nnests:\n{nests}"))
+        } else {
+            String::new()
+        };
         Ok(Compiled {
             code,
+            _nests: emitted.nests,
+            vectors: emitted.loops,
             binder: Binder::new(program, &lowered, required, options.special.clone()),
             spoilt: Spoilt::of(kernel),
             planned,
@@ -214,6 +232,11 @@ impl Compiled {
             }
         };
         kernel.maps.iter().map(report).collect()
+    }
+
+    /// What became of each loop of the kernel, as vectors go: how wide, or why not.
+    pub fn vectors(&self) -> &[vector::LoopReport] {
+        &self.vectors
     }
 
     /// Whether it keeps containers from call to call.

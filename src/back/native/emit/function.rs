@@ -13,6 +13,7 @@ use crate::kernel::{BufferId, BufferKind, Kernel, LabelId, ValueId};
 use crate::scalar::DType;
 
 use super::super::call::offsets;
+use super::nests::Nests;
 use super::parallel::RegionCode;
 
 /// Flags of every access: it cannot fault, and no alignment is assumed.
@@ -41,6 +42,8 @@ pub(super) struct Emitter<'k, 'f> {
     pub has_fma: bool,
     /// Parallel loops whose code is a function of its own; none within such a function.
     pub regions: Option<Vec<RegionCode<'k>>>,
+    /// Loop nests that are compiled to vector code.
+    pub nests: &'k Nests,
 }
 
 /// A signature of a run-time routine: parameter types and result.
@@ -59,8 +62,12 @@ pub(super) fn register_type(ty: DType) -> ir::Type {
 }
 
 /// The CLIF functions of a verified kernel: its own, then those of its parallel regions.
-pub fn build(kernel: &Kernel, isa: &OwnedTargetIsa) -> Result<(Function, Vec<Function>), Diagnostic> {
-    let (main, regions) = function(kernel, isa, &[types::I64], Some(Vec::new()), |emitter, _| {
+pub(super) fn build(
+    kernel: &Kernel,
+    isa: &OwnedTargetIsa,
+    nests: &Nests,
+) -> Result<(Function, Vec<Function>), Diagnostic> {
+    let (main, regions) = function(kernel, isa, nests, &[types::I64], Some(Vec::new()), |emitter, _| {
         emitter.parameters();
         emitter.define_variables();
         emitter.list(&kernel.body)
@@ -68,8 +75,9 @@ pub fn build(kernel: &Kernel, isa: &OwnedTargetIsa) -> Result<(Function, Vec<Fun
     let mut functions = Vec::new();
     for region in regions.unwrap_or_default() {
         let parameters = [types::I64; 4];
-        let (function, _) =
-            function(kernel, isa, &parameters, None, |emitter, given| emitter.region_body(&region, given))?;
+        let (function, _) = function(kernel, isa, nests, &parameters, None, |emitter, given| {
+            emitter.region_body(&region, given)
+        })?;
         functions.push(function);
     }
     Ok((main, functions))
@@ -79,6 +87,7 @@ pub fn build(kernel: &Kernel, isa: &OwnedTargetIsa) -> Result<(Function, Vec<Fun
 fn function<'k>(
     kernel: &'k Kernel,
     isa: &OwnedTargetIsa,
+    nests: &'k Nests,
     parameters: &[ir::Type],
     regions: Option<Vec<RegionCode<'k>>>,
     body: impl FnOnce(&mut Emitter<'k, '_>, &[ir::Value]) -> Result<(), Diagnostic>,
@@ -118,6 +127,7 @@ fn function<'k>(
         conv,
         has_fma,
         regions,
+        nests,
     };
     body(&mut emitter, &given)?;
     emitter.finish();

@@ -10,6 +10,7 @@ use crate::kernel::{BufferId, BufferKind, CfgBlock, Jump, Stmt, TrapId, ValueId}
 use super::super::call::{self, offsets};
 use super::super::runtime;
 use super::function::{Emitter, plain};
+use super::nests::After;
 
 /// Bytes of the stack for buffers of at most `STACK_EACH` bytes.
 const STACK_TOTAL: u32 = 64 << 10;
@@ -37,7 +38,7 @@ impl<'k> Emitter<'k, '_> {
     }
 
     /// Goes on in a new block.
-    fn enter(&mut self, block: ir::Block) {
+    pub(super) fn enter(&mut self, block: ir::Block) {
         self.b.switch_to_block(block);
     }
 
@@ -170,7 +171,7 @@ impl<'k> Emitter<'k, '_> {
         Ok(())
     }
 
-    /// A guard, then a loop that tests at its end.
+    /// A loop: as a region of its own, as vector code, as scalar code.
     pub(super) fn for_loop(
         &mut self,
         variable: ValueId,
@@ -182,6 +183,30 @@ impl<'k> Emitter<'k, '_> {
         if self.region(variable, start, stop, step, body)? {
             return Ok(());
         }
+        let nests = self.nests;
+        let after = match nests.calls.get(&variable) {
+            Some(nest) => self.nest(nest)?,
+            None => After::Loop(None),
+        };
+        let After::Loop(after) = after else { return Ok(()) };
+        self.scalar_loop(variable, start, stop, step, body)?;
+        if let Some(after) = after {
+            self.b.ins().jump(after, &[]);
+            self.b.seal_block(after);
+            self.enter(after);
+        }
+        Ok(())
+    }
+
+    /// A guard, then a loop that tests at its end.
+    fn scalar_loop(
+        &mut self,
+        variable: ValueId,
+        start: ValueId,
+        stop: ValueId,
+        step: i64,
+        body: &'k [Stmt],
+    ) -> Result<(), Diagnostic> {
         let (start, stop) = (self.get(start)?, self.get(stop)?);
         let go_on = if step > 0 { IntCC::SignedLessThan } else { IntCC::SignedGreaterThan };
         let header = self.b.create_block();

@@ -1,0 +1,219 @@
+//! Loop nests that are compiled to vector code, and the calls of them.
+//!
+//! Where a nest may run only under conditions (strides of one element, arguments that do not overlap), both it and
+//! the scalar loop are there, and the conditions choose.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{self, BlockArg, InstBuilder, types};
+use hashbrown::HashMap;
+
+use crate::diag::Diagnostic;
+use crate::kernel::vector::{Decision, LoopReport};
+use crate::kernel::{Kernel, Stmt, ValueId};
+use crate::scalar::DType;
+
+use super::super::call::offsets;
+use super::super::memory::CodeMemory;
+use super::super::wide::{Facts, Input, Nest, Settings, compile};
+use super::function::{Emitter, plain, register_type};
+
+/// Every nest of a kernel, compiled.
+#[derive(Default)]
+pub(super) struct Nests {
+    /// By loop variable.
+    pub calls: HashMap<ValueId, Call>,
+    /// Their code.
+    pub code: Option<CodeMemory>,
+    /// What became of each loop.
+    pub loops: Vec<LoopReport>,
+}
+
+/// A nest and where its code is.
+pub(super) struct Call {
+    nest: Nest,
+    /// It holds loops that threads would split, so it is for calls on one thread.
+    alone: bool,
+    address: *const u8,
+}
+
+/// Code of a nest starts at a multiple of this.
+const ALIGNMENT: usize = 64;
+
+impl Nests {
+    /// Compiles the outermost nests that can be.
+    pub fn of(kernel: &Kernel, settings: Settings) -> Result<Nests, Diagnostic> {
+        let facts = Facts::of(kernel);
+        let mut nests = Nests::default();
+        let mut found: Vec<(ValueId, Nest, bool)> = Vec::new();
+        let search = Search { kernel, facts: &facts, settings };
+        nests.find(&search, &kernel.body, 0, &mut found);
+        if found.is_empty() {
+            return Ok(nests);
+        }
+        let mut bytes = Vec::new();
+        let mut starts = Vec::new();
+        for (_, nest, _) in &found {
+            bytes.resize(usize::next_multiple_of(bytes.len(), ALIGNMENT), 0xcc);
+            starts.push(bytes.len());
+            bytes.extend_from_slice(&nest.code);
+        }
+        let code = CodeMemory::new(&bytes)?;
+        for ((variable, nest, alone), start) in found.into_iter().zip(starts) {
+            let address = code.address().wrapping_add(start);
+            nests.calls.insert(variable, Call { nest, alone, address });
+        }
+        nests.code = Some(code);
+        Ok(nests)
+    }
+
+    fn find(
+        &mut self,
+        search: &Search<'_>,
+        stmts: &[Stmt],
+        depth: u32,
+        found: &mut Vec<(ValueId, Nest, bool)>,
+    ) {
+        for stmt in stmts {
+            match stmt {
+                Stmt::For { variable, body, .. } => {
+                    match compile(search.kernel, search.facts, stmt, depth, search.settings) {
+                        Ok(mut nest) => {
+                            self.loops.append(&mut nest.reports);
+                            let alone = holds_region(search.kernel, body);
+                            found.push((*variable, nest, alone));
+                            if alone {
+                                // Once more for what is split; the reports are there already.
+                                let reports = self.loops.len();
+                                self.find(search, body, depth + 1, found);
+                                self.loops.truncate(reports);
+                            }
+                        }
+                        Err(reason) => {
+                            let (variable, decision) = (*variable, Decision::Scalar(reason));
+                            self.loops.push(LoopReport { variable, writes: Vec::new(), depth, decision });
+                            self.find(search, body, depth + 1, found);
+                        }
+                    }
+                }
+                Stmt::Loop(body) | Stmt::Block(_, body) => self.find(search, body, depth, found),
+                Stmt::If { then, otherwise, .. } => {
+                    self.find(search, then, depth, found);
+                    self.find(search, otherwise, depth, found);
+                }
+                Stmt::Cfg(blocks) => {
+                    blocks.iter().for_each(|block| self.find(search, &block.body, depth, found));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Whether a loop that may be split stands in a list.
+fn holds_region(kernel: &Kernel, stmts: &[Stmt]) -> bool {
+    stmts.iter().any(|stmt| match stmt {
+        Stmt::For { variable, body, .. } => {
+            kernel.regions.contains_key(variable) || holds_region(kernel, body)
+        }
+        Stmt::If { then, otherwise, .. } => holds_region(kernel, then) || holds_region(kernel, otherwise),
+        _ => false,
+    })
+}
+
+/// What the search for nests needs.
+struct Search<'k> {
+    kernel: &'k Kernel,
+    facts: &'k Facts,
+    settings: Settings,
+}
+
+/// What remains to be emitted for a loop that has a nest.
+pub(super) enum After {
+    /// Nothing.
+    Done,
+    /// The scalar loop here, and then a jump to the block, if there is one.
+    Loop(Option<ir::Block>),
+}
+
+impl Emitter<'_, '_> {
+    /// Calls a nest if its conditions hold; else control is where the scalar loop has to stand.
+    pub fn nest(&mut self, call: &Call) -> Result<After, Diagnostic> {
+        let Some(holds) = self.conditions(call)? else {
+            self.call_nest(call)?;
+            return Ok(After::Done);
+        };
+        let (fast, slow, after) = (self.b.create_block(), self.b.create_block(), self.b.create_block());
+        self.b.ins().brif(holds, fast, &[], slow, &[]);
+        self.b.seal_block(fast);
+        self.b.seal_block(slow);
+        self.enter(fast);
+        self.call_nest(call)?;
+        self.b.ins().jump(after, &[]);
+        self.enter(slow);
+        Ok(After::Loop(Some(after)))
+    }
+
+    fn conditions(&mut self, call: &Call) -> Result<Option<ir::Value>, Diagnostic> {
+        let mut all: Option<ir::Value> = None;
+        if call.nest.needs_disjoint {
+            let overlap = self.b.ins().load(types::I64, plain(), self.frame, offsets::OVERLAP);
+            all = Some(self.b.ins().icmp_imm_s(IntCC::Equal, overlap, 0));
+        }
+        if call.alone {
+            let threads = self.b.ins().load(types::I64, plain(), self.frame, offsets::THREADS);
+            let one = self.b.ins().icmp_imm_s(IntCC::Equal, threads, 1);
+            all = Some(match all {
+                Some(all) => self.b.ins().band(all, one),
+                None => one,
+            });
+        }
+        for &(value, number) in &call.nest.conditions {
+            let value = self.get(value)?;
+            let equal = self.b.ins().icmp_imm_s(IntCC::Equal, value, number);
+            all = Some(match all {
+                Some(all) => self.b.ins().band(all, equal),
+                None => equal,
+            });
+        }
+        Ok(all)
+    }
+
+    fn call_nest(&mut self, call: &Call) -> Result<(), Diagnostic> {
+        let inputs = &call.nest.inputs;
+        let slot = self.stack(8 * u32::try_from(inputs.len()).unwrap_or(0));
+        let offset = |index: usize| i32::try_from(8 * index).unwrap_or(0);
+        for (index, input) in inputs.iter().enumerate() {
+            let (ty, value) = match *input {
+                Input::Value(value) => (self.kernel.values[value], self.get(value)?),
+                Input::Variable(variable) => {
+                    let ty = self.kernel.variables[variable].ty;
+                    let variable = self.variables[variable.0 as usize];
+                    (ty, self.b.use_var(variable))
+                }
+            };
+            let number = match ty {
+                DType::I32 => self.b.ins().sextend(types::I64, value),
+                DType::Bool => self.b.ins().uextend(types::I64, value),
+                _ => value,
+            };
+            self.b.ins().stack_store(types::I64, number, slot, offset(index));
+        }
+        let address = self.b.ins().stack_addr(types::I64, slot, 0);
+        let stopped = self.call(call.address, &[address], Some(types::I64));
+        let next = self.b.create_block();
+        if let Some(stopped) = stopped {
+            let stop = self.stop;
+            self.b.ins().brif(stopped, stop, &[BlockArg::Value(stopped)], next, &[]);
+        }
+        self.b.seal_block(next);
+        self.enter(next);
+        for (index, input) in inputs.iter().enumerate() {
+            let Input::Variable(variable) = *input else { continue };
+            let ty = register_type(self.kernel.variables[variable].ty);
+            let value = self.b.ins().stack_load(types::I64, ty, slot, offset(index));
+            let variable = self.variables[variable.0 as usize];
+            self.b.def_var(variable, value);
+        }
+        Ok(())
+    }
+}

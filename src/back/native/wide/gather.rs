@@ -1,0 +1,208 @@
+//! Gathered elements: addresses that differ between lanes, and checks of the indices behind them.
+//!
+//! An address `uniform + factor * index` with indices that lie one behind the other in memory (a connectivity
+//! table) takes each index straight from there into an integer register; other indices pass through the frame.
+
+use iced_x86::Code;
+
+use crate::kernel::vector::{Class, Reason, Stride};
+use crate::kernel::{Op, TrapId, ValueId};
+use crate::scalar::{BinaryOp, DType};
+
+use super::code::{Base, Item, Operand, Place, Reg, View, change, give, take};
+use super::lanes::sized;
+use super::select::Select;
+
+/// `sum of terms + constant + factor * index`.
+struct Form {
+    terms: Vec<(ValueId, i64)>,
+    constant: i64,
+    index: ValueId,
+    factor: i64,
+}
+
+impl Select<'_> {
+    /// Places of addresses that are lanes.
+    pub fn gathered(&mut self, address: ValueId, displacement: i64) -> Result<Vec<Place>, Reason> {
+        let form = self.form(address, 0);
+        let (base, index, factor, constant) = match form {
+            Some(form) => {
+                let base = self.sum_of(&form.terms, 0)?;
+                (Some(base), form.index, form.factor, form.constant)
+            }
+            None => (None, address, 1, 0),
+        };
+        let displacement =
+            i32::try_from(displacement.wrapping_add(constant)).map_err(|_| "a displacement is too large")?;
+        let lanes = self.in_integers(index)?;
+        let mut places = Vec::with_capacity(lanes.len());
+        for lane in lanes {
+            let place = match (base, factor) {
+                (None, _) => Place { base: Base::Register(lane), index: None, displacement },
+                (Some(base), 1 | 2 | 4 | 8) => {
+                    Place { base: Base::Register(base), index: Some((lane, factor as u32)), displacement }
+                }
+                (Some(base), factor) => {
+                    let scaled = self.integer();
+                    self.scaled(scaled, lane, factor)?;
+                    Place { base: Base::Register(base), index: Some((scaled, 1)), displacement }
+                }
+            };
+            places.push(place);
+        }
+        Ok(places)
+    }
+
+    fn definition(&self, value: ValueId) -> Option<&Op> {
+        self.definitions.get(&value)
+    }
+
+    /// An address as uniform terms and one index that differs between lanes.
+    fn form(&self, value: ValueId, depth: u32) -> Option<Form> {
+        if depth > 16 || self.class(value) != Class::Lanes {
+            return None;
+        }
+        let constant = |value: ValueId| self.facts.around.constants.get(&value).copied();
+        if let Some(&Op::Binary(op, a, b)) = self.definition(value) {
+            match op {
+                BinaryOp::Add => {
+                    for (lanes, uniform) in [(a, b), (b, a)] {
+                        if self.class(uniform) == Class::Uniform
+                            && let Some(mut form) = self.form(lanes, depth + 1)
+                        {
+                            match constant(uniform) {
+                                Some(number) => form.constant = form.constant.wrapping_add(number),
+                                None => form.terms.push((uniform, 1)),
+                            }
+                            return Some(form);
+                        }
+                    }
+                }
+                BinaryOp::Mul => {
+                    for (lanes, factor) in [(a, b), (b, a)] {
+                        if let Some(factor) = constant(factor).filter(|factor| i32::try_from(*factor).is_ok())
+                            && self.class(lanes) == Class::Lanes
+                        {
+                            return Some(Form { terms: Vec::new(), constant: 0, index: lanes, factor });
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        Some(Form { terms: Vec::new(), constant: 0, index: value, factor: 1 })
+    }
+
+    /// Lanes of a 64-bit integer in integer registers.
+    fn in_integers(&mut self, value: ValueId) -> Result<Vec<Reg>, Reason> {
+        if let Some(known) = self.lanes.as_ref().and_then(|lanes| lanes.scattered.get(&value)) {
+            return Ok(known.clone());
+        }
+        let (count, _) = self.lane_shape();
+        let mut regs = Vec::with_capacity(count as usize);
+        if let Some((first, code, bytes)) = self.table_entry(value)? {
+            for lane in 0..count {
+                let reg = self.integer();
+                let displacement = i32::try_from(i64::from(first.displacement) + lane * bytes)
+                    .map_err(|_| "a displacement is too large")?;
+                let place = Operand::Memory(Place { displacement, ..first });
+                self.emit(code, &[give(reg, View::Full), place]);
+                regs.push(reg);
+            }
+        } else {
+            self.through_the_frame(value, count, &mut regs)?;
+        }
+        if let Some(lanes) = &mut self.lanes {
+            lanes.scattered.insert(value, regs.clone());
+        }
+        Ok(regs)
+    }
+
+    fn through_the_frame(&mut self, value: ValueId, count: i64, regs: &mut Vec<Reg>) -> Result<(), Reason> {
+        let lanes = self.operand(value)?;
+        let view = self.view(DType::I64);
+        if count == 1 {
+            let reg = self.integer();
+            self.emit(Code::VEX_Vmovq_rm64_xmm, &[give(reg, View::Full), take(lanes, View::Xmm)]);
+            regs.push(reg);
+            return Ok(());
+        }
+        let frame = |lane: i64| Place { base: Base::Frame, index: None, displacement: 32 + 8 * lane as i32 };
+        let code = sized!(view, VEX_Vmovups_xmmm128_xmm, VEX_Vmovups_ymmm256_ymm);
+        self.emit(code, &[Operand::Memory(frame(0)), take(lanes, view)]);
+        for lane in 0..count {
+            let reg = self.integer();
+            self.emit(Code::Mov_r64_rm64, &[give(reg, View::Full), Operand::Memory(frame(lane))]);
+            regs.push(reg);
+        }
+        Ok(())
+    }
+
+    /// Where the first lane of an index lies in memory, if the others lie behind it, and how one is loaded.
+    fn table_entry(&mut self, value: ValueId) -> Result<Option<(Place, Code, i64)>, Reason> {
+        let source = match self.definition(value) {
+            Some(Op::Cast(DType::I64, source)) if self.ty(*source) == DType::I32 => *source,
+            _ => value,
+        };
+        let Some(&Op::Load { address, displacement, ty, .. }) = self.definition(source) else {
+            return Ok(None);
+        };
+        let (code, bytes) = match ty {
+            DType::I32 => (Code::Movsxd_r64_rm32, 4),
+            DType::I64 => (Code::Mov_r64_rm64, 8),
+            _ => return Ok(None),
+        };
+        let Class::Affine(affine) = self.class(address) else { return Ok(None) };
+        if affine.stride != Stride::Constant(bytes) || self.lanes.as_ref().is_none_or(|lanes| lanes.step != 1)
+        {
+            return Ok(None);
+        }
+        // What is stored in between would be read here.
+        let stored = self.lanes.as_ref().is_some_and(|lanes| {
+            matches!(self.definitions.get(&source), Some(Op::Load { buffer, .. }) if lanes.body.stored.contains(buffer))
+        });
+        if stored {
+            return Ok(None);
+        }
+        Ok(self.contiguous_place(&affine, displacement, ty)?.map(|place| (place, code, bytes)))
+    }
+
+    /// Stops unless `0 <= index < limit` in every lane, where the condition says that; false if it says something
+    /// else.
+    pub fn check_range(&mut self, condition: ValueId, trap: TrapId) -> Result<bool, Reason> {
+        let Some((index, limit)) = self.range(condition) else { return Ok(false) };
+        let zero = self.constant_integer(0);
+        let limit = self.integer_of(limit)?;
+        // A negative limit must not look large.
+        let limit = self.in_front(|select| {
+            let clamped = select.integer();
+            select.emit_either(Code::Mov_r64_rm64, &[give(clamped, View::Full), take(limit, View::Full)], 1);
+            select.compare(clamped, zero);
+            select.emit(Code::Cmovl_r64_rm64, &[change(clamped, View::Full), take(zero, View::Full)]);
+            clamped
+        });
+        let label = self.trap_label(trap);
+        for lane in self.in_integers(index)? {
+            self.compare(lane, limit);
+            self.item(Item::Jump(Code::Jae_rel32_64, label));
+        }
+        Ok(true)
+    }
+
+    /// The index and the limit of `index >= 0 and index < limit`.
+    fn range(&self, condition: ValueId) -> Option<(ValueId, ValueId)> {
+        let Some(&Op::Binary(BinaryOp::BitAnd, low, high)) = self.definition(condition) else { return None };
+        let (Some(&Op::Binary(BinaryOp::Ge, a, zero)), Some(&Op::Binary(BinaryOp::Lt, b, limit))) =
+            (self.definition(low), self.definition(high))
+        else {
+            return None;
+        };
+        let is_zero = self.facts.around.constants.get(&zero) == Some(&0);
+        let fits = a == b
+            && is_zero
+            && self.ty(a) == DType::I64
+            && self.class(a) == Class::Lanes
+            && self.class(limit) == Class::Uniform;
+        fits.then_some((a, limit))
+    }
+}

@@ -1,0 +1,140 @@
+//! Vector code for x86-64 at 256 bits (and 128): loop nests around vectorised loops as functions of their own.
+//!
+//! Cranelift has no vectors of 256 bits. So a nest of loops that holds vectorisable ones leaves the Cranelift
+//! function and is compiled here, to AVX2: [`compile`] selects instructions over virtual registers ([`code`]) in one
+//! walk of the kernel ([`select`], [`memory`], [`gather`], [`lanes`], [`convert`], [`math`], [`reduce`], [`control`]), [`tidy`] drops what is not needed, [`allocate`] gives
+//! homes, [`encode`] writes bytes through iced-x86. What has no selection here is a [`Reason`], and the loop
+//! stays with Cranelift, which compiles every kernel.
+//!
+//! # The code
+//!
+//! A function takes the address of an array of 64-bit numbers ([`Input`]) and gives 0, or 1 + the number of
+//! the trap that stopped it. It calls nobody and needs no relocation.
+//!
+//! # Vectors
+//!
+//! All values of a vectorised loop have as many lanes as 256 bits hold of the widest type in it; narrower types fill
+//! half a register. A bool is a mask, as wide as the widest type. Remaining iterations run one by one through the
+//! same selection with one lane. Within a lane the operations are the kernel's, in its order: strict mode has
+//! the same bits as scalar code. Fast mode contracts `a * b + c`.
+//!
+//! What all iterations share is computed once in front of the loop: integers in integer registers, floats as vectors of
+//! equal lanes, constants at the entry.
+
+mod allocate;
+mod code;
+mod control;
+mod convert;
+mod encode;
+mod gather;
+mod lanes;
+mod math;
+mod memory;
+mod reduce;
+mod select;
+mod tidy;
+mod uniform;
+
+use crate::kernel::vector::{LoopReport, Reason, Surroundings};
+use crate::kernel::{Kernel, Stmt, ValueId, VarId};
+
+pub use select::Constants;
+
+/// How to compile a nest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// Bits of a vector register: 128 or 256.
+    pub bits: u32,
+    /// May contract.
+    pub fast: bool,
+}
+
+/// A number that the caller passes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Input {
+    /// A value defined around the nest: an integer extended to 64 bits, or the bits of a float.
+    Value(ValueId),
+    /// A variable, in and out.
+    Variable(VarId),
+}
+
+/// A compiled nest.
+#[derive(Debug)]
+pub struct Nest {
+    /// Its machine code.
+    pub code: Vec<u8>,
+    /// What it is given.
+    pub inputs: Vec<Input>,
+    /// Values that must have these numbers, or the code may not run.
+    pub conditions: Vec<(ValueId, i64)>,
+    /// Whether the code may not run when arguments overlap.
+    pub needs_disjoint: bool,
+    /// What became of its loops, outer ones first.
+    pub reports: Vec<LoopReport>,
+}
+
+/// Whether this machine runs what is compiled here.
+pub fn is_available() -> bool {
+    #[cfg(all(target_arch = "x86_64", unix))]
+    {
+        std::arch::is_x86_feature_detected!("avx2")
+            && std::arch::is_x86_feature_detected!("fma")
+            && std::arch::is_x86_feature_detected!("bmi2")
+    }
+    #[cfg(not(all(target_arch = "x86_64", unix)))]
+    {
+        false
+    }
+}
+
+/// Facts about a kernel that every nest of it needs.
+#[derive(Debug)]
+pub struct Facts {
+    /// What the classification needs.
+    pub around: Surroundings,
+    /// Every constant.
+    pub constants: Constants,
+}
+
+impl Facts {
+    /// Facts about a kernel.
+    pub fn of(kernel: &Kernel) -> Facts {
+        let mut constants = Constants::new();
+        collect(&kernel.body, &mut constants);
+        Facts { around: Surroundings::of(kernel), constants }
+    }
+}
+
+fn collect(stmts: &[Stmt], constants: &mut Constants) {
+    for stmt in stmts {
+        match stmt {
+            Stmt::Let(value, crate::kernel::Op::Const(literal)) => {
+                constants.insert(*value, *literal);
+            }
+            Stmt::For { body, .. } | Stmt::Loop(body) | Stmt::Block(_, body) => collect(body, constants),
+            Stmt::If { then, otherwise, .. } => {
+                collect(then, constants);
+                collect(otherwise, constants);
+            }
+            Stmt::Cfg(blocks) => blocks.iter().for_each(|block| collect(&block.body, constants)),
+            _ => {}
+        }
+    }
+}
+
+/// Compiles a loop and everything in it.
+///
+/// # Errors
+/// What stands in the way: no vectorisable loop in it, or something that has no selection here.
+pub fn compile(
+    kernel: &Kernel,
+    facts: &Facts,
+    root: &Stmt,
+    depth: u32,
+    settings: Settings,
+) -> Result<Nest, Reason> {
+    select::compile(kernel, facts, root, depth, settings)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,529 @@
+//! Random loop nests: vector code against the evaluator, bit for bit, everything in the buffers included.
+//!
+//! `PELTON_PROPTEST_CASES` sets how many.
+
+use proptest::prelude::*;
+
+use super::super::call::{Code, Instance, Run, run};
+use super::super::{emit, isa};
+use super::{Settings, is_available};
+use crate::kernel::build::{Builder, LoopFacts};
+use crate::kernel::vector::Decision;
+use crate::kernel::{BufferKind, Kernel, Literal, Op, Stmt, TrapInfo, TrapKind, ValueId, eval, verify};
+use crate::scalar::{BinaryOp, DType, Func, UnaryOp};
+
+const TYPES: [DType; 5] = [DType::F64, DType::F32, DType::I64, DType::I32, DType::Bool];
+const BINARY: [BinaryOp; 19] = {
+    use BinaryOp::*;
+    [Add, Sub, Mul, Div, Min, Max, Eq, Ne, Lt, Le, Ge, Gt, Add, Sub, Mul, BitAnd, BitOr, BitXor, FloorDiv]
+};
+const FUNCTIONS: [Func; 22] = {
+    use Func::*;
+    [
+        Abs, Sqrt, Floor, Ceil, Trunc, RoundEven, IsNan, IsInf, IsFinite, Rsqrt, Exp, Log, Tanh, Exp2, Expm1,
+        Log1p, Sinh, Cosh, Asinh, Sin, Round, Sign,
+    ]
+};
+
+/// Elements per buffer.
+const ELEMENTS: i64 = 600;
+
+/// A nest to be: two inputs, one output, one table of indices.
+#[derive(Clone, Debug)]
+struct Shape {
+    types: [DType; 3],
+    rows: i64,
+    start: i64,
+    count: i64,
+    step: i64,
+    /// Elements per step of the inner variable.
+    strides: [i64; 3],
+    offsets: [i64; 3],
+    /// Distance between rows, in elements.
+    pitch: i64,
+    /// The output is the first input.
+    in_place: bool,
+    /// The second input is gathered through the table.
+    gathered: bool,
+    /// Strides come as a parameter.
+    symbolic: bool,
+    /// The loop variable takes part.
+    index: bool,
+    checked: bool,
+    steps: Vec<(u8, usize, usize, usize)>,
+}
+
+fn shape() -> impl Strategy<Value = Shape> {
+    let types = prop::array::uniform3(prop::sample::select(TYPES.to_vec()));
+    let stride = prop::sample::select(vec![1_i64, 1, 1, 1, 2, 3, -1, 0]);
+    let steps = prop::collection::vec((any::<u8>(), 0_usize..20, 0_usize..20, 0_usize..90), 1..12);
+    let numbers = (1_i64..4, 0_i64..4, 0_i64..45, prop::sample::select(vec![1_i64, 1, 1, 1, 2, -1]));
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    (types, numbers, prop::array::uniform3(stride), prop::array::uniform3(-5_i64..6), 0_i64..60, flags, steps)
+        .prop_map(|(types, (rows, start, count, step), mut strides, offsets, pitch, flags, steps)| {
+            let (in_place, gathered, symbolic, index, checked) = flags;
+            if strides[2] == 0 {
+                strides[2] = 1;
+            }
+            // Parallel loops promise that accesses at different strides do not meet.
+            let in_place = in_place && strides[0] == strides[2];
+            Shape {
+                types,
+                rows,
+                start,
+                count,
+                step,
+                strides,
+                offsets,
+                pitch,
+                in_place,
+                gathered,
+                symbolic,
+                index,
+                checked,
+                steps,
+            }
+        })
+}
+
+fn kernel(shape: &Shape) -> Kernel {
+    let mut b = Builder::new("random");
+    let trap = b.trap(TrapInfo { kind: TrapKind::OutOfRange, message: String::new(), place: Vec::new() });
+    let unit = b.parameter("unit", DType::I64);
+    let factor = b.parameter("factor", DType::F64);
+    let buffers = [0, 1, 2, 3].map(|index| b.buffer("buffer", BufferKind::Argument(index)));
+    let bases = buffers.map(|buffer| b.value(Op::Base(buffer), DType::I64));
+    let empty = b.bool(false);
+    let zero = b.int(0);
+    let rows = b.int(shape.rows);
+    let row = b.new_value(DType::I64, 1);
+    b.open_loop(LoopFacts { variable: row, lowest: zero, highest: zero, empty });
+    let (first, last) = if shape.step > 0 {
+        (shape.start, shape.start + shape.count)
+    } else {
+        (shape.start + shape.count - 1, shape.start - 1)
+    };
+    let (start, stop) = (b.int(first), b.int(last));
+    let variable = b.new_value(DType::I64, 2);
+    b.open_loop(LoopFacts { variable, lowest: start, highest: start, empty });
+    // The middle of the buffer, so that negative strides stay inside.
+    let address = |b: &mut Builder, buffer: usize, which: usize| {
+        let bytes = shape.types[which].bytes() as i64;
+        let pitch = b.int(shape.pitch * bytes);
+        let of_row = b.mul(row, pitch);
+        let moved = if shape.symbolic && shape.strides[which] == 1 {
+            let scale = b.int(bytes);
+            let stride = b.mul(unit, scale);
+            b.mul(variable, stride)
+        } else {
+            let stride = b.int(shape.strides[which] * bytes);
+            b.mul(variable, stride)
+        };
+        let fixed = b.add(bases[buffer], of_row);
+        (b.add(fixed, moved), (150 + shape.offsets[which]) * bytes)
+    };
+    let mut values: Vec<ValueId> = vec![factor];
+    for which in 0..2 {
+        let ty = shape.types[which];
+        if which == 1 && shape.gathered {
+            let four = b.int(4);
+            let moved = b.mul(variable, four);
+            let place = b.add(bases[3], moved);
+            let op = Op::Load { buffer: buffers[3], address: place, displacement: 0, ty: DType::I32 };
+            let index = b.value(op, DType::I32);
+            let index = b.cast(DType::I64, index);
+            let limit = b.int(ELEMENTS);
+            let below = b.binary(BinaryOp::Lt, index, limit);
+            let above = b.binary(BinaryOp::Ge, index, zero);
+            let fine = b.and(below, above);
+            b.check(fine, trap);
+            let bytes = b.int(ty.bytes() as i64);
+            let distance = b.mul(index, bytes);
+            let address = b.add(bases[1], distance);
+            values.push(b.value(Op::Load { buffer: buffers[1], address, displacement: 0, ty }, ty));
+            continue;
+        }
+        let (address, displacement) = address(&mut b, which, which);
+        values.push(b.value(Op::Load { buffer: buffers[which], address, displacement, ty }, ty));
+    }
+    if shape.index {
+        values.push(variable);
+    }
+    for &(kind, x, y, z) in &shape.steps {
+        let x = values[x % values.len()];
+        let ty = b.ty(x);
+        let y = b.cast(ty, values[y % values.len()]);
+        let value = match kind % 6 {
+            0 | 5 => {
+                let op = BINARY[z % BINARY.len()];
+                let bitwise = matches!(op, BinaryOp::BitAnd | BinaryOp::BitOr | BinaryOp::BitXor);
+                if bitwise && !ty.is_integral() {
+                    continue;
+                }
+                b.binary(op, x, y)
+            }
+            1 => b.cast(TYPES[z % TYPES.len()], x),
+            2 => {
+                let condition = b.binary(BinaryOp::Lt, x, y);
+                b.select(condition, y, x)
+            }
+            3 if ty.is_float() && z % 7 == 0 => b.value(Op::Math(Func::Pow, vec![x, y]), ty),
+            3 if ty.is_float() => {
+                let func = FUNCTIONS[z % FUNCTIONS.len()];
+                let predicate = matches!(func, Func::IsNan | Func::IsInf | Func::IsFinite);
+                b.value(Op::Math(func, vec![x]), if predicate { DType::Bool } else { ty })
+            }
+            _ => b.value(Op::Unary(UnaryOp::Neg, x), ty),
+        };
+        values.push(value);
+    }
+    let result = b.cast(shape.types[2], values[values.len() - 1]);
+    if shape.checked {
+        let equal = b.binary(BinaryOp::Eq, result, result);
+        let other = b.binary(BinaryOp::Ne, result, result);
+        let fine = b.or(equal, other);
+        b.check(fine, trap);
+    }
+    let target = if shape.in_place && shape.types[0] == shape.types[2] { 0 } else { 2 };
+    let (place, displacement) = address(&mut b, target, 2);
+    b.push(Stmt::Store { buffer: buffers[target], address: place, displacement, value: result });
+    let body = b.close();
+    b.push(Stmt::For { variable, start, stop, step: shape.step, parallel: true, body });
+    let body = b.close();
+    b.push(Stmt::For { variable: row, start: zero, stop: rows, step: 1, parallel: false, body });
+    b.finish()
+}
+
+fn buffers(shape: &Shape, seed: u64) -> Vec<Vec<u8>> {
+    let mut state = seed | 1;
+    let mut next = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let mut fill = |ty: DType| -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for _ in 0..ELEMENTS {
+            let raw = next();
+            // Ordinary numbers, special ones, any bits.
+            let value = ((raw >> 20) as f64 / (1u64 << 40) as f64 - 8.0) * 1.5;
+            match (ty, raw % 8) {
+                (DType::Bool, _) => bytes.push((raw >> 9) as u8 & 1),
+                (DType::F64, 0) => bytes.extend(f64::NAN.to_le_bytes()),
+                (DType::F64, 1) => bytes.extend((raw >> 3).to_le_bytes()),
+                (DType::F64, 2) => bytes.extend(f64::INFINITY.copysign(value).to_le_bytes()),
+                (DType::F64, 3) => bytes.extend(0.0_f64.copysign(value).to_le_bytes()),
+                (DType::F64, _) => bytes.extend(value.to_le_bytes()),
+                (DType::F32, 0) => bytes.extend(f32::NAN.to_le_bytes()),
+                (DType::F32, 1) => bytes.extend(((raw >> 3) as u32).to_le_bytes()),
+                (DType::F32, 2) => bytes.extend(f32::INFINITY.copysign(value as f32).to_le_bytes()),
+                (DType::F32, _) => bytes.extend((value as f32).to_le_bytes()),
+                (DType::I64, 0..4) => bytes.extend(raw.to_le_bytes()),
+                (DType::I64, _) => bytes.extend((value as i64).to_le_bytes()),
+                (_, 0..4) => bytes.extend(((raw >> 7) as u32).to_le_bytes()),
+                (..) => bytes.extend((value as i32).to_le_bytes()),
+            }
+        }
+        bytes
+    };
+    let mut found: Vec<Vec<u8>> = shape.types.iter().map(|&ty| fill(ty)).collect();
+    let table = (0..ELEMENTS).flat_map(|at| ((at * 37 % ELEMENTS) as i32).to_le_bytes()).collect();
+    found.push(table);
+    found
+}
+
+fn once<'r>(arguments: &'r [*mut u8], parameters: &'r [u64]) -> Run<'r> {
+    Run { arguments, parameters, overlap: false, threads: 1, grain: 0.0, fast: false }
+}
+
+fn same(ty: DType, a: &[u8], b: &[u8]) -> bool {
+    a.chunks(ty.bytes()).zip(b.chunks(ty.bytes())).all(|(a, b)| {
+        let is_nan = |bytes: &[u8]| {
+            crate::scalar::Scalar::from_le_bytes(ty, bytes)
+                .is_some_and(|x| ty.is_float() && x.as_f64().is_nan())
+        };
+        a == b || (is_nan(a) && is_nan(b))
+    })
+}
+
+fn cases() -> u32 {
+    std::env::var("PELTON_PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(600)
+}
+
+/// Runs a kernel both ways; gives whether a loop was vectorised.
+fn compare(shape: &Shape, bits: u32, seed: u64) -> Result<bool, TestCaseError> {
+    let kernel = kernel(shape);
+    prop_assert_eq!(verify::verify(&kernel), Ok(()));
+    let parameters = [Literal::i64(1).bits, 1.25_f64.to_bits()];
+    let mut expected = buffers(shape, seed);
+    let ended = eval::run(&kernel, &mut expected, &parameters, 1_000_000);
+    prop_assert_eq!(ended, Ok(eval::Ended::Done));
+    let settings = Settings { bits, fast: false };
+    let emitted = emit::emit(&kernel, &isa::host(false).unwrap(), Some(settings), false).unwrap();
+    let vectorised = emitted.loops.iter().any(|report| matches!(report.decision, Decision::Vector { .. }));
+    let code = Code::new(&emitted.code, &emitted.regions, "test").unwrap();
+    let mut found = buffers(shape, seed);
+    let addresses: Vec<*mut u8> = found.iter_mut().map(|bytes| bytes.as_mut_ptr()).collect();
+    // SAFETY: the evaluator ran the same kernel on buffers of the same sizes without a stray access.
+    let trap = unsafe { run(&code, &mut Instance::default(), &once(&addresses, &parameters)) };
+    prop_assert_eq!(trap, None);
+    for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
+        let ty = shape.types.get(at).copied().unwrap_or(DType::I32);
+        if !same(ty, found, expected) {
+            let item = ty.bytes();
+            let place = found.chunks(item).zip(expected.chunks(item)).position(|(a, b)| !same(ty, a, b));
+            let place = place.unwrap_or(0);
+            let number =
+                |bytes: &[u8]| crate::scalar::Scalar::from_le_bytes(ty, &bytes[place * item..][..item]);
+            prop_assert!(
+                false,
+                "{bits} bits: buffer {at} element {place}: {:?}, expected {:?}\n{kernel}",
+                number(found),
+                number(expected)
+            );
+        }
+    }
+    Ok(vectorised)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
+
+    #[test]
+    fn vector_code_gives_the_evaluators_bits(shape in shape(), seed: u64) {
+        if is_available() {
+            for bits in [128, 256] {
+                compare(&shape, bits, seed)?;
+            }
+        }
+    }
+}
+
+/// A nest that is vectorised: `out[i] = a[i] + 1.25`.
+fn plain(count: i64) -> Shape {
+    Shape {
+        types: [DType::F64; 3],
+        rows: 1,
+        start: 0,
+        count,
+        step: 1,
+        strides: [1; 3],
+        offsets: [0; 3],
+        pitch: 0,
+        in_place: false,
+        gathered: false,
+        symbolic: false,
+        index: false,
+        checked: false,
+        steps: vec![(0, 0, 1, 0)],
+    }
+}
+
+#[test]
+fn tails_of_every_length() {
+    if !is_available() {
+        return;
+    }
+    for count in 0..40 {
+        for bits in [128, 256] {
+            assert!(compare(&plain(count), bits, 7).unwrap(), "{count} iterations are not vectorised");
+        }
+    }
+}
+
+#[test]
+fn what_reads_behind_its_own_writes_is_not_vectorised() {
+    if !is_available() {
+        return;
+    }
+    // a[i] = a[i - 1] + 1.25 depends on the iteration before, a[i] = a[i + 1] + 1.25 does not.
+    for (offset, expected) in [(1, false), (3, false), (0, true), (-1, true), (-3, true)] {
+        let shape = Shape { in_place: true, offsets: [0, 0, offset], ..plain(33) };
+        assert_eq!(compare(&shape, 256, 7).unwrap(), expected, "written {offset} elements ahead");
+    }
+}
+
+#[test]
+fn functions_and_gathers_are_vectorised() {
+    if !is_available() {
+        return;
+    }
+    for position in [0, 1, 10, 11, 12] {
+        let shape = Shape { gathered: true, checked: true, steps: vec![(3, 2, 0, position)], ..plain(29) };
+        assert!(compare(&shape, 256, 11).unwrap(), "{:?}", FUNCTIONS[position]);
+    }
+}
+
+/// Runs a kernel both ways on buffers of floats; gives the reports.
+fn both(kernel: &Kernel, sizes: &[usize], settings: Settings) -> (Vec<Vec<u8>>, Vec<Vec<u8>>, Vec<Decision>) {
+    assert_eq!(verify::verify(kernel), Ok(()));
+    let fill = || -> Vec<Vec<u8>> {
+        let numbers = |seed: usize, count: usize| {
+            (0..count)
+                .flat_map(move |at| (((at * 7 + seed * 3) % 11) as f64 * 0.75 - 2.0).to_le_bytes())
+                .collect()
+        };
+        sizes.iter().enumerate().map(|(seed, &count)| numbers(seed, count)).collect()
+    };
+    let mut expected = fill();
+    assert_eq!(eval::run(kernel, &mut expected, &[], 1_000_000), Ok(eval::Ended::Done));
+    let emitted = emit::emit(kernel, &isa::host(false).unwrap(), Some(settings), false).unwrap();
+    let code = Code::new(&emitted.code, &emitted.regions, "test").unwrap();
+    let mut found = fill();
+    let addresses: Vec<*mut u8> = found.iter_mut().map(|bytes| bytes.as_mut_ptr()).collect();
+    // SAFETY: the evaluator ran the same kernel on buffers of the same sizes without a stray access.
+    let trap = unsafe { run(&code, &mut Instance::default(), &once(&addresses, &[])) };
+    assert_eq!(trap, None);
+    (found, expected, emitted.loops.into_iter().map(|report| report.decision).collect())
+}
+
+/// `carry = carry * 0.5 + a[k, i]; out[k, i] = carry` upwards in `k`, for every column `i`.
+fn scan(columns: i64, levels: i64) -> Kernel {
+    let mut b = Builder::new("scan");
+    let buffers = [0, 1].map(|index| b.buffer("buffer", BufferKind::Argument(index)));
+    let bases = buffers.map(|buffer| b.value(Op::Base(buffer), DType::I64));
+    let carry = b.variable("carry", DType::F64);
+    let half = b.constant(Literal { ty: DType::F64, bits: 0.5_f64.to_bits() });
+    let (zero, columns_value, levels_value) = (b.int(0), b.int(columns), b.int(levels));
+    let empty = b.bool(false);
+    let i = b.new_value(DType::I64, 1);
+    b.open_loop(LoopFacts { variable: i, lowest: zero, highest: zero, empty });
+    let start = b.cast(DType::F64, zero);
+    b.set(carry, start);
+    let k = b.new_value(DType::I64, 2);
+    b.open_loop(LoopFacts { variable: k, lowest: zero, highest: zero, empty });
+    let (bytes, pitch) = (b.int(8), b.int(8 * columns));
+    let (of_column, of_level) = (b.mul(i, bytes), b.mul(k, pitch));
+    let places = bases.map(|base| b.sum(vec![base, of_column, of_level]));
+    let op = Op::Load { buffer: buffers[0], address: places[0], displacement: 0, ty: DType::F64 };
+    let loaded = b.value(op, DType::F64);
+    let old = b.get(carry);
+    let scaled = b.binary(BinaryOp::Mul, old, half);
+    let new = b.binary(BinaryOp::Add, scaled, loaded);
+    b.set(carry, new);
+    b.push(Stmt::Store { buffer: buffers[1], address: places[1], displacement: 0, value: new });
+    let body = b.close();
+    b.push(Stmt::For { variable: k, start: zero, stop: levels_value, step: 1, parallel: false, body });
+    let body = b.close();
+    b.push(Stmt::For { variable: i, start: zero, stop: columns_value, step: 1, parallel: true, body });
+    b.finish()
+}
+
+#[test]
+fn scans_run_for_several_columns_at_once() {
+    if !is_available() {
+        return;
+    }
+    for columns in [1, 3, 4, 8, 13] {
+        for bits in [128, 256] {
+            let kernel = scan(columns, 5);
+            let size = (columns * 5) as usize;
+            let (found, expected, decisions) = both(&kernel, &[size, size], Settings { bits, fast: false });
+            assert!(found == expected, "{columns} columns\n{kernel}");
+            assert!(
+                decisions.iter().any(|decision| matches!(decision, Decision::Vector { .. })),
+                "{decisions:?}"
+            );
+        }
+    }
+}
+
+/// `s[0] = s[0] op a[i]`.
+fn total(op: BinaryOp, ty: DType, count: i64) -> Kernel {
+    let mut b = Builder::new("total");
+    let buffers = [0, 1].map(|index| b.buffer("buffer", BufferKind::Argument(index)));
+    let bases = buffers.map(|buffer| b.value(Op::Base(buffer), DType::I64));
+    let (zero, stop, empty) = (b.int(0), b.int(count), b.bool(false));
+    let i = b.new_value(DType::I64, 1);
+    b.open_loop(LoopFacts { variable: i, lowest: zero, highest: zero, empty });
+    let bytes = b.int(ty.bytes() as i64);
+    let moved = b.mul(i, bytes);
+    let place = b.add(bases[1], moved);
+    let new = b.value(Op::Load { buffer: buffers[1], address: place, displacement: 0, ty }, ty);
+    let old = b.value(Op::Load { buffer: buffers[0], address: bases[0], displacement: 0, ty }, ty);
+    let value = b.binary(op, old, new);
+    b.push(Stmt::Store { buffer: buffers[0], address: bases[0], displacement: 0, value });
+    let body = b.close();
+    b.push(Stmt::For { variable: i, start: zero, stop, step: 1, parallel: true, body });
+    b.finish()
+}
+
+#[test]
+fn totals_of_integers_are_the_same_in_any_order() {
+    use BinaryOp::{Add, BitAnd, BitOr, BitXor, Max, Min, Mul};
+    if !is_available() {
+        return;
+    }
+    for op in [Add, Mul, Min, Max, BitAnd, BitOr, BitXor] {
+        for ty in [DType::I32, DType::I64] {
+            for count in 0..70 {
+                let kernel = total(op, ty, count);
+                let settings = Settings { bits: 256, fast: false };
+                let (found, expected, decisions) = both(&kernel, &[1, 80], settings);
+                assert!(found == expected, "{op:?} of {count} {ty}\n{kernel}");
+                assert!(
+                    decisions.iter().any(|decision| matches!(decision, Decision::Vector { .. })),
+                    "{decisions:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn totals_of_floats_are_regrouped_in_fast_mode_only() {
+    if !is_available() {
+        return;
+    }
+    for count in 0..70 {
+        let kernel = total(BinaryOp::Add, DType::F64, count);
+        for fast in [false, true] {
+            let (found, expected, decisions) = both(&kernel, &[1, 80], Settings { bits: 256, fast });
+            let number = |bytes: &[u8]| f64::from_le_bytes(bytes[..8].try_into().unwrap());
+            let vectorised = decisions.iter().any(|decision| matches!(decision, Decision::Vector { .. }));
+            assert_eq!(vectorised, fast);
+            // Multiples of a quarter: every order is exact.
+            assert_eq!(number(&found[0]), number(&expected[0]), "{count} numbers");
+        }
+    }
+}
+
+#[test]
+fn the_fast_exponential_is_within_two_units() {
+    if !is_available() {
+        return;
+    }
+    let mut b = Builder::new("exponential");
+    let buffers = [0, 1].map(|index| b.buffer("buffer", BufferKind::Argument(index)));
+    let bases = buffers.map(|buffer| b.value(Op::Base(buffer), DType::I64));
+    let count = 20_000_i64;
+    let (zero, stop, empty) = (b.int(0), b.int(count), b.bool(false));
+    let i = b.new_value(DType::I64, 1);
+    b.open_loop(LoopFacts { variable: i, lowest: zero, highest: zero, empty });
+    let bytes = b.int(8);
+    let moved = b.mul(i, bytes);
+    let places = bases.map(|base| b.add(base, moved));
+    let op = Op::Load { buffer: buffers[0], address: places[0], displacement: 0, ty: DType::F64 };
+    let x = b.value(op, DType::F64);
+    let value = b.value(Op::Math(Func::Exp, vec![x]), DType::F64);
+    b.push(Stmt::Store { buffer: buffers[1], address: places[1], displacement: 0, value });
+    let body = b.close();
+    b.push(Stmt::For { variable: i, start: zero, stop, step: 1, parallel: true, body });
+    let kernel = b.finish();
+    let settings = Settings { bits: 256, fast: true };
+    let emitted = emit::emit(&kernel, &isa::host(false).unwrap(), Some(settings), false).unwrap();
+    let code = Code::new(&emitted.code, &emitted.regions, "test").unwrap();
+    let mut inputs: Vec<f64> = (0..count).map(|at| (at - count / 2) as f64 * 0.0749).collect();
+    inputs[..4].copy_from_slice(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0]);
+    let mut outputs = vec![0.0_f64; inputs.len()];
+    let addresses = [inputs.as_mut_ptr().cast::<u8>(), outputs.as_mut_ptr().cast::<u8>()];
+    // SAFETY: both arrays have as many elements as the loop touches.
+    let trap = unsafe { run(&code, &mut Instance::default(), &once(&addresses, &[])) };
+    assert_eq!(trap, None);
+    for (x, found) in inputs.into_iter().zip(outputs) {
+        let expected = crate::scalar::math::exp(x);
+        let close = (found.to_bits() as i64).abs_diff(expected.to_bits() as i64) <= 2;
+        assert!(close || (found.is_nan() && expected.is_nan()), "exp({x}) = {found}, expected {expected}");
+    }
+}
