@@ -19,6 +19,9 @@ use super::point::{Node, PointId, SourceId, TableId};
 /// A side of a choice with more work than this is evaluated only when it is taken.
 const BRANCH_WEIGHT: u64 = 48;
 
+/// Branches nest no deeper than this; choices inside are selects. What reads the code recurses on its blocks.
+const MAX_BRANCHES: usize = 40;
+
 /// Where a source's elements are.
 #[derive(Clone, Debug)]
 pub(super) struct Storage {
@@ -272,6 +275,7 @@ impl<'l, 'p> CodeBuilder<'l, 'p> {
             let mut uses: Vec<(PointId, usize)> = Vec::new();
             if let Node::Choose(condition, then, otherwise) = *self.lowering.points.node(id)
                 && branching.get(&id).copied().unwrap_or(false)
+                && self.places[here].depth < MAX_BRANCHES
             {
                 let sides = [(); 2].map(|()| {
                     let depth = self.places[here].depth + 1;
@@ -296,6 +300,9 @@ impl<'l, 'p> CodeBuilder<'l, 'p> {
 
     /// The innermost place around both.
     fn common(&self, mut a: usize, mut b: usize) -> usize {
+        if a == 0 || b == 0 {
+            return 0;
+        }
         while a != b {
             if self.places[a].depth >= self.places[b].depth {
                 a = self.places[a].parent;

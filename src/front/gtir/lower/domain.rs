@@ -8,6 +8,7 @@
 use std::rc::Rc;
 
 use hashbrown::{HashMap, HashSet};
+use indexmap::{IndexMap, IndexSet};
 
 use crate::diag::{Diagnostic, Result};
 use crate::scalar::{BinaryOp, DType, Scalar, UnaryOp};
@@ -59,6 +60,9 @@ impl IndexBox {
         }
     }
 }
+
+/// What readers ask of each field, in their order.
+type Asked = HashMap<FieldId, IndexSet<(DimId, Interval)>>;
 
 /// Boxes of the arrays of one statement.
 pub(super) type Boxes = HashMap<FieldId, IndexBox>;
@@ -164,11 +168,13 @@ impl Lowering<'_> {
     /// Finds the box of every array of a plan. `roots` are the boxes of the plan's roots.
     pub(super) fn infer_domains(&mut self, plan: &Plan, roots: &[IndexBox]) -> Result<Boxes> {
         let mut boxes = Boxes::new();
+        let mut asked = Asked::new();
         for (&root, index_box) in plan.roots.iter().zip(roots) {
-            self.walk(root, index_box, &mut boxes)?;
+            self.walk(root, index_box, &mut asked)?;
         }
         for &field in plan.arrays.iter().rev() {
-            let mut index_box = boxes.get(&field).cloned().unwrap_or_default();
+            let mut index_box = self.hull(asked.remove(&field).unwrap_or_default());
+            boxes.insert(field, index_box.clone());
             let mut points: Vec<PointId> = Vec::new();
             for leaf in &self.fields[field].leaves {
                 points.extend(plan.leaves.get(&leaf.source));
@@ -190,14 +196,14 @@ impl Lowering<'_> {
                 }
             }
             for point in points.into_iter().chain(init) {
-                self.walk(point, &index_box, &mut boxes)?;
+                self.walk(point, &index_box, &mut asked)?;
             }
         }
         Ok(boxes)
     }
 
     /// Adds what a reader's expression asks for, of arrays and of what is given.
-    fn walk(&mut self, root: PointId, index_box: &IndexBox, boxes: &mut Boxes) -> Result<()> {
+    fn walk(&mut self, root: PointId, index_box: &IndexBox, asked: &mut Asked) -> Result<()> {
         let mut seen: HashSet<(PointId, Rc<IndexBox>, bool)> = HashSet::new();
         // What may be asked for at some points of its box only requires nothing.
         let mut stack = vec![(root, Rc::new(index_box.clone()), true)];
@@ -216,7 +222,7 @@ impl Lowering<'_> {
                 Node::Load { source, at, .. } => {
                     let Source { owner, dims, .. } = self.sources[source].clone();
                     match owner {
-                        Owner::Field(field, _) => self.ask(field, &dims, &at, &here, boxes)?,
+                        Owner::Field(field, _) => self.ask(field, &dims, &at, &here, asked)?,
                         Owner::Param(param) if certain => self.require_read(param, &dims, &at, &here),
                         Owner::Param(_) => {}
                     }
@@ -240,7 +246,7 @@ impl Lowering<'_> {
         dims: &[DimId],
         at: &[PointId],
         here: &IndexBox,
-        boxes: &mut Boxes,
+        asked: &mut Asked,
     ) -> Result<()> {
         for (&dim, &at) in dims.iter().zip(at) {
             let interval = self.interval(at, here).ok_or_else(|| {
@@ -253,17 +259,31 @@ impl Lowering<'_> {
                         "scans cannot be read at data-dependent positions; write the scan to a field first",
                     )
             })?;
-            let entry = boxes.entry(field).or_default();
-            let merged = match entry.get(Axis::Dim(dim)) {
-                None => interval,
-                Some(before) => Interval {
-                    start: self.out.exprs.min(before.start, interval.start),
-                    stop: self.out.exprs.max(before.stop, interval.stop),
-                },
-            };
-            entry.set(Axis::Dim(dim), merged);
+            asked.entry(field).or_default().insert((dim, interval));
         }
         Ok(())
+    }
+
+    /// The smallest box around everything that was asked for.
+    fn hull(&mut self, asked: IndexSet<(DimId, Interval)>) -> IndexBox {
+        let mut by_dim: IndexMap<DimId, (Vec<ExprId>, Vec<ExprId>)> = IndexMap::new();
+        for (dim, Interval { start, stop }) in asked {
+            let (starts, stops) = by_dim.entry(dim).or_default();
+            starts.push(start);
+            stops.push(stop);
+        }
+        let mut index_box = IndexBox::default();
+        for (dim, (mut starts, mut stops)) in by_dim {
+            // Many readers ask for the same; all of them at once, so that nothing grows step by step.
+            for ends in [&mut starts, &mut stops] {
+                ends.sort_unstable();
+                ends.dedup();
+            }
+            let interval =
+                Interval { start: self.out.exprs.min_of(&starts), stop: self.out.exprs.max_of(&stops) };
+            index_box.set(Axis::Dim(dim), interval);
+        }
+        index_box
     }
 
     /// The interval an index takes over a box.

@@ -280,8 +280,10 @@ impl Lowering<'_> {
 
         let targets = self.targets(assignments, &plan, &boxes);
         let direct = self.direct_scan_writes(&plan, &array_boxes, &boxes, &targets);
+        let read_elsewhere = self.sources_read(&plan, &targets, &direct);
         for &field in &plan.arrays {
-            self.emit_array(region, field, &plan, &array_boxes, &targets, &direct)?;
+            let context = Context { plan: &plan, targets: &targets, direct: &direct, read_elsewhere: &read_elsewhere };
+            self.emit_array(region, field, &array_boxes, &context)?;
         }
         let mut done = vec![false; targets.len()];
         for number in &direct.assignments {
@@ -523,16 +525,15 @@ impl Lowering<'_> {
         &mut self,
         region: RegionId,
         field: FieldId,
-        plan: &Plan,
         boxes: &Boxes,
-        targets: &[Target],
-        direct: &DirectWrites,
+        context: &Context<'_>,
     ) -> Result<()> {
         let index_box = boxes.get(&field).cloned().unwrap_or_default();
         let leaves = self.fields[field].leaves.clone();
         if self.fields[field].scan.is_some() {
-            return self.emit_scan(region, field, &index_box, plan, targets, direct);
+            return self.emit_scan(region, field, &index_box, context);
         }
+        let plan = context.plan;
         let mut outputs = Vec::new();
         let mut writes = Vec::new();
         let mut dims = Vec::new();
@@ -581,17 +582,15 @@ impl Lowering<'_> {
         region: RegionId,
         field: FieldId,
         index_box: &IndexBox,
-        plan: &Plan,
-        targets: &[Target],
-        direct: &DirectWrites,
+        context: &Context<'_>,
     ) -> Result<()> {
+        let Context { plan, targets, direct, read_elsewhere } = *context;
         let Some(scan) = &self.fields[field].scan else { return Ok(()) };
         let (init, depth, axis, forward) = (scan.init.clone(), scan.depth, scan.axis, scan.forward);
         let Some(range) = index_box.get(Axis::Dim(axis)) else { return Ok(()) };
         let leaves = self.fields[field].leaves.clone();
         let next: Vec<PointId> =
             leaves.iter().filter_map(|leaf| plan.leaves.get(&leaf.source).copied()).collect();
-        let read_elsewhere = self.sources_read(plan, targets, direct);
         let dims = leaves.first().map(|leaf| self.sources[leaf.source].dims.clone()).unwrap_or_default();
         let level = self.points.level(depth);
         let mut outputs = Vec::with_capacity(leaves.len());
@@ -892,6 +891,16 @@ impl Lowering<'_> {
         let requirements = self.compiled_requirements();
         Ok(Lowered { program: self.out, fields, scalars: self.scalars, tables, requirements })
     }
+}
+
+/// What the arrays of one statement are written for.
+#[derive(Clone, Copy)]
+struct Context<'s> {
+    plan: &'s Plan,
+    targets: &'s [Target],
+    direct: &'s DirectWrites,
+    /// Sources that something other than a direct write reads.
+    read_elsewhere: &'s HashSet<SourceId>,
 }
 
 /// Where an assignment's value goes.

@@ -37,6 +37,13 @@ pub(super) struct Plan {
     pub roots: Vec<PointId>,
 }
 
+/// What is left of an expansion, innermost last.
+enum Step {
+    Visit(PointId),
+    Rebuild(PointId),
+    Replace(PointId, PointId),
+}
+
 /// A use of a field.
 #[derive(PartialEq, Eq, Hash, Clone)]
 struct Use {
@@ -53,21 +60,23 @@ impl Lowering<'_> {
         let (fields, uses) = self.uses(roots);
         let weights = self.weights(&fields);
         let recomputed = self.decide(&fields, &uses, &weights, one_map);
+        let mut known: HashMap<PointId, PointId> = HashMap::new();
         let mut leaves: HashMap<SourceId, PointId> = HashMap::new();
-        for &field in &fields {
+        for &field in fields.iter().filter(|field| !recomputed.contains(*field)) {
             for leaf in self.fields[field].leaves.clone() {
-                let expanded = self.expand(leaf.point, &recomputed, &leaves);
+                let expanded = self.expand(leaf.point, &recomputed, &mut known);
                 leaves.insert(leaf.source, expanded);
             }
             if let Some(scan) = &self.fields[field].scan {
                 let init = scan.init.clone();
-                let init = init.iter().map(|&point| self.expand(point, &recomputed, &leaves)).collect();
+                let init = init.iter().map(|&point| self.expand(point, &recomputed, &mut known)).collect();
                 if let Some(scan) = &mut self.fields[field].scan {
                     scan.init = init;
                 }
             }
         }
-        let roots: Vec<PointId> = roots.iter().map(|&root| self.expand(root, &recomputed, &leaves)).collect();
+        let roots: Vec<PointId> =
+            roots.iter().map(|&root| self.expand(root, &recomputed, &mut known)).collect();
         let arrays = self.needed(&roots, &fields, &recomputed, &leaves);
         Plan { arrays, leaves, roots }
     }
@@ -180,40 +189,57 @@ impl Lowering<'_> {
     }
 
     /// The point with every load of a recomputed field replaced by what that field computes there.
+    ///
+    /// A field's own expression, which mentions the fields it reads, is moved to the place of the load and then
+    /// expanded in turn: each field is met once per place, however long the chain behind it is.
     fn expand(
         &mut self,
         root: PointId,
         recomputed: &HashSet<FieldId>,
-        leaves: &HashMap<SourceId, PointId>,
+        known: &mut HashMap<PointId, PointId>,
     ) -> PointId {
-        let mut known: HashMap<PointId, PointId> = HashMap::new();
-        let mut stack = vec![(root, false)];
-        while let Some((id, ready)) = stack.pop() {
-            if known.contains_key(&id) {
-                continue;
-            }
-            if !ready {
-                stack.push((id, true));
-                self.points.operands(id, |operand| stack.push((operand, false)));
-                continue;
-            }
-            let mut rebuilt = self.rebuild(id, &|operand| known.get(&operand).copied().unwrap_or(operand));
-            if let Node::Load { source, at, .. } = self.points.node(rebuilt).clone()
-                && let Source { owner: Owner::Field(field, _), dims, .. } = self.sources[source].clone()
-                && recomputed.contains(&field)
-                && let Some(&leaf) = leaves.get(&source)
-            {
-                let mut position = Position::default();
-                for (&dim, &at) in dims.iter().zip(at.iter()) {
-                    if self.points.node(at) != &Node::Coordinate(dim) {
-                        position = position.with(dim, at);
+        let mut steps = vec![Step::Visit(root)];
+        while let Some(step) = steps.pop() {
+            match step {
+                Step::Visit(id) if known.contains_key(&id) => {}
+                Step::Visit(id) => {
+                    steps.push(Step::Rebuild(id));
+                    self.points.operands(id, |operand| steps.push(Step::Visit(operand)));
+                }
+                Step::Rebuild(id) => {
+                    let rebuilt =
+                        self.rebuild(id, &|operand| known.get(&operand).copied().unwrap_or(operand));
+                    match self.recomputation(rebuilt, recomputed) {
+                        Some(computed) => {
+                            steps.push(Step::Replace(id, computed));
+                            steps.push(Step::Visit(computed));
+                        }
+                        None => drop(known.insert(id, rebuilt)),
                     }
                 }
-                rebuilt = self.moved_point(leaf, &position);
+                Step::Replace(id, computed) => {
+                    let expanded = known.get(&computed).copied().unwrap_or(computed);
+                    known.insert(id, expanded);
+                }
             }
-            known.insert(id, rebuilt);
         }
         known.get(&root).copied().unwrap_or(root)
+    }
+
+    /// What a recomputed field computes where a load reads it, if the node is such a load.
+    fn recomputation(&mut self, id: PointId, recomputed: &HashSet<FieldId>) -> Option<PointId> {
+        let Node::Load { source, at, .. } = self.points.node(id).clone() else { return None };
+        let Source { owner: Owner::Field(field, number), dims, .. } = self.sources[source].clone() else {
+            return None;
+        };
+        let leaf = self.fields[field].leaves.get(number).filter(|_| recomputed.contains(&field))?.point;
+        let mut position = Position::default();
+        for (&dim, &at) in dims.iter().zip(at.iter()) {
+            if self.points.node(at) != &Node::Coordinate(dim) {
+                position = position.with(dim, at);
+            }
+        }
+        Some(self.moved_point(leaf, &position))
     }
 
     /// Arrays that are still read after expansion, each after those it reads.
