@@ -1,19 +1,18 @@
 //! Containers and symbols of the graph.
 
-
 use crate::diag::Result;
 use crate::entity::Name;
 use crate::ir::{Array, Data, DataKind, Extra, Lifetime, Storage as Memory};
 use crate::scalar::{DType, Type};
 use crate::symbolic::ExprId;
 
-use super::TABLE_DTYPE;
+use super::super::Lowering;
 use super::super::code::Storage;
 use super::super::domain::{Axis, Boxes, IndexBox, Interval};
 use super::super::fields::Source;
 use super::super::plan::Plan;
 use super::super::point::{DimId, Node as PointNode, PointId, TableId};
-use super::super::Lowering;
+use super::TABLE_DTYPE;
 
 impl Lowering<'_> {
     pub(super) fn declare_containers(&mut self) -> Result<()> {
@@ -67,7 +66,13 @@ impl Lowering<'_> {
     }
 
     /// A packed transient with an element for each point of a box.
-    pub(super) fn transient_over(&mut self, name: &str, dims: &[DimId], index_box: &IndexBox, dtype: DType) -> Storage {
+    pub(super) fn transient_over(
+        &mut self,
+        name: &str,
+        dims: &[DimId],
+        index_box: &IndexBox,
+        dtype: DType,
+    ) -> Storage {
         let storage = self.storage_over(name, dims, index_box);
         let strides = self.packed_strides(dims, &storage.shape);
         let array = Array { shape: storage.shape.clone(), strides, ..Array::default() };

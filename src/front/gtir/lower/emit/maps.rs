@@ -4,17 +4,20 @@ use indexmap::IndexMap;
 
 use crate::diag::Result;
 use crate::entity::Name;
-use crate::ir::{BlockKind, Connector, Extra, Map, Memlet, Node, NodeId, NodeKind, Range, RegionId, Schedule, State, Subset, Tasklet, Text};
+use crate::ir::{
+    BlockKind, Connector, Extra, Map, Memlet, Node, NodeId, NodeKind, Range, RegionId, Schedule, State,
+    Subset, Tasklet, Text,
+};
 use crate::symbolic::ExprId;
 
-use super::Context;
-use super::targets::Target;
+use super::super::Lowering;
 use super::super::code::{Access, Body, CodeBuilder, Storage};
 use super::super::domain::{Axis, Boxes, IndexBox};
 use super::super::plan::Plan;
 use super::super::point::{DimId, PointId};
 use super::super::value::FieldId;
-use super::super::Lowering;
+use super::Context;
+use super::targets::Target;
 
 /// A write of a map's tasklet: which container, where.
 pub(super) struct Write {
@@ -63,7 +66,12 @@ impl Lowering<'_> {
     }
 
     /// Indices of the point's own element.
-    pub(super) fn own_element(&mut self, storage: &Storage, dims: &[DimId], local: Option<usize>) -> Vec<ExprId> {
+    pub(super) fn own_element(
+        &mut self,
+        storage: &Storage,
+        dims: &[DimId],
+        local: Option<usize>,
+    ) -> Vec<ExprId> {
         if dims.is_empty() {
             return vec![self.out.exprs.int(0)];
         }

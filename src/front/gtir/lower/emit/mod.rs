@@ -9,18 +9,21 @@ use hashbrown::HashSet;
 
 use crate::diag::{Diagnostic, Result};
 use crate::entity::Name;
-use crate::ir::{Block, BlockId, BlockKind, Branch, CodeExpr, Contract, Extra, InterstateEdge, Language, NodeKind, Region, RegionId, Text};
-use crate::scalar::spell::spell_expression;
+use crate::ir::{
+    Block, BlockId, BlockKind, Branch, CodeExpr, Contract, Extra, InterstateEdge, Language, NodeKind, Region,
+    RegionId, Text,
+};
 use crate::scalar::DType;
+use crate::scalar::spell::spell_expression;
 use crate::symbolic::{ExprId, Grammar};
 
-use maps::Write;
-use targets::{DirectWrites, Target};
 use super::domain::IndexBox;
 use super::fields::{Owner, Source};
 use super::plan::Plan;
 use super::point::{DimId, PointId, SourceId};
 use super::{Assignment, FieldParam, Lowered, Lowering, Statement};
+use maps::Write;
+use targets::{DirectWrites, Target};
 
 /// Element type of connectivity tables in the graph.
 pub(super) const TABLE_DTYPE: DType = DType::I32;
@@ -139,7 +142,8 @@ impl Lowering<'_> {
         let direct = self.direct_scan_writes(&plan, &array_boxes, &boxes, &targets);
         let read_elsewhere = self.sources_read(&plan, &targets, &direct);
         for &field in &plan.arrays {
-            let context = Context { plan: &plan, targets: &targets, direct: &direct, read_elsewhere: &read_elsewhere };
+            let context =
+                Context { plan: &plan, targets: &targets, direct: &direct, read_elsewhere: &read_elsewhere };
             self.emit_array(region, field, &array_boxes, &context)?;
         }
         let mut done = vec![false; targets.len()];
@@ -251,4 +255,3 @@ struct Context<'s> {
     /// Sources that something other than a direct write reads.
     read_elsewhere: &'s HashSet<SourceId>,
 }
-

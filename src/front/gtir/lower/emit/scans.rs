@@ -6,15 +6,15 @@ use crate::diag::Result;
 use crate::ir::RegionId;
 use crate::scalar::DType;
 
-use super::Context;
-use super::maps::Write;
-use super::targets::{DirectWrites, Target};
+use super::super::Lowering;
 use super::super::code::{CodeBuilder, LevelWrite, ScanBody, Storage};
 use super::super::domain::{Axis, IndexBox};
 use super::super::plan::Plan;
 use super::super::point::{DimId, Node as PointNode, PointId, SourceId};
 use super::super::value::FieldId;
-use super::super::Lowering;
+use super::Context;
+use super::maps::Write;
+use super::targets::{DirectWrites, Target};
 
 impl Lowering<'_> {
     pub(super) fn emit_scan(
@@ -76,7 +76,12 @@ impl Lowering<'_> {
     }
 
     /// Sources that something other than a direct write reads.
-    pub(super) fn sources_read(&self, plan: &Plan, targets: &[Target], direct: &DirectWrites) -> HashSet<SourceId> {
+    pub(super) fn sources_read(
+        &self,
+        plan: &Plan,
+        targets: &[Target],
+        direct: &DirectWrites,
+    ) -> HashSet<SourceId> {
         let mut points: Vec<PointId> = (targets.iter().enumerate())
             .filter(|(number, _)| !direct.assignments.contains(number))
             .map(|(_, target)| target.value)

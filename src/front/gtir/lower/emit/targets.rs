@@ -14,7 +14,12 @@ use super::super::{Assignment, Lowering};
 
 impl Lowering<'_> {
     /// Where each assignment writes: its parameter, or an array first where the parameter is still read.
-    pub(super) fn targets(&mut self, assignments: &[Assignment], plan: &Plan, boxes: &[IndexBox]) -> Vec<Target> {
+    pub(super) fn targets(
+        &mut self,
+        assignments: &[Assignment],
+        plan: &Plan,
+        boxes: &[IndexBox],
+    ) -> Vec<Target> {
         let mut targets: Vec<Target> = assignments
             .iter()
             .zip(&plan.roots)
