@@ -27,6 +27,7 @@
 
 pub mod size;
 mod state;
+mod symbols;
 pub mod timeline;
 mod walk;
 

@@ -6,13 +6,18 @@ use super::instance::{Conflicts, Instance, Layout};
 use super::sequence::{Fit, place};
 
 /// How many neighbours all tries together may look at.
-const EFFORT: usize = 4_000_000;
+const EFFORT: usize = 1_000_000;
 /// How many tries.
 const MOST_TRIES: usize = 3_000;
+/// Fewer tries than this find nothing.
+const LEAST_TRIES: usize = 16;
 
 pub(super) fn improve(instance: &Instance, conflicts: &Conflicts, mut order: Vec<u32>, best: &mut Layout) {
     let cost: usize = order.iter().map(|&item| conflicts.of(item).len() + 1).sum();
     let tries = (EFFORT / cost.max(1)).min(MOST_TRIES);
+    if tries < LEAST_TRIES {
+        return;
+    }
     let mut positions = vec![0usize; instance.len()];
     for (position, &item) in order.iter().enumerate() {
         positions[item as usize] = position;
