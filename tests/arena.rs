@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use pelton::analysis::liveness::Class;
+use pelton::back::native;
 use pelton::check::bound_case::bound_case;
 use pelton::check::{Case, Choices, find_cases, generate};
 use pelton::exec::load::finish;
@@ -180,31 +181,75 @@ fn random_programs_give_the_same_bits_in_every_mode() {
     same_bits_in_every_mode(Engine::Native, None, &programs);
 }
 
-/// `b = (2 a + 1) * 2 a + a + 1` in five maps; four transients, of which two or three are alive at once.
+/// Five maps, each of which reads what the one before wrote at the other end; four transients, of which two or three
+/// are alive at once.
 fn chain() -> Program {
     let text = "\
 map i in 0:N { t[i] = a[i]*2 }
-map i in 0:N { u[i] = t[i]+1 }
-map i in 0:N { v[i] = u[i]*t[i] }
-map i in 0:N { w[i] = v[i]+a[i] }
-map i in 0:N { b[i] = w[i]+1 }
+map i in 0:N { u[i] = t[N-1-i]+1 }
+map i in 0:N { v[i] = u[N-1-i]*t[N-1-i] }
+map i in 0:N { w[i] = v[N-1-i]+a[i] }
+map i in 0:N { b[i] = w[N-1-i]+1 }
 ";
     let loaded = finish(pel::parse(text).unwrap(), Format::Pel, Vec::new());
     assert_eq!(loaded.errors().next(), None);
     loaded.program
 }
 
-fn expected(a: f64) -> f64 {
-    (2.0 * a + 1.0) * (2.0 * a) + a + 1.0
+/// Whether `b` is what [`chain`] makes of `a`.
+fn is_right(a: &[f64], b: &[f64]) -> bool {
+    let ends = a.iter().zip(a.iter().rev());
+    ends.zip(b).all(|((&a, &other), &b)| b == (2.0 * a + 1.0) * (2.0 * other) + other + 1.0)
 }
 
-/// Calls [`chain`] on slices.
-fn call(
-    prepared: &Prepared,
-    a: &mut [f64],
-    b: &mut [f64],
-    options: &Options,
-) -> pelton::diag::Result<Outcome> {
+/// Something that runs [`chain`]. Machine code is made of the graph as it stands: the optimizer leaves no transient.
+enum Callee {
+    Native(native::Compiled, Vec<String>),
+    Interp(Prepared),
+}
+
+impl Callee {
+    fn new(program: &Program, engine: Engine) -> Callee {
+        let prepared = Prepared::new(program, Engine::Interp, false).unwrap();
+        if engine == Engine::Interp {
+            return Callee::Interp(prepared);
+        }
+        let compiled =
+            native::Compiled::new(program, prepared.required(), &native::Options::default()).unwrap();
+        assert_eq!(compiled.planned().buffers.len(), 4);
+        Callee::Native(compiled, prepared.names().to_vec())
+    }
+
+    fn names(&self) -> &[String] {
+        match self {
+            Callee::Native(_, names) => names,
+            Callee::Interp(prepared) => prepared.names(),
+        }
+    }
+
+    /// # Safety
+    /// As [`Prepared::run_given`].
+    unsafe fn run(&self, given: &[Given<'_>], options: &Options) -> Result<(), &'static str> {
+        match self {
+            // SAFETY: as the caller says.
+            Callee::Native(compiled, _) => match unsafe { compiled.call(given, 1, &options.memory) } {
+                Ok(native::Outcome::Done) => Ok(()),
+                Ok(native::Outcome::Trap(info)) => panic!("{}", info.message),
+                Err(native::Unbound::Wrong(error)) => Err(error.code),
+                Err(native::Unbound::Other(_)) => panic!("not the code for these arguments"),
+            },
+            // SAFETY: as the caller says.
+            Callee::Interp(prepared) => match unsafe { prepared.run_given(given, options) } {
+                Ok(Outcome::Done(_)) => Ok(()),
+                Ok(Outcome::Trap(fault)) => panic!("{fault}"),
+                Err(error) => Err(error.code),
+            },
+        }
+    }
+}
+
+/// Calls [`chain`] on slices; the code of the error, if there is one.
+fn call(prepared: &Callee, a: &mut [f64], b: &mut [f64], options: &Options) -> Result<(), &'static str> {
     let shape = [a.len()];
     let array = |values: &mut [f64]| GivenArray {
         address: values.as_mut_ptr().cast(),
@@ -225,14 +270,13 @@ fn call(
         };
     }
     // SAFETY: both slices are borrowed for the call.
-    unsafe { prepared.run_given(&given[..prepared.names().len()], options) }
+    unsafe { prepared.run(&given[..prepared.names().len()], options) }
 }
 
 #[test]
 fn a_steady_call_of_machine_code_allocates_nothing() {
     let program = chain();
-    let prepared = Prepared::new(&program, Engine::Native, false).unwrap();
-    assert_eq!(prepared.engine(), Engine::Native, "{}", prepared.why());
+    let prepared = Callee::new(&program, Engine::Native);
     let workspace = Workspace::new();
     let options = in_workspace(&workspace);
     for length in [5_000, 70_000] {
@@ -243,9 +287,9 @@ fn a_steady_call_of_machine_code_allocates_nothing() {
             let before = ALLOCATIONS.with(Cell::get);
             let outcome = call(&prepared, &mut a, &mut b, &options);
             *count = ALLOCATIONS.with(Cell::get) - before;
-            assert!(matches!(outcome, Ok(Outcome::Done(_))));
+            assert_eq!(outcome, Ok(()));
         }
-        assert!(a.iter().zip(&b).all(|(&a, &b)| b == expected(a)));
+        assert!(is_right(&a, &b));
         assert_eq!(counts[2..], [0, 0], "{counts:?}");
     }
     let statistics = workspace.statistics();
@@ -270,7 +314,7 @@ fn a_call_without_memory_changes_nothing_and_the_next_one_works() {
         for arena in [Arena::On, Arena::Off] {
             let mut failures = 0;
             for nth in 0..6 {
-                let prepared = Prepared::new(&program, engine, false).unwrap();
+                let prepared = Callee::new(&program, engine);
                 let workspace = Workspace::from_source(Box::new(FailAt(Arc::new(AtomicI64::new(nth)))));
                 let memory = MemoryOptions { arena, workspace: Some(workspace) };
                 let options = Options { memory, ..Options::default() };
@@ -284,11 +328,10 @@ fn a_call_without_memory_changes_nothing_and_the_next_one_works() {
                         Err(error) => {
                             failed = true;
                             failures += 1;
-                            assert_eq!(error.code, "P0750");
+                            assert_eq!(error, "P0750");
                             assert!(b.iter().all(|&b| b == -1.0), "nothing is written");
                         }
-                        Ok(Outcome::Done(_)) => assert!(a.iter().zip(&b).all(|(&a, &b)| b == expected(a))),
-                        Ok(Outcome::Trap(fault)) => panic!("{fault}"),
+                        Ok(()) => assert!(is_right(&a, &b)),
                     }
                 }
                 assert!(!failed, "the third call has memory");
@@ -309,15 +352,15 @@ fn memory_of_the_caller_has_to_suffice() {
     let program = chain();
     let known = |bytes: usize| Workspace::of_block(Block::new(bytes).unwrap());
     let (mut a, mut b) = (vec![1.0; 3000], vec![0.0; 3000]);
-    let prepared = Prepared::new(&program, Engine::Native, false).unwrap();
+    let prepared = Callee::new(&program, Engine::Native);
     let mut sizes = Arguments::new();
     sizes.insert_scalar("N", Scalar::I64(3000));
-    let peak = prepared.memory_needed(&sizes).unwrap();
+    let peak = Prepared::new(&program, Engine::Native, false).unwrap().memory_needed(&sizes).unwrap();
     assert!((48_000..72_100).contains(&peak), "two or three of four transients: {peak}");
     let enough = in_workspace(&known(peak as usize));
-    assert!(matches!(call(&prepared, &mut a, &mut b, &enough), Ok(Outcome::Done(_))));
-    let error = call(&prepared, &mut a, &mut b, &in_workspace(&known(peak as usize - 64))).unwrap_err();
-    assert_eq!(error.code, "P0751");
+    assert_eq!(call(&prepared, &mut a, &mut b, &enough), Ok(()));
+    let too_little = in_workspace(&known(peak as usize - 64));
+    assert_eq!(call(&prepared, &mut a, &mut b, &too_little), Err("P0751"));
 }
 
 /// Programs and threads that share a workspace, of growing or of fixed size, get their own results.
@@ -330,15 +373,15 @@ fn threads_share_a_workspace() {
                 let (workspace, program) = (workspace.clone(), &program);
                 scope.spawn(move || {
                     let engine = if thread % 3 == 0 { Engine::Interp } else { Engine::Native };
-                    let prepared = Prepared::new(program, engine, false).unwrap();
+                    let prepared = Callee::new(program, engine);
                     let options = in_workspace(&workspace);
                     let rounds = if engine == Engine::Native { 60 } else { 6 };
                     for round in 0..rounds {
                         let length = 100 + (round * 997 + thread * 131) % 4000;
                         let mut a: Vec<f64> = (0..length).map(|n| f64::from(n + thread)).collect();
                         let mut b = vec![0.0; a.len()];
-                        assert!(matches!(call(&prepared, &mut a, &mut b, &options), Ok(Outcome::Done(_))));
-                        assert!(a.iter().zip(&b).all(|(&a, &b)| b == expected(a)));
+                        assert_eq!(call(&prepared, &mut a, &mut b, &options), Ok(()));
+                        assert!(is_right(&a, &b));
                     }
                 });
             }

@@ -9,8 +9,7 @@ use crate::analysis::uses::{layout_exprs, root_container};
 use crate::diag::Diagnostic;
 use crate::entity::Name;
 use crate::ir::{
-    BlockId, BlockKind, CodeExpr, DataKind, Graph, GraphId, Lifetime, Program, Region, RegionId,
-    Storage,
+    BlockId, BlockKind, CodeExpr, DataKind, Graph, GraphId, Lifetime, Program, Region, RegionId, Storage,
 };
 use crate::symbolic::{ExprId, ExprPool};
 
