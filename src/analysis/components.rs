@@ -101,7 +101,7 @@ mod tests {
             edges.iter().for_each(|&(from, to)| next[from].push(to));
             let reach = reachable(&next);
             let found = components(&next, Some(first));
-            let mut place = vec![None; 9];
+            let mut place = [None; 9];
             for (position, component) in found.iter().enumerate() {
                 for &member in &component.members {
                     prop_assert!(place[member].replace(position).is_none());

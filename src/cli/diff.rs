@@ -165,7 +165,8 @@ fn compare_views(name: &str, left: &View<'_>, right: &View<'_>, tolerance: Optio
         Some(tolerance) => {
             let (a, b) = (a.as_complex(), b.as_complex());
             let same = a == b || (a.re.is_nan() && b.re.is_nan());
-            !same && !((a - b).norm() <= tolerance.absolute + tolerance.relative * a.norm())
+            let distance = (a - b).norm();
+            !same && (distance.is_nan() || distance > tolerance.absolute + tolerance.relative * a.norm())
         }
     };
     let places = Places::of(left, right, &differ);

@@ -63,7 +63,7 @@ impl<T: Copy> Matrix<T> {
     }
 
     /// The matrix without its first rows.
-    fn from_row(self, row: usize) -> Matrix<T> {
+    fn below_row(self, row: usize) -> Matrix<T> {
         Matrix { base: self.base.wrapping_byte_offset(row as isize * self.row), ..self }
     }
 }
@@ -156,7 +156,7 @@ extern "C" fn part<T: Real>(_frame: *mut Frame, job: *const u64, first: i64, end
     // SAFETY: each part has rows of its own.
     let results = unsafe { std::slice::from_raw_parts_mut(job.results.add(first * job.n), m * job.n) };
     // SAFETY: the rows lie in the matrix.
-    unsafe { multiply(job.a.from_row(first), job.b, (m, job.n, job.k), results, job.fused) };
+    unsafe { multiply(job.a.below_row(first), job.b, (m, job.n, job.k), results, job.fused) };
     0
 }
 

@@ -62,7 +62,6 @@ static POOL: Mutex<Pool> = Mutex::new(Pool { process: 0, workers: Vec::new() });
 /// # Safety
 /// Machine code passes its frame, and the function and table of a region; `may` is not zero only if iterations touch
 /// different memory.
-#[expect(clippy::too_many_arguments, reason = "called from machine code")]
 pub unsafe extern "C" fn split(
     frame: *mut Frame,
     code: *const u8,
@@ -78,7 +77,7 @@ pub unsafe extern "C" fn split(
     // SAFETY: machine code passes the frame that `run` gave it.
     let (allowed, grain) = unsafe { ((*frame).threads, (*frame).grain) };
     let trips = trips(start, stop, step);
-    let wanted = if may == 0 || allowed < 2 || !(work >= 2.0 * grain) {
+    let wanted = if may == 0 || allowed < 2 || work.is_nan() || work < 2.0 * grain {
         1
     } else {
         allowed.min((work / grain) as usize).min(usize::try_from(trips).unwrap_or(usize::MAX))

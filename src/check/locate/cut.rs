@@ -375,7 +375,9 @@ pub(in crate::check) fn peeled(cut: &Cut, entry: NodeId) -> Result<Option<Cut>> 
         }
     }
     let Some(state) = only_state_mut(&mut program) else { return Ok(None) };
-    let mut additions: Vec<(Name, (NodeId, Option<Name>), bool, Memlet)> = Vec::new();
+    /// A container, the end of the cut edge, whether it is read, and the memlet.
+    type Addition = (Name, (NodeId, Option<Name>), bool, Memlet);
+    let mut additions: Vec<Addition> = Vec::new();
     for (id, data) in inward {
         let edge = state.edges[id].clone();
         if let (Some(data), false) = (data, edge.memlet.is_empty()) {

@@ -172,23 +172,23 @@ pub(super) fn change(program: &mut Program, kind: Kind, spot: &Spot) -> bool {
 
 fn change_in(program: &mut Program, kind: Kind, spot: &Spot) -> Option<()> {
     let one = program.exprs.int(1);
-    match &spot.at {
-        &At::Edge(block, edge) => change_edge(program, kind, spot.graph, block, edge),
-        &At::Node(block, node) => change_node(program, kind, spot.graph, block, node),
-        &At::Block(block) => change_block(program, kind, spot.graph, block),
-        &At::Jump(region, at) => {
+    match spot.at {
+        At::Edge(block, edge) => change_edge(program, kind, spot.graph, block, edge),
+        At::Node(block, node) => change_node(program, kind, spot.graph, block, node),
+        At::Block(block) => change_block(program, kind, spot.graph, block),
+        At::Jump(region, at) => {
             let edge = program.graphs.get_mut(spot.graph)?.regions.get_mut(region)?.edges.get_mut(at)?;
             let (_, code) = edge.assignments.first_mut()?;
             code.text.text = format!("({}) + 1", code.text.text);
             Some(())
         }
-        &At::Container(name) => {
+        At::Container(name) => {
             let data = program.graphs.get_mut(spot.graph)?.data.get_mut(&name)?;
             data.ty = narrower(data.ty)?;
             Some(())
         }
-        &At::Pair(first, second) => rename(program, spot.graph, second, first),
-        &At::Blocks(region, at) => {
+        At::Pair(first, second) => rename(program, spot.graph, second, first),
+        At::Blocks(region, at) => {
             let _ = one;
             let graph = program.graphs.get_mut(spot.graph)?;
             let region = graph.regions.get(region)?;

@@ -23,8 +23,7 @@ pub(super) fn shrink(reduction: &mut Reduction<'_>) -> bool {
         })
         .collect();
     for place in places {
-        'simpler: loop {
-            let Some(text) = text_of(&reduction.best.program, place) else { break };
+        'simpler: while let Some(text) = text_of(&reduction.best.program, place) {
             for simpler in simpler_texts(&text) {
                 let candidate = with_text(&reduction.best.program, place, &simpler);
                 let candidate = candidate.map(|program| reduction.best.with_program(program));

@@ -64,14 +64,15 @@ impl<'p> Lowerer<'p> {
         call: &LapackCall,
     ) -> Lowering<()> {
         // Which argument plays which role, by position.
-        let (class, inputs, results): (&str, &[(usize, &str)], &[(usize, &str)]) =
-            match call.routine.get(1..).unwrap_or_default() {
-                "potrf" => ("Potrf", &[(3, "_xin")], &[(3, "_xout")]),
-                "getrf" => ("Getrf", &[(3, "_xin")], &[(3, "_xout"), (5, "_ipiv")]),
-                "getrs" => ("Getrs", &[(4, "_a"), (6, "_ipiv"), (7, "_rhs_in")], &[(7, "_rhs_out")]),
-                "getri" => ("Getri", &[(2, "_xin"), (4, "_ipiv")], &[(2, "_xout")]),
-                other => return self.unsupported(format!("the LAPACK routine {other}")),
-            };
+        type Roles = [(usize, &'static str)];
+        let (class, inputs, results): (&str, &Roles, &Roles) = match call.routine.get(1..).unwrap_or_default()
+        {
+            "potrf" => ("Potrf", &[(3, "_xin")], &[(3, "_xout")]),
+            "getrf" => ("Getrf", &[(3, "_xin")], &[(3, "_xout"), (5, "_ipiv")]),
+            "getrs" => ("Getrs", &[(4, "_a"), (6, "_ipiv"), (7, "_rhs_in")], &[(7, "_rhs_out")]),
+            "getri" => ("Getri", &[(2, "_xin"), (4, "_ipiv")], &[(2, "_xout")]),
+            other => return self.unsupported(format!("the LAPACK routine {other}")),
+        };
         let mut operands: Vec<(&str, Operand, bool)> = Vec::new();
         for (list, written) in [(inputs, false), (results, true)] {
             for &(position, role) in list {

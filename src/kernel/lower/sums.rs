@@ -69,7 +69,7 @@ impl<'p> Lowerer<'p> {
         let all: Vec<usize> = (0..operand.counts.len()).collect();
         let long = |dim: &usize| {
             let range = &operand.access.ranges[*dim];
-            !range.single && !(operand.access.all && self.is_one(operand.counts[*dim]))
+            !range.single && (!operand.access.all || !self.is_one(operand.counts[*dim]))
         };
         let squeezed: Vec<usize> = all.iter().copied().filter(long).collect();
         [all, squeezed].into_iter().find(|dims| dims.len() == letters)

@@ -72,7 +72,7 @@ fn remove_dead(program: &mut Program) {
         }
         let compares = matches!(code, Code::Cmp_r64_rm64 | Code::Cmp_rm64_imm32);
         let unread = compares && !std::mem::take(&mut flags);
-        if !(defines && !needed) {
+        if !defines || needed {
             flags |= reads_flags(*code);
         }
         if unread || (defines && !needed) {
@@ -160,6 +160,7 @@ const REACH: usize = 64;
 fn fold_loads(program: &mut Program) {
     let counts = count(program);
     let mut gone = vec![false; program.items.len()];
+    #[expect(clippy::needless_range_loop, reason = "later items are changed in the loop")]
     for at in 0..program.items.len() {
         let Some((reg, view, place)) = whole_load(&program.items[at]) else { continue };
         if counts.uses[reg.0 as usize] != 1 || counts.writes[reg.0 as usize] != 1 {
