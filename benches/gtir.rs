@@ -156,8 +156,10 @@ fn summary(suite: &str, mut rows: Vec<(String, Stages)>) {
     }
 }
 
-/// Families of programs with `n` field operations.
-const FAMILIES: [(&str, fn(usize) -> String); 4] = [
+/// A name, and the program with `n` field operations.
+type Family = (&'static str, fn(usize) -> String);
+
+const FAMILIES: [Family; 4] = [
     ("pointwise chain", |n| chain(n, |_| "(⇑(λ(x, a) → ·x × ·a + 1.0))(x, a)".to_owned())),
     ("chained stencils", |n| {
         chain(n, |_| "(⇑(λ(x) → 0.5 × (·⟪Kᵥ→Kᵥ, 1ₒ⟫(x) + ·⟪Kᵥ→Kᵥ, -1ₒ⟫(x))))(x)".to_owned())
@@ -211,7 +213,7 @@ fn unions(n: usize) -> String {
     for number in 0..n {
         let _ = write!(value, "concat_where(Kᵥ == {number}, (⇑(λ(t) → ·⟪Kᵥ→Kᵥ, {number}ₒ⟫(t)))(t), ");
     }
-    value.push_str("t");
+    value.push('t');
     value.push_str(&")".repeat(n));
     program(&format!("(λ(t) → {value})((⇑(λ(a) → exp(sin(·a) + cos(·a))))(a))"))
 }
