@@ -73,7 +73,7 @@ fn call_time() {
         let Ok(plan) = ProgramPlan::of(&program, &value) else { continue };
         programs.push((plan.shared.total, format!("{}/{}", case.suite, case.name), program, args));
     }
-    programs.sort_by(|a, b| b.0.cmp(&a.0));
+    programs.sort_by_key(|program| std::cmp::Reverse(program.0));
     println!("\n{:<90} {:>10} {:>10} {:>10} {:>7}", "program", "transients", "off µs", "on µs", "gain");
     let mut shown = 0;
     for (total, name, program, mut args) in programs {
