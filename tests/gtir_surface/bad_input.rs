@@ -150,7 +150,9 @@ fn arguments_that_do_not_fit() {
     let lowered = GtirProgram::new(&text::read(source).unwrap(), &call).unwrap();
     let bound = lowered.bind(&mut call).unwrap();
     lowered.unbind(bound, &mut call);
-    let cases: [(fn(&mut Setup), &str, &[&str]); 5] = [
+    /// What goes wrong, the code of the diagnostic, and words in it.
+    type Mistake = (fn(&mut Setup), &'static str, &'static [&'static str]);
+    let cases: [Mistake; 5] = [
         (
             |setup| {
                 *setup =
