@@ -203,6 +203,7 @@ fn is_right(a: &[f64], b: &[f64]) -> bool {
 }
 
 /// Something that runs [`chain`]. Machine code is made of the graph as it stands: the optimizer leaves no transient.
+#[expect(clippy::large_enum_variant, reason = "a few values, in a test")]
 enum Callee {
     Native(native::Compiled, Vec<String>),
     Interp(Prepared),
