@@ -385,6 +385,12 @@ pub const CODES: &[Code] = &[
           program."),
     unsupported("P0710", "the native engine does not compile this",
          "The program asks for something that is only interpreted so far. `--engine auto` does that by itself."),
+    code("P0720", "there is no such rule",
+         "The optimizer has no transformation of that name. The message lists all; `pelton explain NAME` prints the \
+          page of one."),
+    code("P0721", "a rule broke the program",
+         "After a transformation the validator found an error. This is a defect in Pelton; `pelton opt --skip NAME` \
+          leaves the rule out."),
     code("P0750", "no memory for transients",
          "The system gives no slab of the size that the program's transients need at once. `pelton plan` shows \
           which they are and when they live; smaller sizes, or fewer calls at a time, need less."),
@@ -393,12 +399,6 @@ pub const CODES: &[Code] = &[
           once. `pelton plan` shows the plan; the bytes it needs are in its first line."),
     code("P0752", "transients without a size",
          "The size of a transient is negative, does not fit 64 bits, or depends on a symbol that was not given."),
-    code("P0720", "there is no such rule",
-         "The optimizer has no transformation of that name. The message lists all; `pelton explain NAME` prints the \
-          page of one."),
-    code("P0721", "a rule broke the program",
-         "After a transformation the validator found an error. This is a defect in Pelton; `pelton opt --skip NAME` \
-          leaves the rule out."),
     code("P0799", "no engine",
          "The chosen engine was lost. This is a defect in Pelton."),
 ];

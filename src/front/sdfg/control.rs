@@ -99,12 +99,6 @@ impl Reader {
                     .with_note(format!("there are {} blocks, counted from 0", region.blocks.len())));
             }
         }
-        // DaCe asks for the stated start only where several blocks have no predecessor.
-        let mut sources =
-            region.blocks.iter().filter(|block| region.edges.iter().all(|edge| edge.dst != **block));
-        if let (Some(source), None, true) = (sources.next(), sources.next(), region.start.is_some()) {
-            region.start = Some(*source);
-        }
         graph.regions[id] = region;
         Ok(id)
     }
