@@ -319,7 +319,7 @@ impl ExprPool {
         }
     }
 
-    /// A sum with quotients as `whole + numerator / denominator`: one quotient, or all of them over constants.
+    /// A sum with quotients as `whole + numerator / denominator`.
     fn over_common_denominator(&mut self, a: ExprId) -> Option<(ExprId, ExprId, ExprId)> {
         let terms = self.loose_terms(a);
         let mut whole = LooseTerms::new();
@@ -332,13 +332,19 @@ impl ExprPool {
             };
             fraction = Some(match fraction {
                 None => (numerator, denominator),
-                Some((n, d)) => {
-                    let (d1, d2) = (self.as_plain_int(d)?, self.as_plain_int(denominator)?);
-                    let common = d1.checked_div(gcd(d1, d2))?.checked_mul(d2)?;
-                    let (left, right) = (self.int(common / d1), self.int(common / d2));
-                    let (n, numerator) = (self.mul(n, left), self.mul(numerator, right));
-                    (self.add(n, numerator), self.int(common))
-                }
+                Some((n, d)) if d == denominator => (self.add(n, numerator), d),
+                Some((n, d)) => match (self.as_plain_int(d), self.as_plain_int(denominator)) {
+                    (Some(d1), Some(d2)) => {
+                        let common = d1.checked_div(gcd(d1, d2))?.checked_mul(d2)?;
+                        let (left, right) = (self.int(common / d1), self.int(common / d2));
+                        let (n, numerator) = (self.mul(n, left), self.mul(numerator, right));
+                        (self.add(n, numerator), self.int(common))
+                    }
+                    _ => {
+                        let (n, numerator) = (self.mul(n, denominator), self.mul(numerator, d));
+                        (self.add(n, numerator), self.mul(d, denominator))
+                    }
+                },
             });
         }
         let (numerator, denominator) = fraction?;
