@@ -3,6 +3,7 @@
 use half::{bf16, f16};
 use hashbrown::HashMap;
 use serde_json::Map;
+use smallvec::{SmallVec, smallvec};
 
 use crate::entity::{Arena, Name};
 use crate::entity_id;
@@ -307,6 +308,40 @@ pub enum Stmt {
     },
     /// A library routine.
     Call(LibraryId, Vec<ValueId>),
+}
+
+impl Stmt {
+    /// The lists that it holds itself.
+    pub fn lists(&self) -> SmallVec<[&[Stmt]; 2]> {
+        match self {
+            Stmt::For { body, .. } | Stmt::Loop(body) | Stmt::Block(_, body) => smallvec![&body[..]],
+            Stmt::If { then, otherwise, .. } => smallvec![&then[..], &otherwise[..]],
+            Stmt::Cfg(blocks) => blocks.iter().map(|block| &block.body[..]).collect(),
+            Stmt::Let(..)
+            | Stmt::Set(..)
+            | Stmt::Store { .. }
+            | Stmt::Exit(_)
+            | Stmt::Check(..)
+            | Stmt::Alloc { .. }
+            | Stmt::Call(..) => SmallVec::new(),
+        }
+    }
+
+    /// The statements of a list at any depth, each before those that it holds.
+    pub fn all(list: &[Stmt]) -> impl Iterator<Item = &Stmt> {
+        let mut open = vec![list.iter()];
+        std::iter::from_fn(move || {
+            loop {
+                match open.last_mut()?.next() {
+                    None => drop(open.pop()),
+                    Some(stmt) => {
+                        open.extend(stmt.lists().iter().rev().map(|list| list.iter()));
+                        return Some(stmt);
+                    }
+                }
+            }
+        })
+    }
 }
 
 /// A block of a [`Stmt::Cfg`].

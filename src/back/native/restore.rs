@@ -98,7 +98,7 @@ impl<'k> Walk<'k> {
 
     /// Notes all writes of a list.
     fn writes_of(&mut self, stmts: &[Stmt]) {
-        for stmt in stmts {
+        for stmt in Stmt::all(stmts) {
             match stmt {
                 Stmt::Store { buffer, .. } => {
                     self.written.insert(*buffer);
@@ -106,12 +106,6 @@ impl<'k> Walk<'k> {
                 Stmt::Call(library, _) => {
                     self.written.extend(self.kernel.libraries[*library].writes.iter().copied());
                 }
-                Stmt::For { body, .. } | Stmt::Loop(body) | Stmt::Block(_, body) => self.writes_of(body),
-                Stmt::If { then, otherwise, .. } => {
-                    self.writes_of(then);
-                    self.writes_of(otherwise);
-                }
-                Stmt::Cfg(blocks) => blocks.iter().for_each(|block| self.writes_of(&block.body)),
                 _ => {}
             }
         }

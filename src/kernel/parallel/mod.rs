@@ -51,10 +51,12 @@ pub const LEAST_WORK: f64 = 40_000.0;
 
 /// Finds regions of more work than `least`, as far as that is known, and puts the code in front of them that decides.
 pub fn find(kernel: &mut Kernel, least: f64) {
-    let mut definitions = HashMap::new();
-    collect(&kernel.body, &mut definitions);
-    let mut reads = HashMap::new();
-    count_reads(&kernel.body, &mut reads);
+    let definitions = Stmt::all(&kernel.body).filter_map(|stmt| match stmt {
+        Stmt::Let(value, op) => Some((*value, op.clone())),
+        _ => None,
+    });
+    let definitions = definitions.collect();
+    let reads = reads_of(&kernel.body);
     let body = std::mem::take(&mut kernel.body);
     let mut pass = Pass { kernel, definitions, reads, least };
     let body = pass.list(body);
@@ -162,8 +164,7 @@ impl Pass<'_> {
         if inside.set.is_empty() {
             return Ok(());
         }
-        let mut read_inside = HashMap::new();
-        count_reads(body, &mut read_inside);
+        let read_inside = reads_of(body);
         for variable in &inside.set {
             let (here, all) = (read_inside.get(variable), self.reads.get(variable));
             if here.copied().unwrap_or(0) != all.copied().unwrap_or(0) {
@@ -356,36 +357,15 @@ impl Code<'_> {
     }
 }
 
-fn collect(stmts: &[Stmt], found: &mut HashMap<ValueId, Op>) {
-    for stmt in stmts {
-        match stmt {
-            Stmt::Let(value, op) => {
-                found.insert(*value, op.clone());
-            }
-            Stmt::For { body, .. } | Stmt::Loop(body) | Stmt::Block(_, body) => collect(body, found),
-            Stmt::If { then, otherwise, .. } => {
-                collect(then, found);
-                collect(otherwise, found);
-            }
-            Stmt::Cfg(blocks) => blocks.iter().for_each(|block| collect(&block.body, found)),
-            _ => {}
+/// How often each variable is read.
+fn reads_of(stmts: &[Stmt]) -> HashMap<VarId, usize> {
+    let mut found = HashMap::new();
+    for stmt in Stmt::all(stmts) {
+        if let Stmt::Let(_, Op::Get(variable)) = stmt {
+            *found.entry(*variable).or_default() += 1;
         }
     }
-}
-
-fn count_reads(stmts: &[Stmt], found: &mut HashMap<VarId, usize>) {
-    for stmt in stmts {
-        match stmt {
-            Stmt::Let(_, Op::Get(variable)) => *found.entry(*variable).or_default() += 1,
-            Stmt::For { body, .. } | Stmt::Loop(body) | Stmt::Block(_, body) => count_reads(body, found),
-            Stmt::If { then, otherwise, .. } => {
-                count_reads(then, found);
-                count_reads(otherwise, found);
-            }
-            Stmt::Cfg(blocks) => blocks.iter().for_each(|block| count_reads(&block.body, found)),
-            _ => {}
-        }
-    }
+    found
 }
 
 /// Whether each of the variables is set before it is read, on every way through the list.

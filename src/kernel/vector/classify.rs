@@ -82,28 +82,18 @@ impl Surroundings {
     /// Facts about a whole kernel.
     pub fn of(kernel: &Kernel) -> Surroundings {
         let mut found = Surroundings::default();
-        found.list(&kernel.body);
-        found
-    }
-
-    fn list(&mut self, stmts: &[Stmt]) {
-        for stmt in stmts {
+        for stmt in Stmt::all(&kernel.body) {
             match stmt {
                 Stmt::Let(value, Op::Const(literal)) => {
                     if let (Some(int), DType::I64) = (literal.as_int(), literal.ty) {
-                        self.constants.insert(*value, int);
+                        found.constants.insert(*value, int);
                     }
                 }
-                Stmt::Let(_, Op::Get(variable)) => *self.reads.entry(*variable).or_default() += 1,
-                Stmt::For { body, .. } | Stmt::Loop(body) | Stmt::Block(_, body) => self.list(body),
-                Stmt::If { then, otherwise, .. } => {
-                    self.list(then);
-                    self.list(otherwise);
-                }
-                Stmt::Cfg(blocks) => blocks.iter().for_each(|block| self.list(&block.body)),
+                Stmt::Let(_, Op::Get(variable)) => *found.reads.entry(*variable).or_default() += 1,
                 _ => {}
             }
         }
+        found
     }
 }
 

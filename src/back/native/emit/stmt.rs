@@ -357,11 +357,5 @@ impl<'k> Emitter<'k, '_> {
 
 /// Whether a list allocates, at any depth.
 fn allocates_anywhere(stmts: &[Stmt]) -> bool {
-    stmts.iter().any(|stmt| match stmt {
-        Stmt::Alloc { .. } => true,
-        Stmt::For { body, .. } | Stmt::Loop(body) | Stmt::Block(_, body) => allocates_anywhere(body),
-        Stmt::If { then, otherwise, .. } => allocates_anywhere(then) || allocates_anywhere(otherwise),
-        Stmt::Cfg(blocks) => blocks.iter().any(|block| allocates_anywhere(&block.body)),
-        _ => false,
-    })
+    Stmt::all(stmts).any(|stmt| matches!(stmt, Stmt::Alloc { .. }))
 }

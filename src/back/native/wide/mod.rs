@@ -35,10 +35,10 @@ mod select;
 mod tidy;
 mod uniform;
 
-use crate::kernel::vector::{LoopReport, Reason, Surroundings};
+use crate::kernel::vector::{LoopReport, Surroundings};
 use crate::kernel::{Kernel, Stmt, ValueId, VarId};
 
-pub use select::Constants;
+pub use select::{Constants, compile};
 
 /// How to compile a nest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -99,41 +99,13 @@ pub struct Facts {
 impl Facts {
     /// Facts about a kernel.
     pub fn of(kernel: &Kernel) -> Facts {
-        let mut constants = Constants::new();
-        collect(&kernel.body, &mut constants);
+        let constants = Stmt::all(&kernel.body).filter_map(|stmt| match stmt {
+            Stmt::Let(value, crate::kernel::Op::Const(literal)) => Some((*value, *literal)),
+            _ => None,
+        });
+        let constants = constants.collect();
         Facts { around: Surroundings::of(kernel), constants }
     }
-}
-
-fn collect(stmts: &[Stmt], constants: &mut Constants) {
-    for stmt in stmts {
-        match stmt {
-            Stmt::Let(value, crate::kernel::Op::Const(literal)) => {
-                constants.insert(*value, *literal);
-            }
-            Stmt::For { body, .. } | Stmt::Loop(body) | Stmt::Block(_, body) => collect(body, constants),
-            Stmt::If { then, otherwise, .. } => {
-                collect(then, constants);
-                collect(otherwise, constants);
-            }
-            Stmt::Cfg(blocks) => blocks.iter().for_each(|block| collect(&block.body, constants)),
-            _ => {}
-        }
-    }
-}
-
-/// Compiles a loop and everything in it.
-///
-/// # Errors
-/// What stands in the way: no vectorisable loop in it, or something that has no selection here.
-pub fn compile(
-    kernel: &Kernel,
-    facts: &Facts,
-    root: &Stmt,
-    depth: u32,
-    settings: Settings,
-) -> Result<Nest, Reason> {
-    select::compile(kernel, facts, root, depth, settings)
 }
 
 #[cfg(test)]

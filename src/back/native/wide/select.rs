@@ -101,7 +101,11 @@ pub(super) enum Slot {
 /// Nests with more items than this are left to Cranelift.
 const MOST_ITEMS: usize = 60_000;
 
-pub(super) fn compile(
+/// Compiles a loop and everything in it.
+///
+/// # Errors
+/// What stands in the way: no vectorisable loop in it, or something that has no selection here.
+pub fn compile(
     kernel: &Kernel,
     facts: &Facts,
     root: &Stmt,
