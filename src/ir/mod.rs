@@ -27,6 +27,7 @@ mod memlet;
 mod node;
 mod order;
 mod program;
+pub mod properties;
 
 pub use data::{Array, Data, DataKind, Lifetime, ScalarData, Storage, Stream, Structure};
 pub use graph::{

@@ -4,6 +4,7 @@
 use num_complex::Complex64;
 
 use crate::entity::Name;
+use crate::ir::properties;
 use crate::kernel::{CallFactor, LibraryCall};
 use crate::linalg::{self, Number, Square, meeting_type, with_number};
 use crate::scalar::{DType, Scalar, arith};
@@ -49,14 +50,12 @@ pub(super) unsafe fn run(description: &LibraryCall, arguments: Arguments<'_>) ->
             let values = factor.symbols.iter().map(|&name| (name, take())).collect();
             factor_value(factor, values)?
         }
-        None => description
-            .properties
-            .get("factor")
-            .and_then(crate::kernel::lower::number_of)
-            .unwrap_or(Scalar::I64(1)),
+        None => {
+            description.properties.get("factor").and_then(properties::as_number).unwrap_or(Scalar::I64(1))
+        }
     };
     let call = Call { operands, factor: factor.as_complex() };
-    let flag = |key: &str| !crate::kernel::lower::is_false(description.properties.get(key));
+    let flag = |key: &str| !properties::is_false(description.properties.get(key));
     // SAFETY: as the caller says, for all of these.
     unsafe {
         match description.class.as_str() {

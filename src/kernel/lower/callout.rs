@@ -1,15 +1,16 @@
 //! Library nodes that a run-time routine computes: factorizations, solvers, Fourier transforms.
 
+use crate::ir::properties::as_number;
 use crate::ir::{Extra, NodeId};
 use crate::kernel::{CallFactor, CallOperand, LibraryCall, Stmt, TrapKind, ValueId};
 use crate::scalar::DType;
 use crate::scalar::parse::c::LapackCall;
 use crate::symbolic::Grammar;
 
-use super::container::Container;
+use super::container::{Container, Memory};
 use super::dataflow::StateContext;
 use super::library::{Operand, buffers};
-use super::properties::as_number;
+use super::memlet::AccessRange;
 use super::{Lowerer, Lowering};
 
 /// The operands of a routine by role: inputs, then results; a result that nobody takes is left out.
@@ -98,6 +99,27 @@ impl<'p> Lowerer<'p> {
         self.call(class, &properties, &operands)
     }
 
+    /// How many elements behind the start of its memory a subset begins, and how many each index moves it by.
+    pub(super) fn start_and_steps(
+        &mut self,
+        memory: &Memory,
+        ranges: &[AccessRange],
+    ) -> (ValueId, Vec<ValueId>) {
+        let mut elements = self.b.int(0);
+        let mut steps = Vec::with_capacity(ranges.len());
+        for (dim, range) in ranges.iter().enumerate() {
+            let stride = memory.strides[dim];
+            let start = match memory.offset.get(dim) {
+                Some(&offset) => self.b.add(range.start, offset),
+                None => range.start,
+            };
+            let distance = self.b.mul(start, stride);
+            elements = self.b.add(elements, distance);
+            steps.push(self.b.mul(range.step, stride));
+        }
+        (elements, steps)
+    }
+
     /// The memory that an argument names: its output connector if it is written, else its input, or what there is.
     fn lapack_operand(
         &mut self,
@@ -106,18 +128,8 @@ impl<'p> Lowerer<'p> {
         name: &str,
         written: bool,
     ) -> Lowering<Operand> {
-        let input = cx
-            .adjacency
-            .incoming(id)
-            .iter()
-            .copied()
-            .find(|&edge| cx.edge(edge).dst_conn.is_some_and(|connector| self.text(connector) == name));
-        let output = cx
-            .adjacency
-            .outgoing(id)
-            .iter()
-            .copied()
-            .find(|&edge| cx.edge(edge).src_conn.is_some_and(|connector| self.text(connector) == name));
+        let input = self.edge_at(cx, id, name, false);
+        let output = self.edge_at(cx, id, name, true);
         let (edge, outwards) = match (input, output, written) {
             (_, Some(edge), true) | (None, Some(edge), false) => (edge, true),
             (Some(edge), _, _) => (edge, false),
@@ -138,19 +150,9 @@ impl<'p> Lowerer<'p> {
             let Container::Memory(memory) = operand.access.container.clone() else {
                 return self.unsupported("a library node on a value that lies nowhere");
             };
-            let mut elements = self.b.int(0);
-            let mut distances = Vec::with_capacity(operand.counts.len());
-            for (dim, range) in operand.access.ranges.iter().enumerate() {
-                let stride = memory.strides[dim];
-                let start = match memory.offset.get(dim) {
-                    Some(&offset) => self.b.add(range.start, offset),
-                    None => range.start,
-                };
-                let distance = self.b.mul(start, stride);
-                elements = self.b.add(elements, distance);
-                let along = self.b.mul(range.step, stride);
-                distances.push(self.in_bytes(along, memory.ty));
-            }
+            let (elements, steps) = self.start_and_steps(&memory, &operand.access.ranges);
+            let distances: Vec<ValueId> =
+                steps.into_iter().map(|along| self.in_bytes(along, memory.ty)).collect();
             let offset = self.in_bytes(elements, memory.ty);
             arguments.push(self.b.add(memory.base, offset));
             arguments.extend(&operand.counts);

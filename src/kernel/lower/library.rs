@@ -3,7 +3,8 @@
 //!
 //! Here are operands, loops over them and contractions; `product`, `reduce`, `sums` and `callout` build on that.
 
-use crate::ir::{Extra, Library, NodeId, Wcr};
+use crate::ir::properties::{as_number, integers, is_true};
+use crate::ir::{EdgeId, Extra, Library, NodeId, Wcr};
 use crate::kernel::build::LoopFacts;
 use crate::kernel::{Op, Stmt, TrapKind, ValueId, VarId};
 use crate::scalar::{BinaryOp, DType, Scalar, Type, arith};
@@ -12,7 +13,6 @@ use crate::symbolic::{ExprId, Grammar};
 use super::container::{Container, Memory};
 use super::dataflow::StateContext;
 use super::memlet::Access;
-use super::properties::{as_number, integers, is_true};
 use super::{Lowerer, Lowering};
 
 /// An operand or result: its access, and how many indices each dimension has.
@@ -102,19 +102,29 @@ impl<'p> Lowerer<'p> {
         Ok(Operand { access, counts, wcr })
     }
 
+    /// The first edge at an input or output connector of that name.
+    pub(super) fn edge_at(
+        &self,
+        cx: &StateContext<'p>,
+        id: NodeId,
+        connector: &str,
+        outwards: bool,
+    ) -> Option<EdgeId> {
+        let edges = if outwards { cx.adjacency.outgoing(id) } else { cx.adjacency.incoming(id) };
+        edges.iter().copied().find(|&edge| {
+            let edge = cx.edge(edge);
+            let own = if outwards { edge.src_conn } else { edge.dst_conn };
+            own.is_some_and(|name| self.text(name) == connector)
+        })
+    }
+
     pub(super) fn optional_input(
         &mut self,
         cx: &StateContext<'p>,
         id: NodeId,
         connector: &str,
     ) -> Lowering<Option<Operand>> {
-        let found = cx
-            .adjacency
-            .incoming(id)
-            .iter()
-            .copied()
-            .find(|&edge| cx.edge(edge).dst_conn.is_some_and(|name| self.text(name) == connector));
-        match found {
+        match self.edge_at(cx, id, connector, false) {
             Some(edge) => {
                 let access = self.code_access(cx, edge, false)?;
                 self.operand(access, None).map(Some)

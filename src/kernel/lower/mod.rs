@@ -33,7 +33,6 @@ mod map;
 mod memlet;
 mod nested;
 mod product;
-mod properties;
 mod reduce;
 mod sums;
 mod symbols;
@@ -52,7 +51,6 @@ use crate::symbolic::ExprId;
 use super::build::Builder;
 use super::{BufferId, Kernel, LabelId, Stmt, TrapId, TrapInfo, TrapKind, ValueId, VarId};
 use container::Container;
-pub(crate) use properties::{as_number as number_of, is_false};
 use symbols::Symbol;
 
 /// Why a program is not compiled.
@@ -309,40 +307,28 @@ impl<'p> Lowerer<'p> {
 /// Values that some statement looks at.
 fn used_values(kernel: &Kernel) -> HashSet<ValueId> {
     let mut used = HashSet::new();
-    let mut stack: Vec<&[Stmt]> = vec![&kernel.body];
-    while let Some(list) = stack.pop() {
-        for stmt in list {
-            match stmt {
-                Stmt::Let(_, op) => op.each_operand(|value| {
-                    used.insert(value);
-                }),
-                Stmt::Set(_, value) | Stmt::Check(value, _) => {
-                    used.insert(*value);
-                }
-                Stmt::Store { address, value, .. } => used.extend([*address, *value]),
-                Stmt::For { start, stop, body, .. } => {
-                    used.extend([*start, *stop]);
-                    stack.push(body);
-                }
-                Stmt::Loop(body) | Stmt::Block(_, body) => stack.push(body),
-                Stmt::If { condition, then, otherwise } => {
-                    used.insert(*condition);
-                    stack.extend([then.as_slice(), otherwise]);
-                }
-                Stmt::Exit(_) => {}
-                Stmt::Cfg(blocks) => {
-                    for block in blocks {
-                        if let super::Jump::Branch(condition, ..) = block.jump {
-                            used.insert(condition);
-                        }
-                        stack.push(&block.body);
-                    }
-                }
-                Stmt::Alloc { bytes, .. } => {
-                    used.insert(*bytes);
-                }
-                Stmt::Call(_, arguments) => used.extend(arguments),
+    for stmt in Stmt::all(&kernel.body) {
+        match stmt {
+            Stmt::Let(_, op) => op.each_operand(|value| {
+                used.insert(value);
+            }),
+            Stmt::Set(_, value) | Stmt::Check(value, _) => {
+                used.insert(*value);
             }
+            Stmt::Store { address, value, .. } => used.extend([*address, *value]),
+            Stmt::For { start, stop, .. } => used.extend([*start, *stop]),
+            Stmt::If { condition, .. } => {
+                used.insert(*condition);
+            }
+            Stmt::Cfg(blocks) => used.extend(blocks.iter().filter_map(|block| match block.jump {
+                super::Jump::Branch(condition, ..) => Some(condition),
+                _ => None,
+            })),
+            Stmt::Alloc { bytes, .. } => {
+                used.insert(*bytes);
+            }
+            Stmt::Call(_, arguments) => used.extend(arguments),
+            Stmt::Loop(_) | Stmt::Block(..) | Stmt::Exit(_) => {}
         }
     }
     used

@@ -3,6 +3,7 @@
 //! Products of `float32` and `float64` are calls of a run-time routine with the interpreter's order per element; all
 //! others are loops.
 
+use crate::ir::properties::{integers, is_true};
 use crate::ir::{Extra, NodeId};
 use crate::kernel::{CallOperand, LibraryCall, Literal, Stmt, TrapKind, ValueId};
 use crate::scalar::{DType, Scalar, Type, arith};
@@ -10,7 +11,6 @@ use crate::scalar::{DType, Scalar, Type, arith};
 use super::container::{Container, Memory};
 use super::dataflow::StateContext;
 use super::library::{Operand, Term, buffers};
-use super::properties::{integers, is_true};
 use super::{Lowerer, Lowering};
 
 /// A reading of a product's operands.
@@ -246,17 +246,9 @@ impl<'p> Lowerer<'p> {
         let Container::Memory(memory) = &operand.access.container else { return Ok(()) };
         let memory: Memory = memory.clone();
         let mut distances = [self.b.int(0); 2];
-        let mut elements = self.b.int(0);
-        for (dim, range) in operand.access.ranges.clone().iter().enumerate() {
-            let stride = memory.strides[dim];
-            let start = match memory.offset.get(dim) {
-                Some(&offset) => self.b.add(range.start, offset),
-                None => range.start,
-            };
-            let distance = self.b.mul(start, stride);
-            elements = self.b.add(elements, distance);
-            let along = self.b.mul(range.step, stride);
-            match letters[dim] {
+        let (mut elements, steps) = self.start_and_steps(&memory, &operand.access.ranges);
+        for (letter, along) in letters.iter().zip(steps) {
+            match *letter {
                 Some(letter) if letter == pair[0] => distances[0] = along,
                 Some(letter) if letter == pair[1] => distances[1] = along,
                 Some(letter) => {

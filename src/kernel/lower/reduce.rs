@@ -1,12 +1,12 @@
 //! Reductions, in the interpreter's order.
 
+use crate::ir::properties::{as_number, integers};
 use crate::ir::{Library, NodeId};
 use crate::kernel::ValueId;
 use crate::scalar::{Code, Scalar, Type, arith};
 
 use super::dataflow::StateContext;
 use super::library::{Operand, positions};
-use super::properties::{as_number, integers};
 use super::{Lowerer, Lowering};
 
 struct ReducePlan<'r> {

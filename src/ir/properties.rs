@@ -1,11 +1,13 @@
-//! Properties of library nodes as numbers and flags.
+//! Properties of library nodes as numbers and flags: JSON values, or Python's text of them.
 
 use serde_json::Value as Json;
 
-use crate::ir::Extra;
 use crate::scalar::Scalar;
 
-pub(super) fn is_true(value: Option<&Json>) -> bool {
+use super::Extra;
+
+/// Whether a flag is set.
+pub fn is_true(value: Option<&Json>) -> bool {
     match value {
         Some(Json::Bool(value)) => *value,
         Some(Json::String(text)) => text == "True" || text == "true" || text == "1",
@@ -14,7 +16,8 @@ pub(super) fn is_true(value: Option<&Json>) -> bool {
     }
 }
 
-pub(crate) fn is_false(value: Option<&Json>) -> bool {
+/// Whether a flag is there and not set.
+pub fn is_false(value: Option<&Json>) -> bool {
     match value {
         Some(Json::Bool(value)) => !value,
         Some(Json::String(text)) => text == "False" || text == "false" || text == "0",
@@ -22,13 +25,14 @@ pub(crate) fn is_false(value: Option<&Json>) -> bool {
     }
 }
 
-pub(super) fn integers(properties: &Extra, key: &str) -> Option<Vec<i64>> {
+/// A list of integers.
+pub fn integers(properties: &Extra, key: &str) -> Option<Vec<i64>> {
     let list = properties.get(key)?.as_array()?;
     Some(list.iter().filter_map(|item| as_number(item).map(Scalar::as_i64)).collect())
 }
 
 /// A JSON number, or Python's text of one.
-pub(crate) fn as_number(value: &Json) -> Option<Scalar> {
+pub fn as_number(value: &Json) -> Option<Scalar> {
     match value {
         Json::Bool(value) => Some(Scalar::Bool(*value)),
         Json::Number(number) => match number.as_i64() {
@@ -58,6 +62,7 @@ fn number_text(text: &str) -> Option<Scalar> {
     if let Ok(float) = bare.parse::<f64>() {
         return Some(Scalar::F64(float));
     }
+    // Python's text of a complex number: `2j`, `(1+2j)`.
     let complex = bare.strip_suffix('j')?;
     let split = complex.rfind(['+', '-']).filter(|&at| at > 0 && !complex[..at].ends_with(['e', 'E']));
     let (re, im) = complex.split_at(split.unwrap_or(0));
