@@ -116,6 +116,15 @@ impl Select<'_> {
 
     /// A loop that runs in sequence.
     fn plain_loop(&mut self, counter: &Counter, body: &[Stmt]) -> Result<(), Reason> {
+        self.repeat(counter, |select| select.list(body))
+    }
+
+    /// Code around and behind `body` that runs it for every value of the counter.
+    fn repeat(
+        &mut self,
+        counter: &Counter,
+        body: impl FnOnce(&mut Self) -> Result<(), Reason>,
+    ) -> Result<(), Reason> {
         let (start, stop) = (self.integer_of(counter.start)?, self.integer_of(counter.stop)?);
         let index = self.integer();
         self.emit(Code::Mov_r64_rm64, &[give(index, View::Full), take(start, View::Full)]);
@@ -125,13 +134,12 @@ impl Select<'_> {
         } else {
             (Code::Jle_rel32_64, Code::Jg_rel32_64)
         };
-        let end = self.label();
+        let (head, end) = (self.label(), self.label());
         self.compare(index, stop);
         self.item(Item::Jump(enough, end));
-        let head = self.label();
         self.item(Item::LoopStart);
         self.item(Item::Mark(head));
-        self.list(body)?;
+        body(self)?;
         self.advance(index, counter.step)?;
         self.compare(index, stop);
         self.item(Item::Jump(more, head));
@@ -307,29 +315,13 @@ impl Select<'_> {
 
     /// A loop that all lanes run through together.
     fn inner_loop(&mut self, counter: &Counter, body: &[Stmt]) -> Result<(), Reason> {
-        let (start, stop) = (self.integer_of(counter.start)?, self.integer_of(counter.stop)?);
         let caches = self.caches.clone();
-        let index = self.integer();
-        self.emit(Code::Mov_r64_rm64, &[give(index, View::Full), take(start, View::Full)]);
-        self.values.insert(counter.variable, Held::Integer(index));
-        let (enough, more) = if counter.step > 0 {
-            (Code::Jge_rel32_64, Code::Jl_rel32_64)
-        } else {
-            (Code::Jle_rel32_64, Code::Jg_rel32_64)
-        };
-        let (head, end) = (self.label(), self.label());
-        self.compare(index, stop);
-        self.item(Item::Jump(enough, end));
-        self.item(Item::LoopStart);
-        self.item(Item::Mark(head));
-        self.enter_inner(1);
-        body.iter().try_for_each(|stmt| self.lane_stmt(stmt))?;
-        self.enter_inner(-1);
-        self.advance(index, counter.step)?;
-        self.compare(index, stop);
-        self.item(Item::Jump(more, head));
-        self.item(Item::LoopEnd);
-        self.item(Item::Mark(end));
+        self.repeat(counter, |select| {
+            select.enter_inner(1);
+            body.iter().try_for_each(|stmt| select.lane_stmt(stmt))?;
+            select.enter_inner(-1);
+            Ok(())
+        })?;
         self.caches = caches;
         Ok(())
     }
