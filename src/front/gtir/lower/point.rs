@@ -280,6 +280,20 @@ impl Points {
         }
     }
 
+    /// Tables that points look neighbours up in, in the order of their numbers.
+    pub fn tables_behind(&self, roots: &[PointId]) -> Vec<TableId> {
+        let reachable = self.reachable(roots).into_iter();
+        let mut tables: Vec<TableId> = reachable
+            .filter_map(|id| match self.node(id) {
+                Node::Neighbor(table, ..) => Some(*table),
+                _ => None,
+            })
+            .collect();
+        tables.sort_unstable();
+        tables.dedup();
+        tables
+    }
+
     /// Every node that `roots` reach, operands before users, each once. Costs what it finds, not what the pool holds.
     pub fn reachable(&self, roots: &[PointId]) -> Vec<PointId> {
         let mut marks = self.marks.borrow_mut();

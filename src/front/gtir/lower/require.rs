@@ -12,7 +12,7 @@ use crate::symbolic::{CompiledExpr, EvalError, ExprId};
 use super::Lowering;
 use super::domain::{Axis, IndexBox, Interval};
 use super::ill_typed;
-use super::point::{DimId, Node, PointId, TableId};
+use super::point::{DimId, PointId, TableId};
 use super::value::Domain;
 
 /// A requirement in the program's own terms.
@@ -129,7 +129,7 @@ impl Lowering<'_> {
             if !self.dims[dim].local
                 && let Some(interval) = self.interval(at, here)
             {
-                match self.tables_behind(at)[..] {
+                match self.points.tables_behind(&[at])[..] {
                     [] => self.require(Subject::Param(param), dim, interval, here, &[], false),
                     [table] => {
                         if let Some(whole) = self.covers_table(table, here) {
@@ -158,23 +158,11 @@ impl Lowering<'_> {
     /// A row of a table is read everywhere in a box.
     pub(super) fn require_row(&mut self, table: TableId, row: PointId, here: &IndexBox) {
         if let Some(interval) = self.interval(row, here) {
-            let tables = self.tables_behind(row);
+            // Where all neighbours are missing, nothing is read.
+            let tables = self.points.tables_behind(&[row]);
             let dim = self.tables[table].source;
             self.require(Subject::Table(table), dim, interval, here, &tables, false);
         }
-    }
-
-    /// Tables whose entries an index is made of: where all neighbours are missing, nothing is read.
-    fn tables_behind(&self, at: PointId) -> Vec<TableId> {
-        let mut tables: Vec<TableId> = (self.points.reachable(&[at]).into_iter())
-            .filter_map(|id| match self.points.node(id) {
-                Node::Neighbor(table, ..) => Some(*table),
-                _ => None,
-            })
-            .collect();
-        tables.sort_unstable();
-        tables.dedup();
-        tables
     }
 
     fn require(

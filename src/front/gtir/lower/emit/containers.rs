@@ -11,7 +11,7 @@ use super::super::code::Storage;
 use super::super::domain::{Axis, Boxes, IndexBox, Interval};
 use super::super::fields::Source;
 use super::super::plan::Plan;
-use super::super::point::{DimId, Node as PointNode, PointId, TableId};
+use super::super::point::{DimId, PointId, TableId};
 use super::TABLE_DTYPE;
 
 impl Lowering<'_> {
@@ -212,15 +212,7 @@ impl Lowering<'_> {
                 points.extend(&scan.init);
             }
         }
-        let mut tables: Vec<TableId> = (self.points.reachable(&points).into_iter())
-            .filter_map(|id| match self.points.node(id) {
-                PointNode::Neighbor(table, ..) => Some(*table),
-                _ => None,
-            })
-            .collect();
-        tables.sort_unstable();
-        tables.dedup();
-        for table in tables {
+        for table in self.points.tables_behind(&points) {
             self.declare_table(table);
             for end in ["min", "max"] {
                 self.declared_symbol(&format!("__gt_conn_{}_{end}", self.tables[table].name), DType::I64);
