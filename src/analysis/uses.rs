@@ -10,7 +10,7 @@ use indexmap::{IndexMap, IndexSet};
 
 use crate::diag::Diagnostic;
 use crate::entity::Name;
-use crate::ir::{BlockId, BlockKind, CodeExpr, Data, DataKind, Graph, Lifetime, NodeId, NodeKind, Program};
+use crate::ir::{BlockId, BlockKind, Data, DataKind, Graph, Lifetime, NodeId, NodeKind, Program};
 use crate::symbolic::ExprId;
 
 use super::ScopeTree;
@@ -157,31 +157,8 @@ fn common_scope(tree: &ScopeTree, places: &[(BlockId, Option<NodeId>)]) -> Optio
 }
 
 fn read_by_control_flow(graph: &Graph) -> HashSet<Name> {
-    let mut read = HashSet::new();
-    let mut add = |expr: &CodeExpr| {
-        if let Some(code) = &expr.code {
-            read.extend(code.ports.values().map(|port| port.name));
-        }
-    };
-    for region in graph.regions.values() {
-        for edge in &region.edges {
-            edge.condition.iter().for_each(&mut add);
-            edge.assignments.iter().for_each(|(_, value)| add(value));
-        }
-    }
-    for block in graph.blocks.values() {
-        match &block.kind {
-            BlockKind::Loop(inner) => {
-                add(&inner.condition);
-                inner.init.iter().chain(&inner.update).for_each(&mut add);
-            }
-            BlockKind::Conditional(branches) => {
-                branches.iter().filter_map(|branch| branch.condition.as_ref()).for_each(&mut add);
-            }
-            _ => {}
-        }
-    }
-    read
+    let lowered = graph.control_code().filter_map(|expr| expr.code.as_ref());
+    lowered.flat_map(|code| code.ports.values().map(|port| port.name)).collect()
 }
 
 /// The expressions that the layout of a container consists of, those of its members included.

@@ -63,7 +63,7 @@ pub(super) fn add_edge(
     if let (Some(connector), Some(node)) = (dst_conn, state.nodes.get_mut(dst)) {
         node.inputs.entry(connector).or_default();
     }
-    state.edges.push(Edge { src, src_conn, dst, dst_conn, memlet, removed: false, extra: Extra::new() });
+    state.edges.push(Edge::new(src, src_conn, dst, dst_conn, memlet));
 }
 
 /// Adds a tasklet that writes the value of an expression over symbols to the first element of an array.

@@ -204,6 +204,25 @@ impl Region {
 }
 
 impl Graph {
+    /// All code of control flow: conditions and assignments of edges, of loops and of branches.
+    pub fn control_code(&self) -> impl Iterator<Item = &CodeExpr> {
+        let edges = self.regions.values().flat_map(|region| &region.edges);
+        let on_edges =
+            edges.flat_map(|edge| edge.condition.iter().chain(edge.assignments.iter().map(|(_, code)| code)));
+        let in_blocks = self.blocks.values().flat_map(|block| {
+            let (repeated, branches) = match &block.kind {
+                BlockKind::Loop(repeated) => (Some(repeated), &[][..]),
+                BlockKind::Conditional(branches) => (None, &branches[..]),
+                _ => (None, &[][..]),
+            };
+            let of_loop = repeated.into_iter().flat_map(|repeated| {
+                repeated.init.iter().chain(&repeated.update).chain([&repeated.condition])
+            });
+            of_loop.chain(branches.iter().filter_map(|branch| branch.condition.as_ref()))
+        });
+        on_edges.chain(in_blocks)
+    }
+
     /// The body region.
     pub fn body_region(&self) -> Option<&Region> {
         self.body.and_then(|id| self.regions.get(id))

@@ -173,6 +173,19 @@ pub struct Edge {
     pub extra: Extra,
 }
 
+impl Edge {
+    /// An edge without further properties.
+    pub fn new(
+        src: NodeId,
+        src_conn: Option<Name>,
+        dst: NodeId,
+        dst_conn: Option<Name>,
+        memlet: Memlet,
+    ) -> Edge {
+        Edge { src, src_conn, dst, dst_conn, memlet, removed: false, extra: Extra::new() }
+    }
+}
+
 impl Library {
     /// The last part of the class path: `Reduce`, `MatMul`, ...
     pub fn class(&self) -> &str {

@@ -216,15 +216,7 @@ mod tests {
             });
         }
         for &(src, dst) in edges {
-            state.edges.push(Edge {
-                src: NodeId(src),
-                src_conn: None,
-                dst: NodeId(dst),
-                dst_conn: None,
-                memlet: Memlet::default(),
-                removed: false,
-                extra: Default::default(),
-            });
+            state.edges.push(Edge::new(NodeId(src), None, NodeId(dst), None, Memlet::default()));
         }
         state
     }

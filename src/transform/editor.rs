@@ -552,18 +552,7 @@ impl<'e> View<'e> {
 
 /// An edge that only orders its ends.
 pub fn ordering_edge(src: NodeId, dst: NodeId) -> Edge {
-    data_edge(src, None, dst, None, Memlet::default())
-}
-
-/// An edge that moves data.
-pub fn data_edge(
-    src: NodeId,
-    src_conn: Option<Name>,
-    dst: NodeId,
-    dst_conn: Option<Name>,
-    memlet: Memlet,
-) -> Edge {
-    Edge { src, src_conn, dst, dst_conn, memlet, removed: false, extra: Default::default() }
+    Edge::new(src, None, dst, None, Memlet::default())
 }
 
 /// A node without connectors.

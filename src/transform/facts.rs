@@ -3,7 +3,7 @@
 use hashbrown::{HashMap, HashSet};
 
 use crate::entity::{Name, Names};
-use crate::ir::{BlockKind, CodeExpr, Graph, NodeKind, State, Subset};
+use crate::ir::{Graph, NodeKind, State, Subset};
 use crate::symbolic::{ExprId, ExprPool};
 
 /// Uses and aliases of a graph's containers.
@@ -138,7 +138,7 @@ impl Facts {
 
     fn control_flow(&mut self, graph: &Graph) {
         let read = &mut self.read_by_control;
-        let mut reads = |code: &CodeExpr| {
+        for code in graph.control_code() {
             match &code.code {
                 Some(lowered) => {
                     read.extend(lowered.ports.values().map(|port| port.name));
@@ -147,24 +147,6 @@ impl Facts {
                 None if code.text.text.trim().is_empty() => {}
                 // Not lowered: it may read anything.
                 None => read.extend(graph.data.keys()),
-            };
-        };
-        for region in graph.regions.values() {
-            for edge in &region.edges {
-                edge.condition.iter().for_each(&mut reads);
-                edge.assignments.iter().for_each(|(_, code)| reads(code));
-            }
-        }
-        for block in graph.blocks.values() {
-            match &block.kind {
-                BlockKind::Loop(repeated) => {
-                    repeated.init.iter().chain(&repeated.update).for_each(&mut reads);
-                    reads(&repeated.condition);
-                }
-                BlockKind::Conditional(branches) => {
-                    branches.iter().filter_map(|branch| branch.condition.as_ref()).for_each(&mut reads);
-                }
-                _ => {}
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::ir::{Data, DataKind, Edge, EdgeId, Map, Memlet, NodeId, NodeKind, Ran
 use crate::symbolic::{Assumptions, ExprPool, Prover};
 
 use super::dead::inner_edges;
-use super::editor::{Editor, Place, View, data_edge, is_border};
+use super::editor::{Editor, Place, View, is_border};
 
 /// The map of an entry.
 pub fn map<'e>(view: &View<'e>, entry: NodeId) -> Option<&'e Map> {
@@ -138,7 +138,7 @@ pub fn lead_in(
     })?;
     let memlet =
         Memlet { data: Some(name), subset: Some(covered), dynamic: inner.dynamic, ..Memlet::default() };
-    editor.add_edge(at, data_edge(source, None, entry, Some(input), memlet))?;
+    editor.add_edge(at, Edge::new(source, None, entry, Some(input), memlet))?;
     Some(output)
 }
 

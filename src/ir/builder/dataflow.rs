@@ -382,15 +382,7 @@ impl Dataflow {
         if let (Some(connector), Some(node)) = (dst_conn, self.state.nodes.get_mut(dst)) {
             node.inputs.entry(connector).or_default();
         }
-        self.state.edges.push(Edge {
-            src,
-            src_conn,
-            dst,
-            dst_conn,
-            memlet,
-            removed: false,
-            extra: Extra::new(),
-        });
+        self.state.edges.push(Edge::new(src, src_conn, dst, dst_conn, memlet));
     }
 }
 

@@ -58,13 +58,13 @@ use smallvec::SmallVec;
 
 use crate::entity::Name;
 use crate::ir::{
-    Data, DataKind, EdgeId, Lifetime, Map, Memlet, NodeId, NodeKind, Range, ScalarData, Storage, Subset,
+    Data, DataKind, Edge, EdgeId, Lifetime, Map, Memlet, NodeId, NodeKind, Range, ScalarData, Storage, Subset,
 };
 use crate::scalar::{PortKind, Type};
 use crate::symbolic::{ExprId, ExprPool};
 use crate::transform::cost;
 use crate::transform::dead;
-use crate::transform::editor::{Editor, Place, View, data_edge, ordering_edge, plain_node};
+use crate::transform::editor::{Editor, Place, View, ordering_edge, plain_node};
 use crate::transform::order::{self, unit_of};
 use crate::transform::rule::{Site, SiteKind, Stopped, Transformation};
 use crate::transform::scope;
@@ -649,7 +649,7 @@ fn copy_body(
     let access = plain_node(&label, NodeKind::Access { data: name, setzero: false });
     let node = editor.add_node(at, access, consumer.entry)?;
     let memlet = element_of_number(&mut editor.exprs, name);
-    editor.add_edge(at, data_edge(source, value.src_conn, node, None, memlet))?;
+    editor.add_edge(at, Edge::new(source, value.src_conn, node, None, memlet))?;
     Some((name, node))
 }
 

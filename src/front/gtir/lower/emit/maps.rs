@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use crate::diag::Result;
 use crate::entity::Name;
 use crate::ir::{
-    BlockKind, Connector, Extra, Map, Memlet, Node, NodeId, NodeKind, Range, RegionId, Schedule, State,
+    BlockKind, Connector, Edge, Extra, Map, Memlet, Node, NodeId, NodeKind, Range, RegionId, Schedule, State,
     Subset, Tasklet, Text,
 };
 use crate::symbolic::ExprId;
@@ -267,13 +267,5 @@ fn connect(
     dst_conn: Option<Name>,
     memlet: Memlet,
 ) {
-    state.edges.push(crate::ir::Edge {
-        src,
-        src_conn,
-        dst,
-        dst_conn,
-        memlet,
-        removed: false,
-        extra: Extra::new(),
-    });
+    state.edges.push(Edge::new(src, src_conn, dst, dst_conn, memlet));
 }
