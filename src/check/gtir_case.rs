@@ -8,7 +8,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 use crate::diag::Result;
-use crate::exec::engine::{Engine, Options, Outcome, Prepared, is_observed};
+use crate::exec::engine::{Engine, Options, Prepared, is_observed};
 use crate::exec::gtir::{GtirProgram, describe};
 use crate::exec::load::read_bytes;
 use crate::exec::npz::{self, FileArray, FileArrays, Item};
@@ -40,16 +40,11 @@ pub(super) fn run(
     } else {
         let lowered = GtirProgram::new(&program, &args)?;
         let prepared = Prepared::new(&lowered.program, engine, is_observed(options))?;
-        report.engine = Some(prepared.engine());
-        report.why = prepared.why().to_owned();
+        report.runs_on(&prepared);
         let mut bound = lowered.bind(&mut args)?;
-        let start = Instant::now();
-        let outcome = prepared.run(&mut bound, options);
-        report.run_seconds = start.elapsed().as_secs_f64();
+        let result = report.run(&prepared, &mut bound, options);
         lowered.unbind(bound, &mut args);
-        if let Outcome::Trap(fault) = outcome? {
-            return Err(fault.into());
-        }
+        result?;
     }
     report.fields = compare_outputs(&case.description, &args.memory, &expected, case.tolerance);
     Ok(())

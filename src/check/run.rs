@@ -91,6 +91,30 @@ pub struct CaseReport {
     pub notes: Vec<String>,
 }
 
+impl CaseReport {
+    /// Notes which engine runs, and why.
+    pub(super) fn runs_on(&mut self, prepared: &Prepared) {
+        self.engine = Some(prepared.engine());
+        self.why = prepared.why().to_owned();
+    }
+
+    /// Runs and notes the time it took; a fault of the program is an error.
+    pub(super) fn run(
+        &mut self,
+        prepared: &Prepared,
+        args: &mut Arguments<'_>,
+        options: &Options,
+    ) -> Result<()> {
+        let start = Instant::now();
+        let outcome = prepared.run(args, options);
+        self.run_seconds = start.elapsed().as_secs_f64();
+        match outcome? {
+            Outcome::Done(_) => Ok(()),
+            Outcome::Trap(fault) => Err(fault.into()),
+        }
+    }
+}
+
 /// Runs one program of a case.
 pub fn run_case(case: &Case, program: &CaseProgram, engine: Engine, options: &Options) -> CaseReport {
     let start = Instant::now();
@@ -157,14 +181,8 @@ fn run_sdfg(
     }
     let mut args = bind(&program, inputs.clone())?;
     let prepared = Prepared::new(&program, engine, is_observed(options))?;
-    report.engine = Some(prepared.engine());
-    report.why = prepared.why().to_owned();
-    let start = Instant::now();
-    let outcome = prepared.run(&mut args, options)?;
-    report.run_seconds = start.elapsed().as_secs_f64();
-    if let Outcome::Trap(fault) = outcome {
-        return Err(fault.into());
-    }
+    report.runs_on(&prepared);
+    report.run(&prepared, &mut args, options)?;
     report.fields = compare_all(case, &program, &args, &inputs, &expected, &IndexMap::new());
     let suspicious = report.fields.iter().any(|field| !field.passes() && is_returned(&field.name));
     if suspicious && case.leaves_returns_undefined() {

@@ -14,12 +14,11 @@
 //! laid out innermost, the others keep their order; so GT4Py allocates fields for this backend.
 
 use std::path::Path;
-use std::time::Instant;
 
 use indexmap::IndexMap;
 
 use crate::diag::{Diagnostic, Result};
-use crate::exec::engine::{Engine, Options, Outcome, Prepared, is_observed};
+use crate::exec::engine::{Engine, Options, Prepared, is_observed};
 use crate::exec::load::load;
 use crate::exec::npz;
 use crate::front::gtir::{GtirArg, GtirArgs, table_name};
@@ -48,14 +47,8 @@ pub(super) fn run(
     let given = arguments(&case.description, &inputs)?;
     let mut bound = bind(&program, &given).map_err(|error| error.inside(path.display().to_string()))?;
     let prepared = Prepared::new(&program, engine, is_observed(options))?;
-    report.engine = Some(prepared.engine());
-    report.why = prepared.why().to_owned();
-    let start = Instant::now();
-    let outcome = prepared.run(&mut bound, options)?;
-    report.run_seconds = start.elapsed().as_secs_f64();
-    if let Outcome::Trap(fault) = outcome {
-        return Err(fault.into());
-    }
+    report.runs_on(&prepared);
+    report.run(&prepared, &mut bound, options)?;
     // What the graph does not take it cannot change.
     for (name, binding) in &given.memory.bindings {
         if let (false, Binding::Array { buffer, .. }) = (bound.bindings.contains_key(name), binding) {

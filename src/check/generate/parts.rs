@@ -1,5 +1,6 @@
 //! What programs are made of: extents, containers, parameters.
 
+use crate::front::pel::short_name;
 use crate::scalar::DType;
 
 /// A size as text, and its value in this program's run.
@@ -50,7 +51,7 @@ impl Container {
 
     /// Type and shape as declared.
     pub fn descriptor(&self) -> String {
-        let ty = pel_type(self.dtype);
+        let ty = short_name(self.dtype);
         if self.dims.is_empty() {
             return ty.to_owned();
         }
@@ -113,28 +114,5 @@ impl Class {
             _ if dtype.is_integral() => Class::Integer,
             _ => Class::Real,
         }
-    }
-}
-
-/// The spelling of a type in `.pel` text.
-pub(super) fn pel_type(dtype: DType) -> &'static str {
-    match dtype {
-        DType::Bool => "bool",
-        DType::I8 => "i8",
-        DType::I16 => "i16",
-        DType::I32 => "i32",
-        DType::I64 => "i64",
-        DType::U8 => "u8",
-        DType::U16 => "u16",
-        DType::U32 => "u32",
-        DType::U64 => "u64",
-        DType::F16 => "f16",
-        DType::BF16 => "bf16",
-        DType::F8E4M3 => "f8e4m3",
-        DType::F8E5M2 => "f8e5m2",
-        DType::F32 => "f32",
-        DType::F64 => "f64",
-        DType::C64 => "c64",
-        DType::C128 => "c128",
     }
 }

@@ -26,12 +26,7 @@ impl Generator<'_, '_> {
         }
         // A new one now and then, and when there is none.
         if fitting.is_empty() || self.choices.chance(35) {
-            let params: Vec<(String, Extent)> = self
-                .params
-                .iter()
-                .filter(|param| param.map)
-                .map(|param| (param.name.clone(), param.extent.clone()))
-                .collect();
+            let params = self.map_params();
             if params.is_empty() || self.params.iter().any(|param| param.map && param.below.is_some()) {
                 return self.choices.pick(&fitting).cloned();
             }
@@ -44,14 +39,15 @@ impl Generator<'_, '_> {
         self.choices.pick(&fitting).cloned()
     }
 
+    /// Parameters of the maps around, with their extents.
+    fn map_params(&self) -> Vec<(String, Extent)> {
+        let of_maps = self.params.iter().filter(|param| param.map);
+        of_maps.map(|param| (param.name.clone(), param.extent.clone())).collect()
+    }
+
     /// The index that gives each iteration an element of its own.
     fn one_element_per_iteration(&mut self, container: &Container) -> Option<Target> {
-        let params: Vec<(String, Extent)> = self
-            .params
-            .iter()
-            .filter(|param| param.map)
-            .map(|param| (param.name.clone(), param.extent.clone()))
-            .collect();
+        let params = self.map_params();
         let mut index: Vec<Option<String>> = vec![None; container.dims.len()];
         if let (Some(pinned), Some(slot)) = (&container.pinned, index.first_mut()) {
             *slot = Some(pinned.clone());

@@ -5,9 +5,10 @@ use std::fmt::Write;
 
 use serde_json::json;
 
+use crate::front::pel::short_name;
 use crate::scalar::DType;
 
-use super::parts::{Class, Container, Extent, Param, pel_type};
+use super::parts::{Class, Container, Extent, Param};
 use super::scope::Generator;
 
 impl Generator<'_, '_> {
@@ -423,7 +424,7 @@ impl Generator<'_, '_> {
             return self.view(out);
         };
         let stream = self.fresh("u");
-        self.declare("stream", &stream, &format!("{}[1]", pel_type(source.dtype)));
+        self.declare("stream", &stream, &format!("{}[1]", short_name(source.dtype)));
         let limit = ["0.0", "1.0", "-100.0"][self.choices.below(3)];
         let (state, i) = (self.fresh("s"), self.fresh("i"));
         let (from, to) = (&source.name, &target.name);
@@ -472,7 +473,7 @@ impl Generator<'_, '_> {
             literal: false,
         };
         let view = self.fresh("v");
-        self.declare("view", &view, &format!("{}[{}]", pel_type(matrix.dtype), flat.text));
+        self.declare("view", &view, &format!("{}[{}]", short_name(matrix.dtype), flat.text));
         let (state, i, n, whole) = (self.fresh("s"), self.fresh("i"), &flat.text, matrix.whole());
         let from = &matrix.name;
         if !matrix.fixed && self.choices.chance(40) {

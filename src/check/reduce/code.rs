@@ -8,20 +8,8 @@ use super::Reduction;
 /// One round over all tasklets; says whether anything became simpler.
 pub(super) fn shrink(reduction: &mut Reduction<'_>) -> bool {
     let mut changed = false;
-    let places: Vec<(GraphId, BlockId, NodeId)> = reduction
-        .best
-        .program
-        .graphs
-        .iter()
-        .flat_map(|(graph, g)| {
-            g.states().flat_map(move |(block, state)| {
-                state
-                    .live_nodes()
-                    .filter(|(_, node)| matches!(node.kind, NodeKind::Tasklet(_)))
-                    .map(move |(id, _)| (graph, block, id))
-            })
-        })
-        .collect();
+    let is_tasklet = |kind: &NodeKind| matches!(kind, NodeKind::Tasklet(_));
+    let places = reduction.nodes(is_tasklet);
     for place in places {
         'simpler: while let Some(text) = text_of(&reduction.best.program, place) {
             for simpler in simpler_texts(&text) {

@@ -262,16 +262,7 @@ fn drop_nodes(reduction: &mut Reduction<'_>) -> bool {
     let mut changed = false;
     let mut at = 0;
     loop {
-        let nodes: Vec<(GraphId, BlockId, NodeId)> = reduction
-            .best
-            .program
-            .graphs
-            .iter()
-            .flat_map(|(graph, g)| {
-                g.states()
-                    .flat_map(move |(block, state)| state.live_nodes().map(move |(id, _)| (graph, block, id)))
-            })
-            .collect();
+        let nodes = reduction.nodes(|_| true);
         let Some(&(graph, block, node)) = nodes.get(at) else { break };
         let mut program = reduction.best.program.clone();
         if let Some(BlockKind::State(state)) =

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use crate::diag::{Diagnostic, Result};
 use crate::exec::bind::unbind;
 use crate::front::pel;
-use crate::ir::Program;
+use crate::ir::{BlockId, GraphId, NodeId, NodeKind, Program};
 use crate::memory::{Arguments, Binding};
 
 use super::locate::{Half, locate, state_before};
@@ -84,6 +84,18 @@ struct Reduction<'s> {
 }
 
 impl Reduction<'_> {
+    /// Nodes of the program at hand, those of a kind.
+    fn nodes(&self, wanted: impl Fn(&NodeKind) -> bool) -> Vec<(GraphId, BlockId, NodeId)> {
+        let mut found = Vec::new();
+        for (graph, inside) in self.best.program.graphs.iter() {
+            for (block, state) in inside.states() {
+                let nodes = state.live_nodes().filter(|(_, node)| wanted(&node.kind));
+                found.extend(nodes.map(|(node, _)| (graph, block, node)));
+            }
+        }
+        found
+    }
+
     /// Takes the candidate if the sides still disagree about it.
     fn accept(&mut self, candidate: Option<Failing>) -> bool {
         let Some(candidate) = candidate else { return false };

@@ -107,6 +107,7 @@ use crate::diag::Result;
 use crate::ir::Program;
 
 pub use number::scalar_from_text;
+pub use words::short_name;
 
 /// The program that `text` describes. Its code is not lowered yet.
 ///

@@ -98,8 +98,8 @@ pub(super) fn dotted_name_text(name: &str) -> String {
     if name.contains('.') && name.split('.').all(bare) { name.to_owned() } else { name_text(name) }
 }
 
-/// `f64`, `i32`, `f8e4m3`, ...
-pub(super) fn short_name(dtype: DType) -> &'static str {
+/// A type as `.pel` spells it: `f64`, `i32`, `f8e4m3`, ...
+pub fn short_name(dtype: DType) -> &'static str {
     match dtype {
         DType::Bool => "bool",
         DType::I8 => "i8",
