@@ -1,11 +1,13 @@
 //! The arena from outside: its bound over the corpus, the same bits in every mode, no allocation in a steady call,
 //! failing memory, and a workspace shared by programs and threads.
 
+mod common;
+
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::AtomicI64;
 
 use pelton::analysis::liveness::Class;
 use pelton::back::native;
@@ -17,9 +19,11 @@ use pelton::front::pel;
 use pelton::interp::infer_symbols;
 use pelton::ir::Program;
 use pelton::memory::plan::ProgramPlan;
-use pelton::memory::pool::{Block, Source, System, Workspace};
+use pelton::memory::pool::{Block, Workspace};
 use pelton::memory::{Arena, Arguments, Given, GivenArray, MemoryOptions};
 use pelton::scalar::{DType, Scalar, Type};
+
+use common::failing::FailAt;
 
 /// Counts what the current thread allocates.
 struct Counting;
@@ -296,16 +300,6 @@ fn a_steady_call_of_machine_code_allocates_nothing() {
     let statistics = workspace.statistics();
     assert_eq!((statistics.calls, statistics.growths, statistics.leased), (8, 2, 0));
     assert!(statistics.plan_peak < statistics.plan_total, "{statistics:?}");
-}
-
-/// Fails at the n-th block.
-#[derive(Debug)]
-struct FailAt(Arc<AtomicI64>);
-
-impl Source for FailAt {
-    fn block(&self, bytes: usize) -> Option<Block> {
-        if self.0.fetch_sub(1, Ordering::SeqCst) == 0 { None } else { System.block(bytes) }
-    }
 }
 
 #[test]

@@ -1,21 +1,15 @@
 //! Workspaces: shared, fixed, failing, and used by many threads at once.
 
+mod common;
+
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Barrier};
 
 use pelton::memory::plan::ALIGNMENT;
-use pelton::memory::pool::{Block, OutOfMemory, Source, System, Workspace};
+use pelton::memory::pool::{Block, OutOfMemory, Workspace};
 
-/// Fails once, at the n-th block.
-#[derive(Debug)]
-struct FailAt(Arc<AtomicI64>);
-
-impl Source for FailAt {
-    fn block(&self, bytes: usize) -> Option<Block> {
-        if self.0.fetch_sub(1, Ordering::SeqCst) == 0 { None } else { System.block(bytes) }
-    }
-}
+use common::failing::FailAt;
 
 #[test]
 fn slabs_stay_warm_and_are_reused() {

@@ -1,28 +1,13 @@
 //! What programs mean: small programs in text, run by the interpreter, with the answer worked out by hand.
 
-use pelton::front::pel;
+mod common;
+
 use pelton::interp::{Options, Outcome, Prepared};
 use pelton::ir::{Contract, Program};
 use pelton::memory::{Arguments, Binding};
-use pelton::scalar::{DType, Scalar, Type, lower};
+use pelton::scalar::{DType, Scalar, Type};
 
-fn program(text: &str) -> Program {
-    let mut program = pel::parse(text).unwrap_or_else(|problem| panic!("{problem}\n{text}"));
-    let problems = lower::lower_program(&mut program);
-    assert!(problems.iter().all(|problem| !problem.is_error()), "{problems:?}\n{text}");
-    program
-}
-
-fn doubles(args: &mut Arguments<'_>, name: &str, shape: &[usize], values: &[f64]) {
-    let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    args.insert_array(name, Type::F64, 8, shape, bytes);
-}
-
-fn read(args: &Arguments<'_>, name: &str) -> Vec<f64> {
-    let Some(Binding::Array { buffer, .. }) = args.get(name) else { panic!("no array {name}") };
-    let bytes = args.buffers[*buffer].bytes();
-    bytes.chunks(8).map(|chunk| f64::from_le_bytes(chunk.try_into().unwrap())).collect()
-}
+use common::small::{doubles, program, read};
 
 fn run(program: &Program, args: &mut Arguments<'_>) {
     let mut prepared = Prepared::new(program).unwrap_or_else(|problem| panic!("{problem}"));

@@ -1,19 +1,19 @@
 //! The native engine beyond single results: faults, threads, many programs in one process.
 
+mod common;
+
 use std::sync::Arc;
 
 use pelton::exec::engine::{Engine, Options, Outcome, Prepared};
 use pelton::exec::{Settings, Tier};
-use pelton::front::pel;
 use pelton::ir::Program;
-use pelton::memory::{Arguments, Binding, Given, GivenArray};
-use pelton::scalar::{Scalar, Type, lower};
+use pelton::memory::{Arguments, Given, GivenArray};
+use pelton::scalar::{Scalar, Type};
+
+use common::small::{self, doubles, read};
 
 fn program(text: &str) -> Arc<Program> {
-    let mut program = pel::parse(text).unwrap_or_else(|problem| panic!("{problem}\n{text}"));
-    let problems = lower::lower_program(&mut program);
-    assert!(problems.iter().all(|problem| !problem.is_error()), "{problems:?}\n{text}");
-    Arc::new(program)
+    Arc::new(small::program(text))
 }
 
 fn compiled(program: &Arc<Program>, settings: Settings) -> Prepared {
@@ -24,17 +24,6 @@ fn compiled(program: &Arc<Program>, settings: Settings) -> Prepared {
 
 fn with_threads(threads: usize) -> Settings {
     Settings { tier: Tier::Best, threads: Some(threads), always_split: true, ..Settings::default() }
-}
-
-fn doubles(args: &mut Arguments<'_>, name: &str, shape: &[usize], values: &[f64]) {
-    let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    args.insert_array(name, Type::F64, 8, shape, bytes);
-}
-
-fn read(args: &Arguments<'_>, name: &str) -> Vec<f64> {
-    let Some(Binding::Array { buffer, .. }) = args.get(name) else { panic!("no array {name}") };
-    let bytes = args.buffers[*buffer].bytes();
-    bytes.chunks(8).map(|chunk| f64::from_le_bytes(chunk.try_into().unwrap())).collect()
 }
 
 fn done(outcome: Result<Outcome, pelton::Diagnostic>) -> Vec<String> {

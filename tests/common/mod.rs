@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each test uses some of it")]
 
+pub mod failing;
+pub mod small;
+
 use std::path::{Path, PathBuf};
 
 /// The folder of the corpus: `PELTON_CORPUS`, or `../shared/corpus` beside the repository. `None`, with a
