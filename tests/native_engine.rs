@@ -166,3 +166,32 @@ fn code_is_freed_with_its_program() {
     // A thousand programs hold several pages each while they live.
     assert!(after.saturating_sub(before) < 3 << 20, "{before} bytes before, {after} after");
 }
+
+#[test]
+fn a_fold_into_what_nobody_wrote_starts_the_same_in_every_call() {
+    let text = r#"program fold(a: f64[3], b: f64[1]) {
+        transient most: f64[1]
+        state main {
+            n0 = access a
+            n1 = library fold "dace.libraries.standard.nodes.reduce.Reduce" () -> () properties @{"wcr":"lambda x, y: max(x, y)","axes":[0],"identity":null}
+            n2 = access most
+            n3 = access b
+            n0 -> n1 : a[0:3]
+            n1 -> n2 : most[0]
+            n2 -> n3 : most[0]
+        }
+    }"#;
+    let program = program(text);
+    let interpreted = Prepared::new(&program, Engine::Interp, false).unwrap();
+    let compiled = compiled(&program, Settings::default());
+    for values in [[3.0, 5.0, 2.0], [-3.0, -5.0, -2.0]] {
+        let results = [&interpreted, &compiled].map(|prepared| {
+            let mut args = Arguments::default();
+            doubles(&mut args, "a", &[3], &values);
+            doubles(&mut args, "b", &[1], &[0.0]);
+            done(prepared.run(&mut args, &Options::default()));
+            read(&args, "b")
+        });
+        assert_eq!(results[0], results[1], "{values:?}");
+    }
+}

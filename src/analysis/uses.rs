@@ -10,7 +10,8 @@ use indexmap::{IndexMap, IndexSet};
 
 use crate::diag::Diagnostic;
 use crate::entity::Name;
-use crate::ir::{BlockId, BlockKind, Data, DataKind, Graph, Lifetime, NodeId, NodeKind, Program};
+use crate::ir::properties::as_number;
+use crate::ir::{BlockId, BlockKind, Data, DataKind, Graph, Lifetime, NodeId, NodeKind, Program, State};
 use crate::symbolic::ExprId;
 
 use super::ScopeTree;
@@ -30,6 +31,9 @@ pub struct Uses {
     pub assigned: IndexSet<Name>,
     /// Containers that some node may write.
     pub written: HashSet<Name>,
+    /// Containers into which the graph only accumulates: what they start from is what nobody wrote. It has to be the
+    /// same in every run, though.
+    pub accumulated: HashSet<Name>,
 }
 
 impl Uses {
@@ -41,6 +45,7 @@ impl Uses {
         let mut uses = Uses { assigned: assigned_symbols(graph), ..Uses::default() };
         let mut places: IndexMap<Name, Vec<(BlockId, Option<NodeId>)>> = IndexMap::new();
         let mut trees = HashMap::new();
+        let mut set: HashSet<Name> = HashSet::new();
         for (id, state) in graph.states() {
             let tree = ScopeTree::of(state)?;
             for (node, data) in state.live_nodes() {
@@ -54,11 +59,18 @@ impl Uses {
             for (_, edge) in state.edges.iter().filter(|(_, edge)| !edge.removed && !edge.memlet.is_empty()) {
                 if let Some(NodeKind::Access { data, .. }) = state.nodes.get(edge.dst).map(|node| &node.kind)
                 {
-                    uses.written.insert(root_container(program, graph, *data));
+                    let root = root_container(program, graph, *data);
+                    uses.written.insert(root);
+                    if edge.memlet.wcr.is_some() || is_fold_without_identity(state, edge.src) {
+                        uses.accumulated.insert(root);
+                    } else {
+                        set.insert(root);
+                    }
                 }
             }
             trees.insert(id, tree);
         }
+        uses.accumulated.retain(|name| !set.contains(name));
         let by_control = read_by_control_flow(graph);
         for (&name, data) in graph.data.iter().filter(|(_, data)| data.transient) {
             let Some(places) = places.get(&name) else {
@@ -109,6 +121,12 @@ impl Uses {
     pub fn is_scoped(&self, name: Name) -> bool {
         self.in_scope.iter().any(|((_, scope), names)| scope.is_some() && names.contains(&name))
     }
+}
+
+/// A reduction that folds into what is there.
+fn is_fold_without_identity(state: &State, node: NodeId) -> bool {
+    let Some(NodeKind::Library(library)) = state.nodes.get(node).map(|node| &node.kind) else { return false };
+    library.class() == "Reduce" && library.properties.get("identity").and_then(as_number).is_none()
 }
 
 /// Symbols that interstate edges and loops of a graph assign.

@@ -72,7 +72,8 @@ impl Lowerer<'_> {
         if late {
             self.late_buffers.insert((self.cx.id, name), buffer);
         }
-        let zero = self.cx.uses.setzero.contains(&name);
+        let uses = &self.cx.uses;
+        let zero = uses.setzero.contains(&name) || uses.accumulated.contains(&name);
         let trap = self.trap(TrapKind::Allocation, format!("no memory for `{text}`"));
         let address = self.b.alloc(buffer, bytes, zero, trap);
         let memory = self.memory(buffer, address, data.ty, &layout, bytes);
