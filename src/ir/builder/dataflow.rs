@@ -11,8 +11,8 @@ use indexmap::IndexMap;
 use crate::analysis::propagate::{covered_by_map, hull};
 use crate::entity::{Name, Names};
 use crate::ir::{
-    Connector, Data, Edge, Extra, Map, Memlet, Node, NodeId, NodeKind, Program, Range, Schedule, State,
-    Subset, Tasklet, Text,
+    Connector, Data, Edge, Extra, GraphId, Map, Memlet, Node, NodeId, NodeKind, Program, Range, Schedule,
+    State, Subset, Tasklet, Text,
 };
 
 /// A connector of a tasklet and what it reads or writes.
@@ -155,7 +155,11 @@ impl Dataflow {
     }
 
     /// Closes the innermost open map and wires what passes its borders.
-    pub fn close_map(&mut self, program: &mut Program, data: &IndexMap<Name, Data>) {
+    pub fn close_map(&mut self, program: &mut Program, graph: GraphId) {
+        with_containers(program, graph, |program, data| self.close(program, data));
+    }
+
+    fn close(&mut self, program: &mut Program, data: &IndexMap<Name, Data>) {
         if self.levels.len() < 2 {
             return;
         }
@@ -212,9 +216,9 @@ impl Dataflow {
     }
 
     /// The finished state; open maps are closed.
-    pub fn finish(mut self, program: &mut Program, data: &IndexMap<Name, Data>) -> State {
+    pub fn finish(mut self, program: &mut Program, graph: GraphId) -> State {
         while self.open_maps() > 0 {
-            self.close_map(program, data);
+            self.close_map(program, graph);
         }
         self.state
     }
@@ -395,4 +399,15 @@ fn is_local(program: &Program, data: &IndexMap<Name, Data>, level: &Level, write
         level.params.iter().any(|(param, _)| symbols.iter().any(|free| free.contains(param)))
     });
     transient && !moves && write.memlet.wcr.is_none()
+}
+
+/// Lends out the containers of a graph together with the program.
+fn with_containers(
+    program: &mut Program,
+    graph: GraphId,
+    work: impl FnOnce(&mut Program, &IndexMap<Name, Data>),
+) {
+    let data = std::mem::take(&mut program.graphs[graph].data);
+    work(program, &data);
+    program.graphs[graph].data = data;
 }

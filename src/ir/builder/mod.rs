@@ -28,8 +28,6 @@
 mod dataflow;
 mod subset;
 
-use indexmap::IndexMap;
-
 use crate::diag::{Diagnostic, Result};
 use crate::entity::Name;
 use crate::scalar::{DType, Type};
@@ -108,8 +106,7 @@ impl ProgramBuilder {
         build(&mut state);
         let StateBuilder { dataflow, problem, .. } = state;
         self.note(problem);
-        let data = self.graph().data.clone();
-        let state = dataflow.finish(&mut self.program, &data);
+        let state = dataflow.finish(&mut self.program, self.graph);
         self.block(label, BlockKind::State(Box::new(state)));
     }
 
@@ -311,8 +308,7 @@ impl StateBuilder<'_> {
         }
         self.dataflow.open_map("map", ranges, schedule);
         body(self);
-        let data = self.data();
-        self.dataflow.close_map(self.program, &data);
+        self.dataflow.close_map(self.program, self.graph);
     }
 
     /// A tasklet: connectors with what they read and write, and Python code.
@@ -366,10 +362,6 @@ impl StateBuilder<'_> {
             }
         }
         made
-    }
-
-    fn data(&self) -> IndexMap<Name, Data> {
-        self.program.graphs[self.graph].data.clone()
     }
 
     fn note(&mut self, problem: Diagnostic) {

@@ -315,7 +315,11 @@ impl Parser<'_> {
 
     /// The graph being read.
     fn current(&mut self) -> &mut Graph {
-        let root = self.graph.unwrap_or(GraphId(0));
-        &mut self.program.graphs[root]
+        let current = self.current_id();
+        &mut self.program.graphs[current]
+    }
+
+    fn current_id(&self) -> GraphId {
+        self.graph.unwrap_or(GraphId(0))
     }
 }

@@ -87,8 +87,8 @@ impl Parser<'_> {
             }
             state.edges.push(edge);
         }
-        let data = self.current().data.clone();
-        Ok(draft.dataflow.finish(&mut self.program, &data))
+        let graph = self.current_id();
+        Ok(draft.dataflow.finish(&mut self.program, graph))
     }
 
     fn sees_edge(&mut self) -> bool {

@@ -70,8 +70,8 @@ impl Parser<'_> {
         while !self.cursor.eat("}") {
             self.sugar(dataflow)?;
         }
-        let data = self.current().data.clone();
-        dataflow.close_map(&mut self.program, &data);
+        let graph = self.current_id();
+        dataflow.close_map(&mut self.program, graph);
         Ok(())
     }
 
