@@ -159,10 +159,12 @@ impl Lowering<'_> {
     }
 
     /// Whether a size depends on a condition: the array may be empty because nobody needs it.
-    pub(super) fn is_conditional(&self, size: ExprId) -> bool {
+    pub(super) fn is_conditional(&mut self, size: ExprId) -> bool {
         let exprs = &self.out.exprs;
-        (exprs.reachable(size).into_iter())
-            .any(|id| matches!(exprs.node(id), crate::symbolic::node::Node::Select(..)))
+        *self.conditional_known.entry(size).or_insert_with(|| {
+            let mut parts = exprs.reachable(size).into_iter();
+            parts.any(|id| matches!(exprs.node(id), crate::symbolic::node::Node::Select(..)))
+        })
     }
 
     /// Finds the box of every array of a plan. `roots` are the boxes of the plan's roots.

@@ -172,6 +172,8 @@ struct Lowering<'p> {
     graph: ir::Graph,
     storage: HashMap<SourceId, code::Storage>,
     bounds: IndexMap<crate::symbolic::ExprId, Name>,
+    /// Sizes of which it is known whether they depend on a condition.
+    conditional_known: HashMap<crate::symbolic::ExprId, bool>,
     array_count: usize,
     requirements: indexmap::IndexSet<require::Requirement>,
     /// Conditions of the statements around the one being written.
@@ -198,6 +200,7 @@ impl<'p> Lowering<'p> {
             symbolic_known: HashMap::new(),
             graph: ir::Graph::default(),
             storage: HashMap::new(),
+            conditional_known: HashMap::new(),
             bounds: IndexMap::new(),
             array_count: 0,
             requirements: indexmap::IndexSet::new(),
