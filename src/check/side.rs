@@ -31,6 +31,9 @@ pub struct Side {
     pub engine: Engine,
     /// What happens to the graph before.
     pub rewrite: Option<Rewrite>,
+    /// Whether a program that ends in a fault may end otherwise here. An optimizer may leave out a computation that nobody
+    /// needs, with its fault; it never adds a fault.
+    pub may_lose_faults: bool,
 }
 
 /// A program made ready for one side.
@@ -102,12 +105,13 @@ impl fmt::Display for Disagreement {
 impl Side {
     /// An engine as it is.
     pub fn engine(engine: Engine) -> Side {
-        Side { name: engine.name().to_owned(), engine, rewrite: None }
+        Side { name: engine.name().to_owned(), engine, rewrite: None, may_lose_faults: false }
     }
 
     /// The reference interpreter after a rewrite of the graph.
     pub fn rewritten(name: &str, rewrite: Rewrite) -> Side {
-        Side { name: name.to_owned(), engine: Engine::Interp, rewrite: Some(rewrite) }
+        let (engine, rewrite) = (Engine::Interp, Some(rewrite));
+        Side { name: name.to_owned(), engine, rewrite, may_lose_faults: false }
     }
 
     /// The reference interpreter after a planted mistake.
@@ -133,7 +137,7 @@ impl Side {
             let report = transform::run(program, transform::OPTIMIZE, &options, &mut |_, _| {})?;
             Ok(report.fired() > 0)
         };
-        Side::rewritten(&name, Arc::new(rewrite))
+        Side { may_lose_faults: true, ..Side::rewritten(&name, Arc::new(rewrite)) }
     }
 
     /// Makes a program ready.
@@ -202,10 +206,13 @@ pub fn judge(program: &Program, args: &Arguments<'_>, sides: [&Side; 2]) -> Verd
     }
     let (mut left_args, mut right_args) = (copied(args), copied(args));
     let ends = [left.run(&mut left_args), right.run(&mut right_args)];
+    if let ([End::Fault(fault), End::Done | End::Fault(_)], true) = (&ends, sides[1].may_lose_faults) {
+        return Verdict::Refused(format!("the program ends in a fault: {}", Diagnostic::from(fault.clone())));
+    }
     judge_runs(program, [&left_args, &right_args], &ends)
 }
 
-/// Judges two runs that are over.
+/// Judges two runs that are over. Of a program that ends in a fault nothing but the fault is compared.
 pub fn judge_runs(program: &Program, args: [&Arguments<'_>; 2], ends: &[End; 2]) -> Verdict {
     match ends {
         [End::Done, End::Done] => {

@@ -64,9 +64,33 @@ pub fn remove_write(editor: &mut Editor<'_>, at: Place, write: EdgeId) -> Option
             open.extend(inner_edges(&view, src, edge.src_conn));
         }
         maybe_dead.push(src);
-        editor.remove_edge(at, id)?;
+        drop_edge(editor, at, id)?;
     }
     sweep(editor, at, maybe_dead)
+}
+
+/// Removes an edge whose data nobody needs. Others may have relied on the order that it gave: inside a scope an ordering edge
+/// takes its place, at the top level the driver looks when the rule is done ([`Editor::loosen`]).
+fn drop_edge(editor: &mut Editor<'_>, at: Place, id: EdgeId) -> Option<()> {
+    let view = editor.view(at)?;
+    let (src, dst) = (view.edge(id).src, view.edge(id).dst);
+    let inside = view.index.parent(src).or(view.index.parent(dst)).is_some() && !is_entry(&view, src);
+    editor.remove_edge(at, id)?;
+    if inside {
+        return editor.order(at, src, dst);
+    }
+    editor.loosen(at);
+    keep_in_scope(editor, at, dst)
+}
+
+/// Joins a node to the entry of its scope if nothing else leads to it: edges alone say which scope a node lies in.
+fn keep_in_scope(editor: &mut Editor<'_>, at: Place, node: NodeId) -> Option<()> {
+    let view = editor.view(at)?;
+    let is_gone = view.kind(node).is_none_or(|kind| matches!(kind, NodeKind::Removed));
+    match view.index.parent(node) {
+        Some(entry) if !is_gone && view.index.incoming(node).is_empty() => editor.order(at, entry, node),
+        _ => Some(()),
+    }
 }
 
 /// Removes nodes of the list, and then their predecessors, as far as nothing needs them.
@@ -123,7 +147,7 @@ pub fn sweep(editor: &mut Editor<'_>, at: Place, mut open: Vec<NodeId>) -> Optio
                     remove_unit(editor, at, node, exit)?;
                 } else {
                     for edge in dropped {
-                        editor.remove_edge(at, edge)?;
+                        drop_edge(editor, at, edge)?;
                     }
                 }
             }
@@ -160,7 +184,7 @@ pub fn remove_unit(editor: &mut Editor<'_>, at: Place, begin: NodeId, end: NodeI
     if end != begin {
         editor.remove_node(at, end)?;
     }
-    Some(())
+    after.into_iter().try_for_each(|node| keep_in_scope(editor, at, node))
 }
 
 /// Whether a node without readers can go: it does nothing but compute its outputs.
@@ -218,6 +242,10 @@ fn sources(view: &View<'_>, node: NodeId) -> Vec<NodeId> {
     sources.sort_unstable();
     sources.dedup();
     sources
+}
+
+fn is_entry(view: &View<'_>, node: NodeId) -> bool {
+    matches!(view.kind(node), Some(NodeKind::MapEntry(_) | NodeKind::ConsumeEntry(_)))
 }
 
 fn is_exit(view: &View<'_>, node: NodeId) -> bool {

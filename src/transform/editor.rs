@@ -16,7 +16,7 @@ use crate::symbolic::ExprPool;
 
 use super::facts::Facts;
 use super::index::StateIndex;
-use super::order::{Unit, Writers};
+use super::order::{self, Unit, Writers};
 use super::rule::Site;
 
 /// A state of a program.
@@ -58,6 +58,8 @@ pub struct Editor<'p> {
     touched: Vec<Site>,
     /// Declarations that are to go.
     dropped: HashSet<(GraphId, Name)>,
+    /// States that lost edges others may rely on.
+    loosened: Vec<Place>,
 }
 
 /// How to take a change back.
@@ -86,6 +88,7 @@ impl<'p> Editor<'p> {
             journal: Vec::new(),
             touched: Vec::new(),
             dropped: HashSet::new(),
+            loosened: Vec::new(),
         };
         editor.find_aliases();
         editor
@@ -191,6 +194,28 @@ impl<'p> Editor<'p> {
     pub(super) fn forget_order(&mut self, at: Place) {
         if let Some(index) = self.indices.get_mut(&at) {
             index.explicit = None;
+        }
+    }
+
+    /// Says that an edge at the top level of a state went from which order may have followed. Positions in the order stay
+    /// what they were; [`Editor::tighten`] writes down what paths do not say any more.
+    pub(super) fn loosen(&mut self, at: Place) {
+        if self.loosened.last() != Some(&at) {
+            self.loosened.push(at);
+        }
+    }
+
+    /// Adds the ordering edges that loosened states need. Called before another rule looks at them.
+    pub(super) fn tighten(&mut self) {
+        let mut places = std::mem::take(&mut self.loosened);
+        places.sort_unstable();
+        places.dedup();
+        for at in places {
+            let is_explicit = |view: &View<'_>| view.index.explicit == Some(true);
+            let missing = self.view(at).filter(is_explicit).and_then(|view| order::missing(&view));
+            for (before, after) in missing.into_iter().flatten() {
+                self.order(at, before, after);
+            }
         }
     }
 

@@ -172,6 +172,8 @@ fn run_rule(editor: &mut Editor<'_>, rule: &'static Rule, left: &mut usize) -> R
         }
     }
     editor.sweep_data();
+    editor.tighten();
+    editor.commit();
     report.time = start.elapsed();
     report
 }

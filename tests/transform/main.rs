@@ -6,4 +6,5 @@ mod examples;
 mod generate;
 mod ledger;
 mod peers;
+mod regressions;
 mod support;

@@ -82,9 +82,19 @@ impl Generator<'_, '_> {
             (true, _) => "",
         };
         let _ = writeln!(out, "map {}{schedule} {{\n{body}}}", ranges.join(", "));
-        self.params.truncate(first);
+        let closed: Vec<String> = self.params.drain(first..).map(|param| param.name).collect();
         if outermost {
             self.map = None;
+        } else if let Some(map) = &mut self.map {
+            // What was written at an index of the inner map cannot be met again behind it.
+            let names_closed = |index: &str| {
+                index
+                    .split(|letter: char| !letter.is_alphanumeric())
+                    .any(|word| closed.iter().any(|name| name == word))
+            };
+            let lost =
+                map.writes.iter().filter(|(_, index)| names_closed(index)).map(|(name, _)| name.clone());
+            map.resolved.extend(lost.collect::<Vec<_>>());
         }
         // What a map defines it defines for what follows, if it met every index.
         for (name, complete) in written {

@@ -1,0 +1,97 @@
+//! Bugs of the optimizer's own, as the smallest programs that showed them, and random programs of every kind.
+
+use pelton::check::generate::{Choices, Settings, generate};
+use pelton::check::side::{Side, Verdict, judge};
+use pelton::exec::Engine;
+use pelton::exec::bind::bind;
+use pelton::transform::{OPTIMIZE, RULES};
+
+use crate::support::{after, program, run};
+
+fn keeps_bits(text: &str, rules: &[&str]) {
+    let before = program(text);
+    let (made, report) = after(&before, rules);
+    assert!(report.fired() > 0, "{report}");
+    for seed in 0..3 {
+        let reference = run(&before, 4, seed);
+        assert!(reference.is_ok(), "{reference:?}");
+        assert_eq!(reference, run(&made, 4, seed));
+    }
+}
+
+/// The only edge into an inner map led the values that were not needed any more.
+#[test]
+fn what_remains_of_a_scope_stays_in_it() {
+    keeps_bits(
+        "
+program waste(a: f64[4], b: f64[4]) {
+  transient t: f64[4, 4]
+  state main {
+    map i in 0:4 { map j in 0:4 { t[i, j] = a[j] b[i] = 0.5 } }
+  }
+}",
+        &["dead_dataflow"],
+    );
+}
+
+/// The copy of `a` came before the first map only because the map read `a` for a value that nobody needs.
+#[test]
+fn order_outlives_the_reads_it_followed_from() {
+    let text = "
+program order(a: f64[4], b: f64[4], c: f64) {
+  transient t: f64[4]
+  transient u: f64[4]
+  state first {
+    n0 = access c
+    n1 = access a
+    n2 = map_entry m [i in 0:4]
+    n3 = tasklet make (x) -> (y) { y = x * 2 }
+    n4 = tasklet waste (x) -> (y) { y = x + 1 }
+    n5 = map_exit m of n2
+    n6 = access t
+    n7 = access u
+    n8 = access t
+    n0 -> n2.IN_c : c[0]
+    n1 -> n2.IN_a : a[0:4]
+    n2.OUT_c -> n3.x : c[0]
+    n2.OUT_a -> n4.x : a[i]
+    n3.y -> n5.IN_t : t[i]
+    n4.y -> n5.IN_u : u[i]
+    n5.OUT_t -> n6 : t[0:4]
+    n5.OUT_u -> n7 : u[0:4]
+    n1 -> n8 : a[0:4] other [0:4]
+  }
+  state second { map i in 0:4 { b[i] = t[i] } }
+}";
+    keeps_bits(text, &["dead_dataflow"]);
+    keeps_bits(text, OPTIMIZE);
+}
+
+fn agree(seeds: std::ops::Range<u64>, rule: Option<&str>) -> usize {
+    let sides = [Side::engine(Engine::Interp), Side::after_rule(rule)];
+    let mut agreed = 0;
+    for seed in seeds {
+        let generated = generate(&mut Choices::from_seed(seed), &Settings::default());
+        let program = generated.program().unwrap();
+        let args = bind(&program, generated.inputs.clone()).unwrap();
+        match judge(&program, &args, [&sides[0], &sides[1]]) {
+            Verdict::Agree => agreed += 1,
+            Verdict::Refused(_) | Verdict::Unchanged => {}
+            Verdict::Differ(how) => panic!("seed {seed}, {rule:?}: {how}\n{}", generated.text),
+        }
+    }
+    agreed
+}
+
+#[test]
+fn random_programs_keep_their_bits() {
+    assert!(agree(0..1000, None) > 500);
+}
+
+#[test]
+fn random_programs_keep_their_bits_rule_by_rule() {
+    for (number, rule) in RULES.iter().enumerate() {
+        let first = 50_000 + 1000 * number as u64;
+        agree(first..first + 150, Some(rule.name));
+    }
+}
