@@ -22,6 +22,26 @@ class Program:
     def __call__(self, **arguments: np.ndarray | int | float | bool | complex) -> None:
         """Runs the program; arrays are written in place, returned ones (`__return`) included."""
 
+class Workspace:
+    """Memory for temporaries that programs and threads share."""
+
+    def __init__(self, memory: np.ndarray | None = None) -> None:
+        """Takes memory from the system as it is needed, or all of it from an array (up to 63 bytes at its start are skipped).
+
+        While calls run, nobody else may use the array. A call that needs more is refused before anything is written; calls
+        at the same time wait for each other.
+        """
+
+    @property
+    def fixed_bytes(self) -> int | None:
+        """Bytes of the memory given; `None` if the workspace grows."""
+
+    def statistics(self) -> dict[str, int]:
+        """Calls, growths, failures and waits so far; bytes held and leased now, and leased at most at one time."""
+
+    def trim(self) -> None:
+        """Gives memory that no call uses back to the system; the caller's stays."""
+
 class GtirProgram:
     """A GTIR program. Code for layouts, types and aliases of arguments is made when a call brings them."""
 
@@ -35,6 +55,8 @@ class GtirProgram:
         mode: str = "strict",
         threads: int | None = None,
         checked: bool = False,
+        scoped: bool = False,
+        workspace: Workspace | None = None,
         metrics: tuple[ModuleType, int, Callable[[float], None]] | None = None,
     ) -> None:
         """Reads `gtir-json/1`.
@@ -43,11 +65,16 @@ class GtirProgram:
             gtir: the program as UTF-8 JSON.
             connectivities: name, source, local and target dimension, number of neighbours, skip value.
             column_axis: the dimension that scans run along, if it is not simply the vertical one.
+            scoped: an allocation per temporary and call, in place of one slab for all.
+            workspace: where slabs come from; the process's by default.
             metrics: GT4Py's settings, the level from which seconds are wanted, and what takes them.
         """
 
     def __call__(self, *args: Any, offset_provider: Mapping[str, Any], out: Any = None) -> None:
         """Runs the program in place on fields, numbers and tuples of them; `out` comes after `args`."""
+
+    def memory_needed(self, *args: Any, offset_provider: Mapping[str, Any], out: Any = None) -> int:
+        """Bytes of temporaries that such a call takes from its workspace at most. Nothing runs."""
 
     def mentioned_connectivities(self) -> list[str]:
         """The names of the connectivities that the program's text mentions."""

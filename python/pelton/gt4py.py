@@ -18,6 +18,9 @@ can key it by :func:`fingerprint`.
 **Connectivities** are looked at once per object: a table is checked when a program first sees it, and its entries must not
 be changed while programs use it. With ``checked=True`` they are checked in every call.
 
+**Memory** of temporaries comes from a pool of the process; ``make_backend(memory=...)`` has the other ways, memory of the
+caller among them, and :func:`memory_needed` tells how much a call needs.
+
 **Threads**: a compiled program can be called from several threads at once; the GIL is released while it runs.
 
 **Errors** are :class:`pelton.PeltonError`; the text names the program, the argument and the place, and nothing has been
@@ -38,9 +41,19 @@ from gt4py.next import common, config, custom_layout_allocators
 from gt4py.next.instrumentation import metrics
 from gt4py.next.iterator import ir as itir
 
-from pelton import _pelton, gtir_json
+from pelton import Workspace, _pelton, gtir_json
 
-__all__ = ["Options", "PeltonArtifact", "PeltonCompile", "cpu", "cpu_checked", "fingerprint", "make_backend"]
+__all__ = [
+    "Options",
+    "PeltonArtifact",
+    "PeltonBackend",
+    "PeltonCompile",
+    "cpu",
+    "cpu_checked",
+    "fingerprint",
+    "make_backend",
+    "memory_needed",
+]
 
 Connectivity = tuple[str, str, str, str, int, int | None]
 """Name, source, local and target dimension, number of neighbours, skip value."""
@@ -54,10 +67,14 @@ class Options:
     mode: str = "strict"
     threads: int | None = None
     checked: bool = False
+    #: ``"pool"``, ``"scoped"``, ``"persistent"`` or ``"external"``.
+    memory: str = "pool"
 
     def __post_init__(self) -> None:
         if self.mode not in ("strict", "fast"):
             raise ValueError(f"no mode is called {self.mode!r}; there are 'strict' and 'fast'")
+        if self.memory not in ("pool", "scoped", "persistent", "external"):
+            raise ValueError(f"no memory is called {self.memory!r}; there are 'pool', 'scoped' and 'persistent', or an array")
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"a program runs on at least one thread, not on {self.threads}")
         _pelton.check_engine(self.engine)
@@ -75,9 +92,22 @@ class PeltonArtifact:
     column_axis: str | None
     options: Options
 
-    def load(self) -> Callable[..., None]:
+    def load(self, workspace: Workspace | None = None) -> Callable[..., None]:
         """The program as GT4Py calls it: ``program(*args, offset_provider=..., out=...)``."""
-        program = _pelton.GtirProgram(
+        program = self.compiled(workspace)
+        if not self.strided:
+            return program
+
+        def call(*args: Any, offset_provider: common.OffsetProvider, **kwargs: Any) -> None:
+            program(*args, offset_provider=self.with_tables(offset_provider, args, kwargs), **kwargs)
+
+        return call
+
+    def compiled(self, workspace: Workspace | None = None) -> _pelton.GtirProgram:
+        """The program with a table for each connectivity."""
+        if self.options.memory == "persistent":
+            workspace = Workspace()
+        return _pelton.GtirProgram(
             self.gtir,
             self.connectivities,
             self.column_axis,
@@ -85,16 +115,28 @@ class PeltonArtifact:
             mode=self.options.mode,
             threads=self.options.threads,
             checked=self.options.checked,
+            scoped=self.options.memory == "scoped",
+            workspace=workspace,
             metrics=(config, metrics.PERFORMANCE, functools.partial(_add_sample, metrics.COMPUTE_METRIC)),
         )
-        if not self.strided:
-            return program
 
-        def call(*args: Any, offset_provider: common.OffsetProvider, **kwargs: Any) -> None:
-            tables = _with_tables(offset_provider, self.strided, (args, *kwargs.values()))
-            program(*args, offset_provider=tables, **kwargs)
+    def with_tables(
+        self, provider: common.OffsetProvider, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """The provider with a table for each strided connectivity."""
+        return _with_tables(provider, self.strided, (args, *kwargs.values())) if self.strided else provider
 
-        return call
+
+@dataclasses.dataclass(frozen=True)
+class PeltonBackend(gtx_backend.Backend):
+    """A backend whose programs take memory for temporaries from a workspace."""
+
+    #: ``None``: as the options say.
+    workspace: Workspace | None = None
+
+    def load_artifact(self, artifact: Any) -> Any:
+        """The program of an artifact."""
+        return artifact.load(self.workspace)
 
 
 def _add_sample(metric: str, seconds: float) -> None:
@@ -217,8 +259,9 @@ def make_backend(
     mode: str = "strict",
     threads: int | None = None,
     checked: bool = False,
+    memory: str | Workspace | np.ndarray = "pool",
     name: str | None = None,
-) -> gtx_backend.Backend:
+) -> PeltonBackend:
     """A backend with the given options.
 
     Args:
@@ -227,14 +270,26 @@ def make_backend(
             reassociation.
         threads: at most so many threads per call; ``None`` leaves it to Pelton. Results do not depend on it.
         checked: also find accesses out of bounds and reads of elements that nobody wrote, with the place.
+        memory: where temporaries lie, with what GT4Py calls it for its own backends. ``"pool"`` (POOL): in slabs that all
+            programs of the process share; ``"scoped"`` (SCOPED): in allocations of each call; ``"persistent"``
+            (PERSISTENT): in a slab that the program keeps; an array or a :class:`pelton.Workspace` (EXTERNAL): in memory of
+            the caller, which programs share, and whose size :func:`memory_needed` tells in advance. A call that needs
+            more than there is is refused before anything is written.
         name: what GT4Py calls the backend in metrics and messages; made from the options by default.
     """
-    options = Options(engine=engine, mode=mode, threads=threads, checked=checked)
-    return gtx_backend.Backend(
+    workspace = None
+    if not isinstance(memory, str):
+        workspace = memory if isinstance(memory, Workspace) else Workspace(memory)
+        memory = "external"
+    elif memory == "external":
+        raise ValueError("external memory is given itself: make_backend(memory=array)")
+    options = Options(engine=engine, mode=mode, threads=threads, checked=checked, memory=memory)
+    return PeltonBackend(
         name=name or _name(options),
         executor=PeltonCompile(options),
         allocator=custom_layout_allocators.StandardCPUFieldBufferAllocator(),
         transforms=gtx_backend.DEFAULT_TRANSFORMS,
+        workspace=workspace,
     )
 
 
@@ -244,10 +299,57 @@ def _name(options: Options) -> str:
         parts.append(options.mode)
     if options.threads is not None:
         parts.append(f"threads{options.threads}")
+    if options.memory != "pool":
+        parts.append(options.memory)
     if options.checked:
         parts.append("checked")
     return "_".join(parts)
 
+
+@dataclasses.dataclass(frozen=True)
+class _Measurement:
+    """An artifact whose program says what it needs in place of running."""
+
+    artifact: PeltonArtifact
+    found: list[int]
+
+    def load(self, workspace: Workspace | None = None) -> Callable[..., None]:
+        program = self.artifact.compiled()
+
+        def call(*args: Any, offset_provider: common.OffsetProvider, **kwargs: Any) -> None:
+            tables = self.artifact.with_tables(offset_provider, args, kwargs)
+            self.found.append(program.memory_needed(*args, offset_provider=tables, **kwargs))
+
+        return call
+
+
+@dataclasses.dataclass(frozen=True)
+class _Measure(PeltonCompile):
+    found: list[int] = dataclasses.field(default_factory=list, compare=False)
+
+    def __call__(self, inp: Any) -> _Measurement:
+        return _Measurement(super().__call__(inp), self.found)
+
+
+def memory_needed(program: Any, *args: Any, **kwargs: Any) -> int:
+    """Bytes that memory of the caller has to have for this call, alignment included. Nothing runs, no field is written.
+
+    Args:
+        program: a program or field operator of GT4Py with a backend of Pelton.
+        args: its arguments, as for a call.
+        kwargs: likewise, ``offset_provider`` among them.
+    """
+    backend = program.backend
+    if not isinstance(backend, PeltonBackend):
+        raise TypeError(f"the program has the backend {getattr(backend, 'name', None)}, which is none of Pelton's")
+    measure = _Measure(backend.executor.options)
+    program.with_backend(dataclasses.replace(backend, executor=measure))(*args, **kwargs)
+    needed = measure.found[-1]
+    return needed and needed + _ALIGNMENT - 1
+
+
+#: Slabs start on cache lines.
+_ALIGNMENT = 64
 
 cpu = make_backend()
 """The backend for the CPU."""

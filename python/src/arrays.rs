@@ -32,8 +32,17 @@ impl<'a> Header<'a> {
     /// # Safety
     /// The object is an array (its type is `numpy.ndarray` or derived from it), and the GIL is held for `'a`.
     pub unsafe fn read(array: &'a Bound<'_, PyAny>) -> Header<'a> {
+        // SAFETY: as the caller says.
+        unsafe { Header::at(array.as_ptr()) }
+    }
+
+    /// Reads an array object at an address.
+    ///
+    /// # Safety
+    /// As [`Header::read`], and the object lives for `'a`.
+    pub unsafe fn at(array: *mut pyo3::ffi::PyObject) -> Header<'a> {
         // SAFETY: an array object starts with these fields, as the caller says.
-        let fields = unsafe { &(*array.as_ptr().cast::<PyArrayObject>()).fields };
+        let fields = unsafe { &(*array.cast::<PyArrayObject>()).fields };
         let rank = usize::try_from(fields.nd).unwrap_or(0);
         let slice = |start: *mut isize| match rank {
             0 => &[][..],

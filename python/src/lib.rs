@@ -6,6 +6,7 @@ mod arrays;
 mod gtir;
 mod numbers;
 mod program;
+mod workspace;
 
 use pelton::diag::Diagnostic;
 use pelton::exec::Engine;
@@ -45,6 +46,7 @@ fn _pelton(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("PeltonError", module.py().get_type::<PeltonError>())?;
     module.add_class::<gtir::GtirProgram>()?;
     module.add_class::<program::Program>()?;
+    module.add_class::<workspace::Workspace>()?;
     module.add_function(wrap_pyfunction!(version, module)?)?;
     module.add_function(wrap_pyfunction!(check_engine, module)?)
 }

@@ -30,6 +30,8 @@ pub struct FieldReport {
     pub elements: usize,
     /// How many of them are within the tolerance.
     pub close: usize,
+    /// How many of them have the same bits; all NaNs are one value, the two zeros are two.
+    pub identical: usize,
     /// How many were left out because the program does not define them.
     pub undefined: usize,
     /// How many are NaN on both sides.
@@ -73,6 +75,11 @@ impl FieldReport {
     /// Whether everything that is defined is close.
     pub fn passes(&self) -> bool {
         self.problem.is_none() && self.close + self.undefined == self.elements
+    }
+
+    /// Whether everything that is defined has the same bits.
+    pub fn is_identical(&self) -> bool {
+        self.problem.is_none() && self.identical + self.undefined == self.elements
     }
 
     /// Close elements among the defined ones, from 0 to 1.
@@ -127,6 +134,7 @@ fn compare_by(
         }
         let measured = measure(actual, expected);
         report.close += usize::from(measured.close);
+        report.identical += usize::from(same_bits(actual, expected));
         report.nan += usize::from(is_nan(actual) && is_nan(expected));
         report.largest_absolute = report.largest_absolute.max(measured.absolute);
         report.largest_relative = report.largest_relative.max(measured.relative);

@@ -33,6 +33,7 @@ Examples:
   pelton test corpus --filter jacobi --format json > report.json
 
 JSON: {\"cases\": [{\"suite\", \"name\", \"status\", \"detail\", \"seconds\", ...}], \"passed\", \"failed\", ...}.
+\"fields\" and \"identical_fields\" count what was compared, and what of it has the very bits that are expected.
 `status` is pass, fail (a field differs), error (it did not run to the end) or unsupported; `failed` counts
 everything that did not pass. Exit code 0 only if all cases pass.")]
 pub struct TestArgs {
@@ -209,6 +210,8 @@ struct Totals {
     mismatched: usize,
     errors: usize,
     unsupported: usize,
+    fields: usize,
+    identical_fields: usize,
     seconds: f64,
 }
 
@@ -221,6 +224,10 @@ impl Totals {
             mismatched: count(Status::Fail),
             errors: count(Status::Error),
             unsupported: count(Status::Unsupported),
+            fields: reports.iter().map(|report| report.fields.len()).sum(),
+            identical_fields: (reports.iter().flat_map(|report| &report.fields))
+                .filter(|field| field.is_identical())
+                .count(),
             seconds: elapsed.as_secs_f64(),
         }
     }
@@ -251,6 +258,8 @@ fn to_json(reports: &[CaseReport], totals: &Totals, args: &TestArgs) -> Value {
         "errors": totals.errors,
         "unsupported": totals.unsupported,
         "total": totals.total,
+        "fields": totals.fields,
+        "identical_fields": totals.identical_fields,
         "seconds": totals.seconds,
         "engine": args.engine.name(),
         "ran_on": ran_on(reports),
@@ -285,6 +294,7 @@ fn field_json(field: &FieldReport) -> Value {
         "name": field.name,
         "elements": field.elements,
         "close": field.close,
+        "identical": field.identical,
         "share": field.share(),
         "undefined": field.undefined,
         "nan": field.nan,
@@ -314,11 +324,12 @@ fn write_table(out: &mut Output, reports: &[CaseReport], totals: &Totals) -> any
             writeln!(out, "    {line}")?;
         }
     }
-    let Totals { total, passed, mismatched, errors, unsupported, seconds } = totals;
+    let Totals { total, passed, mismatched, errors, unsupported, fields, identical_fields, seconds } = totals;
     writeln!(
         out,
         "\n{passed} of {total} passed, {mismatched} failed, {errors} errors, {unsupported} unsupported, in {seconds:.1} s"
     )?;
+    writeln!(out, "{identical_fields} of {fields} fields have the expected bits")?;
     let engines: Vec<String> =
         ran_on(reports).iter().map(|(name, count)| format!("{count} on {name}")).collect();
     if !engines.is_empty() {

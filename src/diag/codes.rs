@@ -336,9 +336,8 @@ pub const CODES: &[Code] = &[
          "Lowering follows nested expressions down to a limit that real programs stay below."),
     code("P0651", "a scan has no dimension to run along",
          "Give the program a vertical dimension, or the column axis with the arguments."),
-    unsupported("P0652", "a scan depends on the scan around it",
-         "A scan inside the function of another scan is computed before it, column by column; it cannot use the \
-          outer scan's state or level."),
+    code("P0652", "a field depends on the state of a scan around it",
+         "`as_fieldop` makes a field, which has one value per point: inside a stencil, write a scan or a call instead."),
     code("P0653", "an unknown GTIR builtin, or wrong arguments for it",
          "The function does not exist, or not with these arguments."),
     code("P0654", "an unbound GTIR name",

@@ -113,7 +113,8 @@ pub struct Rehearsal {
 
 impl Rehearsal {
     /// Runs a call like the rehearsed one: whether it ran to its end. If not, arguments hold what they held before,
-    /// where the program reads them, and [`Prepared::run_given`] says why.
+    /// where the program reads them, and [`Prepared::run_given`] says why. `unmoved` says that every array lies where it
+    /// lay then.
     ///
     /// # Safety
     /// As [`Prepared::run_given`]; each address is memory of the layout of the array in its place in the rehearsed
@@ -122,10 +123,12 @@ impl Rehearsal {
         &self,
         address: &dyn Fn(usize) -> Option<*mut u8>,
         number: &dyn Fn(usize) -> Option<Scalar>,
+        unmoved: bool,
         memory: &MemoryOptions,
     ) -> bool {
         // SAFETY: as the caller says.
-        let outcome = unsafe { self.code.call_rehearsed(&self.call, address, number, self.threads, memory) };
+        let outcome =
+            unsafe { self.code.call_rehearsed(&self.call, address, number, unmoved, self.threads, memory) };
         matches!(outcome, Some(native::Outcome::Done))
     }
 }

@@ -53,6 +53,67 @@ fn scans_within_scans() {
 }
 
 #[test]
+fn scans_that_use_the_state_around_them() {
+    let a = [1.0, 2.0, 3.0];
+    for (value, expected) in [
+        // The outer state, its level (an iterator's value there), both; upwards, downwards.
+        ("(⇑scan(λ(s, a) → scan(λ(t, x) → t + ·x, True, s)(a), True, 1.0))(a)", [2.0, 5.0, 11.0]),
+        ("(⇑scan(λ(s, a) → scan(λ(t, x) → t + s, True, 1.0)(a), True, 1.0))(a)", [2.0, 5.0, 16.0]),
+        ("(⇑scan(λ(s, a) → s + scan(λ(t, x) → t + ·x × ·a, True, 0.0)(a), True, 0.0))(a)", [1.0, 7.0, 25.0]),
+        ("(⇑scan(λ(s, a) → scan(λ(t, x) → t + s × ·x, False, 0.0)(a), True, 1.0))(a)", [6.0, 30.0, 90.0]),
+        ("(⇑scan(λ(s, a) → scan(λ(t, x) → t + ·x, True, s)(a), False, 0.0))(a)", [10.0, 9.0, 6.0]),
+        // Several components, of which one is not read.
+        (
+            "(⇑scan(λ(s, a) → (λ(r) → r[0] - r[1])(scan(λ(t, x) → {t[0] + ·x, t[1] × 2.0, s}, True, {s, 1.0, 0.0})(a)), True, 0.0))(a)",
+            [-1.0, -2.0, -4.0],
+        ),
+        // In a stencil: a value of the point itself.
+        ("(⇑(λ(a) → scan(λ(t, x) → t + ·x × ·a, True, 0.0)(a)))(a)", [1.0, 6.0, 18.0]),
+        ("(⇑(λ(a) → scan(λ(t, x) → t + ·x, False, ·a)(a)))(a)", [7.0, 7.0, 6.0]),
+        // Read elsewhere, the column grows.
+        (
+            "(⇑(λ(b) → ·⟪Kᵥ→Kᵥ, -1ₒ⟫(b)))((⇑(λ(k) → scan(λ(t, x) → t + 1.0, True, cast_(·k, float64))(k)))(index(Kᵥ)))",
+            [0.0, 2.0, 4.0],
+        ),
+        // Shifted and lifted iterators move along.
+        (
+            "(⇑scan(λ(s, k) → s + scan(λ(t, x) → t + ·x + s, True, 0.0)(⟪Kᵥ→Kᵥ, 1ₒ⟫((↑(λ(k) → cast_(·k, float64)))(k))), True, 1.0))(index(Kᵥ))",
+            [3.0, 12.0, 54.0],
+        ),
+        // Three of them.
+        (
+            "(⇑scan(λ(s, a) → scan(λ(t, x) → t + scan(λ(u, y) → u + ·y × t, True, s)(x), True, 0.0)(a), True, 1.0))(a)",
+            [1.0, 5.0, 180.0],
+        ),
+        // Only on one side of a condition.
+        (
+            "(⇑scan(λ(s, a) → if ·a > 1.5 then scan(λ(t, x) → t + ·x, True, s)(a) else 7.0, True, 1.0))(a)",
+            [7.0, 10.0, 16.0],
+        ),
+    ] {
+        println!("{value}");
+        let program = format!("p(a, out) {{ out @ c⟨ Kᵥ: [0, 3[ ⟩ ← {value}; }}");
+        let setup = || Setup::new().column("a", &a).column("out", &[0.0; 3]);
+        expect(&program, setup, &[("out", &expected)]);
+    }
+}
+
+#[test]
+fn scans_nest_up_to_a_limit() {
+    let nested = |count: usize| {
+        let mut value = "s".to_owned();
+        for _ in 0..count {
+            value = format!("scan(λ(s, a) → {value} + s, True, s)(a)");
+        }
+        format!("p(a, out) {{ out @ c⟨ Kᵥ: [0, 1[ ⟩ ← (⇑scan(λ(s, a) → {value}, True, 1.0))(a); }}")
+    };
+    let setup = || Setup::new().column("a", &[1.0]).column("out", &[0.0]);
+    expect(&nested(3), setup, &[("out", &[4.0])]);
+    let error = run_interp(&nested(40), setup()).map(|_| ()).unwrap_err();
+    assert_eq!(error.code, "P0650");
+}
+
+#[test]
 fn scans_in_place() {
     let program = "p(a) { a @ c⟨ Kᵥ: [0, 3[ ⟩ ← (⇑scan(λ(s, a) → s + ·a, True, 0.0))(a); }";
     expect(program, || Setup::new().column("a", &[1.0, 2.0, 3.0]), &[("a", &[1.0, 3.0, 6.0])]);

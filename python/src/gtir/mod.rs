@@ -18,15 +18,16 @@ use pelton::exec::gtir::{GtirProgram as Lowered, environment};
 use pelton::exec::{Engine, Mode, Options, Outcome, Prepared, Settings};
 use pelton::front::gtir::lower::Environment;
 use pelton::front::gtir::{Connectivity, GtirArgs, OffsetLabel, Program, Term, json};
-use pelton::memory::Arguments;
+use pelton::memory::{Arena, Arguments, MemoryOptions};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
+use crate::workspace::Workspace;
 use crate::{PeltonError, arrays, raise};
 use domains::Domains;
 use leaves::{Leaf, Reader};
-use recorded::{Recorded, Values};
+use recorded::{Recorded, Seen, Values};
 use tables::TableObject;
 
 /// Variants kept per program; the oldest goes first.
@@ -44,10 +45,12 @@ pub(crate) struct GtirProgram {
     engine: Engine,
     settings: Settings,
     options: Options,
+    /// Keeps the memory of `options` alive.
+    _workspace: Option<Py<Workspace>>,
     metrics: Option<Metrics>,
     domains: Mutex<Domains>,
     variants: Mutex<Vec<Arc<Variant>>>,
-    calls: Mutex<Vec<Call>>,
+    calls: Mutex<Vec<KnownCall>>,
 }
 
 /// The program for certain types, layouts and aliases.
@@ -63,6 +66,12 @@ struct Call {
     variant: Arc<Variant>,
 }
 
+/// A call that later ones are compared with.
+struct KnownCall {
+    call: Call,
+    seen: Seen,
+}
+
 impl Call {
     /// Runs at once, if the engine was bound for calls like this one: whether it ran to its end.
     fn run_rehearsed(&self, values: &Values, options: &Options) -> bool {
@@ -73,10 +82,19 @@ impl Call {
             rehearsal.run(
                 &|position| recorded.address(values, position),
                 &|position| recorded.number(values, position),
+                recorded.unmoved(values),
                 &options.memory,
             )
         }
     }
+}
+
+/// A call that was read and checked. Its memory is the arguments' own.
+struct BoundCall<'a, 'py> {
+    leaves: Vec<Leaf<'py>>,
+    tables: Vec<TableObject>,
+    variant: Arc<Variant>,
+    memory: Arguments<'a>,
 }
 
 /// GT4Py's module of settings, the level from which seconds are wanted, and where they go.
@@ -89,7 +107,7 @@ type ConnectivityRow = (String, String, String, String, usize, Option<i64>);
 impl GtirProgram {
     #[new]
     #[pyo3(signature = (gtir, connectivities, column_axis=None, *, engine="auto", mode="strict", threads=None,
-                        checked=false, metrics=None))]
+                        checked=false, scoped=false, workspace=None, metrics=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python constructor")]
     fn new(
         gtir: &Bound<'_, PyBytes>,
@@ -99,6 +117,8 @@ impl GtirProgram {
         mode: &str,
         threads: Option<usize>,
         checked: bool,
+        scoped: bool,
+        workspace: Option<Py<Workspace>>,
         metrics: Option<Metrics>,
     ) -> PyResult<Self> {
         let mode = match mode {
@@ -107,6 +127,10 @@ impl GtirProgram {
             _ => return Err(PyValueError::new_err(format!("no mode is called {mode}"))),
         };
         let settings = Settings { mode, threads, ..Settings::default() };
+        let memory = MemoryOptions {
+            arena: if scoped { Arena::Off } else { Arena::On },
+            workspace: workspace.as_ref().map(|workspace| workspace.get().pool.clone()),
+        };
         let program = json::read(gtir.as_bytes()).map_err(|error| raise(&error))?;
         let connectivities = connectivities
             .into_iter()
@@ -120,7 +144,8 @@ impl GtirProgram {
             column_axis,
             engine: crate::engine(engine)?,
             settings,
-            options: Options { checked, ..Options::default() },
+            options: Options { checked, memory, ..Options::default() },
+            _workspace: workspace,
             metrics,
             domains: Mutex::default(),
             variants: Mutex::default(),
@@ -132,12 +157,7 @@ impl GtirProgram {
     #[pyo3(signature = (*args, **keywords))]
     fn __call__(&self, args: &Bound<'_, PyTuple>, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
         let py = args.py();
-        let keyword = |name| keywords.map_or(Ok(None), |keywords| keywords.get_item(name));
-        let provider = match keyword(pyo3::intern!(py, "offset_provider"))? {
-            Some(provider) => provider.cast_into::<PyDict>()?,
-            None => PyDict::new(py),
-        };
-        let out = keyword(pyo3::intern!(py, "out"))?.filter(|out| !out.is_none());
+        let (out, provider) = named_arguments(py, keywords)?;
         if self.engine == Engine::GtirOracle {
             return self.oracle(args, out.as_ref(), &provider);
         }
@@ -146,6 +166,22 @@ impl GtirProgram {
         }
         let (call, values) = self.examined(args, out.as_ref(), &provider)?;
         self.run(py, &call, &values)
+    }
+
+    /// Bytes of temporaries that such a call takes from its workspace at most. Nothing runs.
+    #[pyo3(signature = (*args, **keywords))]
+    fn memory_needed(
+        &self,
+        args: &Bound<'_, PyTuple>,
+        keywords: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<u64> {
+        let (out, provider) = named_arguments(args.py(), keywords)?;
+        if self.engine == Engine::GtirOracle {
+            return Ok(0);
+        }
+        let bound = self.bound(args, out.as_ref(), &provider)?;
+        let needed = bound.variant.prepared.memory_needed(&bound.memory);
+        needed.map_err(|error| raise(&self.named(error)))
     }
 
     /// The names of the connectivities that the program's text mentions.
@@ -166,24 +202,27 @@ impl GtirProgram {
         out: Option<&Bound<'_, PyAny>>,
         provider: &Bound<'_, PyDict>,
     ) -> Option<(Call, Values)> {
-        let mut domains = self.domains.lock().unwrap_or_else(PoisonError::into_inner);
-        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        calls.iter().rev().find_map(|call| {
-            let values = call.recorded.matches(args, out, provider, &mut domains)?;
-            Some((call.clone(), values))
-        })
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let (position, values) = calls.iter_mut().enumerate().rev().find_map(|(position, known)| {
+            let recorded = &known.call.recorded;
+            Some((position, recorded.matches(args, out, provider, &self.domains, &mut known.seen)?))
+        })?;
+        // The one that was used last is tried first and forgotten last.
+        let last = calls.len() - 1;
+        calls.swap(position, last);
+        Some((calls[last].call.clone(), values))
     }
 
-    /// Reads, checks and records a call.
-    fn examined(
+    /// Reads and checks a call.
+    fn bound<'a, 'py>(
         &self,
-        args: &Bound<'_, PyTuple>,
-        out: Option<&Bound<'_, PyAny>>,
-        provider: &Bound<'_, PyDict>,
-    ) -> PyResult<(Call, Values)> {
+        args: &Bound<'py, PyTuple>,
+        out: Option<&Bound<'py, PyAny>>,
+        provider: &Bound<'py, PyDict>,
+    ) -> PyResult<BoundCall<'a, 'py>> {
         let (mut call, leaves, mut raw) = self.read(args, out)?;
         let fields = raw.len();
-        // SAFETY: `args` and `provider` keep the arrays alive while `call` is used, which is here, with the GIL held.
+        // SAFETY: `args` and `provider` keep the arrays alive while what is bound is used, with the GIL held.
         unsafe { arrays::bind(&raw, &mut call.memory) };
         let variant = self.variant(args.py(), &call)?;
         for field in variant.lowered.fields().iter().filter(|field| field.written) {
@@ -202,19 +241,29 @@ impl GtirProgram {
             // SAFETY: as above.
             unsafe { arrays::bind(&raw, &mut call.memory) };
         }
-        let failed = |error| raise(&self.named(error));
-        let mut bound = variant.lowered.bind(&mut call).map_err(failed)?;
+        let memory = variant.lowered.bind(&mut call).map_err(|error| raise(&self.named(error)))?;
+        Ok(BoundCall { leaves, tables, variant, memory })
+    }
+
+    /// Reads, checks and records a call.
+    fn examined(
+        &self,
+        args: &Bound<'_, PyTuple>,
+        out: Option<&Bound<'_, PyAny>>,
+        provider: &Bound<'_, PyDict>,
+    ) -> PyResult<(Call, Values)> {
+        let BoundCall { leaves, tables, variant, mut memory } = self.bound(args, out, provider)?;
         let arity = args.len() + usize::from(out.is_some());
         let names = variant.prepared.names();
         let deciding = variant.lowered.deciding_symbols();
-        let (recorded, values) = Recorded::new(arity, &leaves, tables, names, deciding, &mut bound)?;
+        let (recorded, values) = Recorded::new(arity, &leaves, tables, names, deciding, &mut memory)?;
         let call = Call { recorded: Arc::new(recorded), variant };
         if call.recorded.is_reusable() && !self.options.checked {
             let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
             if calls.len() >= MAX_CALLS {
                 calls.remove(0);
             }
-            calls.push(call.clone());
+            calls.push(KnownCall { call: call.clone(), seen: Seen::default() });
         }
         Ok((call, values))
     }
@@ -280,7 +329,11 @@ impl GtirProgram {
 
     fn run(&self, py: Python<'_>, call: &Call, values: &Values) -> PyResult<()> {
         let start = self.metrics_wanted(py)?.then(Instant::now);
-        let rehearsed = py.detach(|| call.run_rehearsed(values, &self.options));
+        let rehearsed = if call.recorded.brief {
+            call.run_rehearsed(values, &self.options)
+        } else {
+            py.detach(|| call.run_rehearsed(values, &self.options))
+        };
         if !rehearsed {
             self.run_in_full(py, call, values)?;
         }
@@ -358,6 +411,20 @@ impl GtirProgram {
     fn named(&self, error: Diagnostic) -> Diagnostic {
         error.inside(format!("program `{}`", self.program.name))
     }
+}
+
+/// The keyword arguments of a call: `out`, and the offset provider.
+#[expect(clippy::type_complexity, reason = "two results, used at once")]
+fn named_arguments<'py>(
+    py: Python<'py>,
+    keywords: Option<&Bound<'py, PyDict>>,
+) -> PyResult<(Option<Bound<'py, PyAny>>, Bound<'py, PyDict>)> {
+    let keyword = |name| keywords.map_or(Ok(None), |keywords| keywords.get_item(name));
+    let provider = match keyword(pyo3::intern!(py, "offset_provider"))? {
+        Some(provider) => provider.cast_into::<PyDict>()?,
+        None => PyDict::new(py),
+    };
+    Ok((keyword(pyo3::intern!(py, "out"))?.filter(|out| !out.is_none()), provider))
 }
 
 /// An error unless the array of that field may be written.

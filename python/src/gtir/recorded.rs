@@ -4,15 +4,18 @@
 //! and arrays of the same element type, extents, distances and flags; the same arrays share memory; and the
 //! connectivities are the same objects. Then only addresses and numbers differ, and those are read here.
 //!
+//! A field object that was looked at is known again by identity as long as it lives: neither its domain nor which array it
+//! holds changes.
+//!
 //! What a call that is alike may not do is change the arguments while it looks at them: the GIL is held.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use pelton::exec::Rehearsal;
 use pelton::memory::{Arguments, Binding, Given, GivenArray};
 use pelton::scalar::{DType, Scalar, Type};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::types::{PyDict, PyTuple, PyType, PyWeakrefMethods, PyWeakrefReference};
 use smallvec::SmallVec;
 
 use super::domains::{DomainFacts, Domains};
@@ -20,6 +23,9 @@ use super::leaves::Leaf;
 use super::tables::TableObject;
 use crate::arrays::{Header, reach};
 use crate::{PeltonError, numbers};
+
+/// Calls on less memory hold the GIL: giving it away and taking it back would take longer than they do.
+const BRIEF_BYTES: usize = 1 << 14;
 
 /// What is checked at one place of the arguments, in order of visit.
 enum Check {
@@ -79,6 +85,29 @@ enum Slot {
 pub(super) struct Values {
     addresses: SmallVec<[usize; 32]>,
     numbers: SmallVec<[Scalar; 16]>,
+    /// Whether a field lies elsewhere than in the recorded call.
+    moved: bool,
+}
+
+/// Field objects that calls like a recorded one brought lately, by position. A time loop swaps two.
+#[derive(Default)]
+pub(super) struct Seen {
+    fields: Vec<[Option<KnownField>; 2]>,
+}
+
+/// A field object that fits its place.
+struct KnownField {
+    /// Its address, which is another object's once this one is gone.
+    object: usize,
+    alive: Py<PyWeakrefReference>,
+    /// Its array object, which lives as long.
+    array: usize,
+}
+
+impl KnownField {
+    fn is(&self, field: &Bound<'_, PyAny>) -> bool {
+        self.object == field.as_ptr() as usize && self.alive.bind(field.py()).upgrade().is_some()
+    }
 }
 
 /// A recorded call.
@@ -90,6 +119,8 @@ pub(super) struct Recorded {
     /// Pairs of fields that share memory, in order.
     aliases: Vec<(usize, usize)>,
     reusable: bool,
+    /// Whether there is so little memory to work on that a call is over before others would notice.
+    pub brief: bool,
     /// The engine's part of the record, once a call like this one ran: none if the engine keeps none.
     pub rehearsal: OnceLock<Option<Rehearsal>>,
     /// Tables in the graph's element type, where the given ones have another. Slots point into them.
@@ -183,8 +214,13 @@ impl Recorded {
             Some(Binding::Scalar(value)) => values.numbers[position].dtype() == value.dtype(),
             _ => true,
         });
+        let bytes = checks.iter().map(|check| match check {
+            Check::Field(field) => field.bytes,
+            _ => 0,
+        });
         let mut recorded = Recorded {
             arity,
+            brief: bytes.sum::<usize>() <= BRIEF_BYTES,
             checks,
             slots,
             tables,
@@ -208,7 +244,8 @@ impl Recorded {
         args: &Bound<'_, PyTuple>,
         out: Option<&Bound<'_, PyAny>>,
         provider: &Bound<'_, PyDict>,
-        domains: &mut Domains,
+        domains: &Mutex<Domains>,
+        seen: &mut Seen,
     ) -> Option<Values> {
         if args.len() + usize::from(out.is_some()) != self.arity {
             return None;
@@ -216,16 +253,15 @@ impl Recorded {
         if !self.tables.iter().all(|table| table.is_in(provider)) {
             return None;
         }
-        let mut visit =
-            Visit { checks: self.checks.iter(), domains, values: Values::default(), moved: false };
+        let mut visit = Visit { checks: self.checks.iter(), domains, seen, values: Values::default() };
         for arg in args.iter_borrowed() {
             visit.value(&arg)?;
         }
         if let Some(out) = out {
             visit.value(out)?;
         }
-        let Visit { values, moved, .. } = visit;
-        (!moved || self.shared(&values) == self.aliases).then_some(values)
+        let values = visit.values;
+        (!values.moved || self.shared(&values) == self.aliases).then_some(values)
     }
 
     /// The arguments of the graph.
@@ -254,6 +290,11 @@ impl Recorded {
     /// Whether the number at that position of the graph's arguments differs from call to call.
     pub fn varies(&self, position: usize) -> bool {
         matches!(self.slots.get(position), Some(Slot::Number(_)))
+    }
+
+    /// Whether every field lies where it lay in the recorded call.
+    pub fn unmoved(&self, values: &Values) -> bool {
+        !values.moved
     }
 
     /// The address of the array at that position of the graph's arguments.
@@ -330,10 +371,9 @@ impl FieldCheck {
 /// A walk over arguments beside the recorded checks.
 struct Visit<'r> {
     checks: std::slice::Iter<'r, Check>,
-    domains: &'r mut Domains,
+    domains: &'r Mutex<Domains>,
+    seen: &'r mut Seen,
     values: Values,
-    /// Whether a field lies elsewhere than in the recorded call.
-    moved: bool,
 }
 
 impl Visit<'_> {
@@ -370,21 +410,18 @@ impl Visit<'_> {
     }
 
     fn field(&mut self, check: &FieldCheck, field: &Bound<'_, PyAny>) -> Option<()> {
-        let py = field.py();
-        if field.get_type_ptr() != check.ty.as_ptr().cast() {
-            return None;
+        let position = self.values.addresses.len();
+        if self.seen.fields.len() <= position {
+            self.seen.fields.resize_with(position + 1, Default::default);
         }
-        // The attributes behind the properties `domain` and `ndarray`, which cost a Python call each.
-        let domain = field.getattr(pyo3::intern!(py, "_domain")).ok()?;
-        if !domain.is(&check.domain) && !Arc::ptr_eq(&self.domains.facts(&domain).ok()?, &check.facts) {
-            return None;
-        }
-        let array = field.getattr(pyo3::intern!(py, "_ndarray")).ok()?;
-        if array.get_type_ptr() != check.array_type.as_ptr().cast() {
-            return None;
-        }
-        // SAFETY: its type is that of the recorded array object.
-        let header = unsafe { Header::read(&array) };
+        let known = self.seen.fields[position].iter().flatten().find(|known| known.is(field));
+        let (array, is_new) = match known {
+            Some(known) => (known.array, false),
+            None => (self.array_of(check, field)?, true),
+        };
+        // SAFETY: the type of the array object was compared with that of the recorded one when the field was first met; the
+        // field holds it.
+        let header = unsafe { Header::at(array as *mut pyo3::ffi::PyObject) };
         let alike = header.descr == check.descr
             && header.flags == check.flags
             && header.shape == check.shape
@@ -392,10 +429,35 @@ impl Visit<'_> {
         if !alike {
             return None;
         }
+        if is_new && let Ok(alive) = PyWeakrefReference::new(field) {
+            let [latest, before] = &mut self.seen.fields[position];
+            *before = latest.take();
+            let object = field.as_ptr() as usize;
+            *latest = Some(KnownField { object, alive: alive.unbind(), array });
+        }
         let address = header.address as usize;
-        self.moved |= address != check.address;
+        self.values.moved |= address != check.address;
         self.values.addresses.push(address);
         Some(())
+    }
+
+    /// The address of the array object of a field that was not met before, if type and domain are alike.
+    fn array_of(&mut self, check: &FieldCheck, field: &Bound<'_, PyAny>) -> Option<usize> {
+        let py = field.py();
+        if field.get_type_ptr() != check.ty.as_ptr().cast() {
+            return None;
+        }
+        // The attributes behind the properties `domain` and `ndarray`, which cost a Python call each.
+        let domain = field.getattr(pyo3::intern!(py, "_domain")).ok()?;
+        if !domain.is(&check.domain) {
+            let mut domains = self.domains.lock().unwrap_or_else(PoisonError::into_inner);
+            if !Arc::ptr_eq(&domains.facts(&domain).ok()?, &check.facts) {
+                return None;
+            }
+        }
+        let array = field.getattr(pyo3::intern!(py, "_ndarray")).ok()?;
+        // The field keeps it alive.
+        (array.get_type_ptr() == check.array_type.as_ptr().cast()).then_some(array.as_ptr() as usize)
     }
 }
 

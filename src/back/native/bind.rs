@@ -89,6 +89,8 @@ pub(super) struct Bound {
     cells: Vec<u128>,
     own: Vec<Block>,
     copies: Vec<Copied>,
+    /// Whether an argument that may be written shares bytes with another one, where that is known.
+    overlap: Option<bool>,
 }
 
 /// A copy of the caller's array in the declared layout.
@@ -206,6 +208,7 @@ impl Binder {
             },
             own: Vec::new(),
             copies: Vec::new(),
+            overlap: None,
         };
         for (index, array) in self.arrays.iter().enumerate() {
             let given = array.given.and_then(|at| given.get(at)).copied().unwrap_or(Given::Absent);
@@ -226,7 +229,7 @@ impl Binder {
 
     /// What may vary in calls like the one that was bound: every address, and the numbers that `varies` names by
     /// position. None if a layout depends on such a number, or memory of our own stands for an argument.
-    pub fn rehearse(&self, bound: Bound, varies: &dyn Fn(usize) -> bool) -> Option<Rehearsal> {
+    pub fn rehearse(&self, mut bound: Bound, varies: &dyn Fn(usize) -> bool) -> Option<Rehearsal> {
         if !bound.own.is_empty() || !bound.copies.is_empty() || !bound.cells.is_empty() {
             return None;
         }
@@ -244,6 +247,7 @@ impl Binder {
             }
             parameter += usize::from(symbol.parameter.is_some());
         }
+        bound.overlap = Some(bound.overlap());
         Some(Rehearsal { bound, arrays, numbers })
     }
 
@@ -444,11 +448,13 @@ impl fmt::Debug for Rehearsal {
 }
 
 impl Rehearsal {
-    /// The binding of a call like the rehearsed one; none if it lacks an argument or a number has another type.
+    /// The binding of a call like the rehearsed one; none if it lacks an argument or a number has another type. Arrays that
+    /// are `unmoved` lie where they lay then.
     pub(super) fn bound(
         &self,
         address: &dyn Fn(usize) -> Option<*mut u8>,
         number: &dyn Fn(usize) -> Option<Scalar>,
+        unmoved: bool,
     ) -> Option<Bound> {
         let mut bound = Bound {
             addresses: self.arrays.iter().map(|&at| address(at)).collect::<Option<_>>()?,
@@ -458,6 +464,7 @@ impl Rehearsal {
             cells: Vec::new(),
             own: Vec::new(),
             copies: Vec::new(),
+            overlap: self.bound.overlap.filter(|_| unmoved),
         };
         for &(at, parameter, declared, dtype) in &self.numbers {
             let value = number(at).filter(|value| value.dtype() == declared)?;
@@ -472,6 +479,9 @@ impl Rehearsal {
 impl Bound {
     /// Whether an argument that may be written shares bytes with another one.
     pub fn overlap(&self) -> bool {
+        if let Some(known) = self.overlap {
+            return known;
+        }
         let mut ranges: SmallVec<[(usize, usize, bool); 16]> = self
             .addresses
             .iter()

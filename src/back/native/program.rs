@@ -305,16 +305,18 @@ impl Compiled {
     /// Runs a call like the rehearsed one; none, and nothing has run, if it is not, or if there is no memory.
     ///
     /// # Safety
-    /// As [`Compiled::call`]; each address is memory of the layout of the array in its place in the rehearsed call.
+    /// As [`Compiled::call`]; each address is memory of the layout of the array in its place in the rehearsed call, and
+    /// the same memory as then if the arrays are `unmoved`.
     pub unsafe fn call_rehearsed(
         &self,
         rehearsal: &Rehearsal,
         address: &dyn Fn(usize) -> Option<*mut u8>,
         number: &dyn Fn(usize) -> Option<Scalar>,
+        unmoved: bool,
         threads: usize,
         memory: &MemoryOptions,
     ) -> Option<Outcome> {
-        let bound = rehearsal.bound(address, number)?;
+        let bound = rehearsal.bound(address, number, unmoved)?;
         // SAFETY: as the caller says.
         unsafe { self.run(&bound, threads, memory) }.ok()
     }

@@ -9,7 +9,7 @@ use super::domain::{Domain, Interval};
 use super::eval::Args;
 use super::fields::iterator;
 use super::machine::{Machine, Place};
-use super::value::{Column, Field, Iter, Poison, Position, Scan, Value};
+use super::value::{Column, Field, Poison, Position, Scan, Value};
 
 impl Machine<'_, '_, '_> {
     /// A scan's value at a position. The whole column is computed at the first question.
@@ -80,16 +80,16 @@ impl Machine<'_, '_, '_> {
 
     /// A scan inside a stencil: runs from the start of the column to where the stencil is. Its iterators move along.
     pub(super) fn scan_here(&self, scan: &Scan, its: &Args) -> Result<Value> {
-        if its.iter().any(|it| matches!(it, Value::Iterator(iter) if matches!(&**iter, Iter::Traced(_)))) {
+        if !self.traced_args.borrow().is_empty() {
             let mut operands: Args = [traced(&scan.init)].into_iter().collect();
             operands.extend(its.iter().cloned());
             return self.call(&scan.function, operands);
         }
         let axis = self.axis()?;
         let place = self.places.borrow().last().cloned();
-        let here = place.as_ref().and_then(|place| place.position.get(axis));
+        let here = place.as_ref().and_then(|place| Some((place.position.clone(), place.position.get(axis)?)));
         let range = place.and_then(|place| place.columns).filter(|range| range.is_finite());
-        let (Some(here), Some(range)) = (here, range.or(self.statement_columns.get())) else {
+        let (Some((position, here)), Some(range)) = (here, range.or(self.statement_columns.get())) else {
             return Err(self.error("the levels of a scan inside a stencil are not known"));
         };
         if !range.contains(here) {
@@ -104,7 +104,12 @@ impl Machine<'_, '_, '_> {
                     other => other.clone(),
                 });
             }
-            state = self.call(&scan.function, operands)?;
+            let position = position.with(axis, level);
+            let position = position.ok_or_else(|| self.error("a level of a scan does not fit 32 bits"))?;
+            self.places.borrow_mut().push(Place { position, columns: Some(range) });
+            let next = self.call(&scan.function, operands);
+            self.places.borrow_mut().pop();
+            state = next?;
             if level == here {
                 break;
             }

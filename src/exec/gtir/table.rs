@@ -75,6 +75,7 @@ pub(super) struct ConvertedTable {
 
 struct Table<'t> {
     binding: &'t Binding,
+    bytes: &'t [u8],
     view: View<'t>,
 }
 
@@ -92,11 +93,18 @@ impl<'t> Table<'t> {
             return Err(absent().with_note(format!("found {dtype} with {} dimensions", shape.len())));
         }
         let bytes = args.memory.buffers.get(*buffer).ok_or_else(absent)?.bytes();
-        Ok(Table { binding, view: View::new(bytes, *offset, *dtype, shape, strides) })
+        Ok(Table { binding, bytes, view: View::new(bytes, *offset, *dtype, shape, strides) })
     }
 
     /// Least and greatest entry that is not a skip value; an empty table gives an empty range.
     fn check(&self, name: &str, skip_value: Option<i64>) -> Result<(i64, i64)> {
+        if let Some((least, greatest)) = self.ends(skip_value)
+            && least >= 0
+            && greatest <= i64::from(i32::MAX)
+        {
+            return Ok(if greatest < 0 { (0, -1) } else { (least, greatest) });
+        }
+        // One by one: the entry that is wrong has a place.
         let (mut least, mut greatest) = (i64::MAX, -1);
         for (position, entry) in self.view.scalars().enumerate() {
             let entry = entry.map_or(-1, Scalar::as_i64);
@@ -120,5 +128,41 @@ impl<'t> Table<'t> {
             greatest = greatest.max(entry);
         }
         Ok(if greatest < 0 { (0, -1) } else { (least, greatest) })
+    }
+
+    /// Least and greatest entry that is not a skip value, where entries fill their memory; `(i64::MAX, -1)` if there is
+    /// none. A call scans its tables, so this is as fast as reading memory.
+    fn ends(&self, skip_value: Option<i64>) -> Option<(i64, i64)> {
+        let Binding::Array { offset, ty: Type::Scalar(dtype), shape, strides, .. } = self.binding else {
+            return None;
+        };
+        let item = dtype.bytes();
+        let packed = |run: usize| Some(run.checked_mul(item)?.cast_signed());
+        let by_rows = [packed(shape[1])?, item.cast_signed()];
+        let by_columns = [item.cast_signed(), packed(shape[0])?];
+        if strides[..] != by_rows && strides[..] != by_columns {
+            return None;
+        }
+        let length = shape[0].checked_mul(shape[1])?.checked_mul(item)?;
+        let bytes = self.bytes.get(*offset..)?.get(..length)?;
+        let fold = |(least, greatest): (i64, i64), entry: i64| {
+            let skipped = Some(entry) == skip_value;
+            (
+                least.min(if skipped { i64::MAX } else { entry }),
+                greatest.max(if skipped { -1 } else { entry }),
+            )
+        };
+        let start = (i64::MAX, -1);
+        match dtype {
+            DType::I32 => {
+                let (entries, _) = bytes.as_chunks::<4>();
+                Some(entries.iter().map(|&entry| i32::from_le_bytes(entry).into()).fold(start, fold))
+            }
+            DType::I64 => {
+                let (entries, _) = bytes.as_chunks::<8>();
+                Some(entries.iter().map(|&entry| i64::from_le_bytes(entry)).fold(start, fold))
+            }
+            _ => None,
+        }
     }
 }

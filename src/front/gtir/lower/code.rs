@@ -13,8 +13,9 @@ use crate::scalar::{BinaryOp, Block, Code, DType, Inst, Op, Port, PortId, PortKi
 use crate::symbolic::ExprId;
 
 use super::Lowering;
+use super::domain::Interval;
 use super::plan::weight;
-use super::point::{Node, PointId, SourceId, TableId};
+use super::point::{Node, PointId, Replay, SourceId, TableId};
 
 /// A side of a choice with more work than this is evaluated only when it is taken.
 const BRANCH_WEIGHT: u64 = 48;
@@ -57,7 +58,7 @@ pub(super) struct Body {
     pub reads: Vec<(Name, String, Access)>,
 }
 
-/// A block of the code: the body, the body of a scan's loop, or a side of a choice.
+/// A block of the code: the body, the body of a loop over levels, or a side of a choice.
 struct Place {
     parent: usize,
     depth: usize,
@@ -72,6 +73,12 @@ pub(super) struct CodeBuilder<'l, 'p> {
     places: Vec<Place>,
     place_of: HashMap<PointId, usize>,
     sides: HashMap<PointId, (usize, usize)>,
+    /// Bodies of the scans that run at the point.
+    replays: HashMap<PointId, usize>,
+    /// States that these end with.
+    replayed: HashMap<PointId, Vec<ValueId>>,
+    /// Ends of the column that these run along.
+    column: Option<Interval>,
     certain: HashMap<PointId, bool>,
     values: HashMap<PointId, ValueId>,
     ports: HashMap<(String, Access), PortId>,
@@ -89,6 +96,9 @@ impl<'l, 'p> CodeBuilder<'l, 'p> {
             places: vec![Place { parent: 0, depth: 0, insts: Vec::new() }],
             place_of: HashMap::new(),
             sides: HashMap::new(),
+            replays: HashMap::new(),
+            replayed: HashMap::new(),
+            column: None,
             certain: HashMap::new(),
             values: HashMap::new(),
             ports: HashMap::new(),
@@ -96,6 +106,12 @@ impl<'l, 'p> CodeBuilder<'l, 'p> {
             symbols: HashMap::new(),
             in_scan: false,
         }
+    }
+
+    /// Scans at points run along this column.
+    pub(super) fn along(mut self, column: Option<Interval>) -> Self {
+        self.column = column;
+        self
     }
 
     /// A tasklet that computes points and hands each to the output connector of that name.
@@ -121,14 +137,15 @@ impl<'l, 'p> CodeBuilder<'l, 'p> {
     /// A tasklet that runs a scan over `start..stop` and stores each level's state.
     pub(super) fn scan(mut self, scan: &ScanBody<'_>) -> Result<Body> {
         self.in_scan = true;
+        self.column = Some(Interval { start: scan.start, stop: scan.stop });
         let varying = self.varying(scan);
         self.places.push(Place { parent: 0, depth: 1, insts: Vec::new() });
         let mut roots: Vec<PointId> = scan.init.to_vec();
         roots.extend(scan.next);
         self.place(&roots, 1, &|point| varying.get(&point).copied().unwrap_or(false));
-        let (first, bound, step) = self.scan_range(scan);
+        let (first, bound, step) = self.scan_range(0, scan.start, scan.stop, scan.forward);
         let level = self.new_value(Type::I64);
-        let level_point = self.lowering.points.level(scan.depth);
+        let level_point = self.lowering.points.level(scan.number);
         self.values.insert(level_point, level);
         let mut carried = vec![first];
         let mut params = vec![level];
@@ -138,7 +155,7 @@ impl<'l, 'p> CodeBuilder<'l, 'p> {
             let dtype = self.lowering.points.dtype(init);
             let param = self.new_value(Type::Scalar(dtype));
             let component = u32::try_from(component).unwrap_or(u32::MAX);
-            let carry = self.lowering.points.carry(scan.depth, component, dtype);
+            let carry = self.lowering.points.carry(scan.number, component, dtype);
             self.values.insert(carry, param);
             params.push(param);
         }
@@ -171,16 +188,22 @@ impl<'l, 'p> CodeBuilder<'l, 'p> {
     }
 
     /// First level, loop bound and step, in the block before the loop.
-    fn scan_range(&mut self, scan: &ScanBody<'_>) -> (ValueId, ValueId, ValueId) {
-        let start = self.expr(0, scan.start);
-        let stop = self.expr(0, scan.stop);
+    fn scan_range(
+        &mut self,
+        place: usize,
+        start: ExprId,
+        stop: ExprId,
+        forward: bool,
+    ) -> (ValueId, ValueId, ValueId) {
+        let start = self.expr(place, start);
+        let stop = self.expr(place, stop);
         // The step is used inside the loop but defined before it.
-        let one = self.constant(0, Scalar::I64(1));
-        if scan.forward {
+        let one = self.constant(place, Scalar::I64(1));
+        if forward {
             return (start, stop, one);
         }
-        let last = self.binary(0, BinaryOp::Sub, Type::I64, stop, one);
-        let back = self.constant(0, Scalar::I64(-1));
+        let last = self.binary(place, BinaryOp::Sub, Type::I64, stop, one);
+        let back = self.constant(place, Scalar::I64(-1));
         (last, start, back)
     }
 
@@ -266,6 +289,7 @@ impl<'l, 'p> CodeBuilder<'l, 'p> {
     ) {
         self.place_of.clear();
         self.sides.clear();
+        self.replays.clear();
         let home = |point: PointId| if varies(point) { inner } else { 0 };
         for &root in roots {
             self.place_of.insert(root, home(root));
@@ -284,6 +308,14 @@ impl<'l, 'p> CodeBuilder<'l, 'p> {
                 });
                 self.sides.insert(id, (sides[0], sides[1]));
                 uses.extend([(condition, here), (then, sides[0]), (otherwise, sides[1])]);
+            } else if let Node::Replay(replay) = self.lowering.points.node(id) {
+                let depth = self.places[here].depth + 1;
+                self.places.push(Place { parent: here, depth, insts: Vec::new() });
+                let body = self.places.len() - 1;
+                self.replays.insert(id, body);
+                uses.push((replay.last(), here));
+                uses.extend(replay.init().iter().map(|&point| (point, here)));
+                uses.extend(replay.next().iter().map(|&point| (point, body)));
             } else {
                 self.lowering.points.operands(id, |operand| uses.push((operand, here)));
             }
@@ -385,8 +417,14 @@ impl<'l, 'p> CodeBuilder<'l, 'p> {
                 let name = self.lowering.coordinate_symbol(dim);
                 self.symbol(place, name, DType::I64)
             }
-            // Bound before the loop; reaching here means the scan's own values are used outside it.
-            Node::Level(_) | Node::Carry(..) | Node::Undefined(_) => self.push(place, ty, Op::Undef),
+            // A parameter of the loop that is made around its uses.
+            Node::Level(_) | Node::Carry(..) => self.new_value(ty),
+            Node::Undefined(_) => self.push(place, ty, Op::Undef),
+            Node::Replay(replay) => self.replay(place, id, &replay),
+            Node::Component(replay, number, _) => {
+                let state = self.replayed.get(&replay).and_then(|state| state.get(number as usize));
+                state.copied().unwrap_or(ValueId(u32::MAX))
+            }
             Node::Load { source, at, .. } => self.load(place, id, source, &at)?,
             Node::Neighbor(table, row, number) => self.neighbor(place, id, table, row, number)?,
             Node::Unary(op, a) => {
@@ -418,6 +456,45 @@ impl<'l, 'p> CodeBuilder<'l, 'p> {
                 }
             }
         })
+    }
+
+    /// A loop over the levels of a scan, from the end of the column where it begins to a last one.
+    fn replay(&mut self, place: usize, id: PointId, replay: &Replay) -> ValueId {
+        let Some(Interval { start, stop }) = self.column else { return ValueId(u32::MAX) };
+        let (first, _, step) = self.scan_range(place, start, stop, replay.forward);
+        let last = self.value(replay.last());
+        let body = self.replays.get(&id).copied().unwrap_or(place);
+        let level = self.lowering.points.level(replay.scan);
+        let mut own = vec![level];
+        for (number, &init) in replay.init().iter().enumerate() {
+            let number = u32::try_from(number).unwrap_or(u32::MAX);
+            let dtype = self.lowering.points.dtype(init);
+            own.push(self.lowering.points.carry(replay.scan, number, dtype));
+        }
+        let params: Vec<ValueId> = own
+            .iter()
+            .map(|&point| match self.values.get(&point) {
+                Some(&param) => param,
+                // Nothing in the function asks for it.
+                None => self.new_value(Type::Scalar(self.lowering.points.dtype(point))),
+            })
+            .collect();
+        let mut carried = vec![first];
+        carried.extend(replay.init().iter().map(|&init| self.value(init)));
+        let mut results = vec![self.binary(body, BinaryOp::Add, Type::I64, params[0], step)];
+        results.extend(replay.next().iter().map(|&next| self.value(next)));
+        let insts = std::mem::take(&mut self.places[body].insts);
+        let running = self.new_value(Type::BOOL);
+        let compare = if replay.forward { BinaryOp::Le } else { BinaryOp::Ge };
+        let test = Inst { op: Op::Binary(compare, params[0], last), results: vec![running] };
+        let condition = Block { insts: vec![test], results: vec![running] };
+        let ends: Vec<ValueId> =
+            params.iter().map(|&param| self.new_value(self.body.code.types[param])).collect();
+        self.replayed.insert(id, ends[1..].to_vec());
+        let end = ends[0];
+        let op = Op::Loop { carried, params, condition, body: Block { insts, results } };
+        self.places[place].insts.push(Inst { op, results: ends });
+        end
     }
 
     fn side(&mut self, place: usize, result: ValueId) -> Block {
@@ -661,7 +738,7 @@ pub(super) struct ScanBody<'s> {
     /// Upwards in the index.
     pub forward: bool,
     /// Which carry and level the expressions mention.
-    pub depth: u32,
+    pub number: u32,
     /// First level of the range.
     pub start: ExprId,
     /// One past the last.

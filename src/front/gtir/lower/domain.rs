@@ -183,7 +183,7 @@ impl Lowering<'_> {
             }
             let mut init = Vec::new();
             if let Some(scan) = &self.fields[field].scan {
-                let (axis, depth, given) = (scan.axis, scan.depth, scan.domain.clone());
+                let (axis, number, given) = (scan.axis, scan.number, scan.domain.clone());
                 init = scan.init.clone();
                 // A scan starts where its own domain says, whatever part of it is read.
                 if let Some(domain) = given
@@ -194,7 +194,7 @@ impl Lowering<'_> {
                     boxes.insert(field, index_box.clone());
                 }
                 if let Some(interval) = index_box.get(Axis::Dim(axis)) {
-                    index_box.set(Axis::Level(depth), interval);
+                    index_box.set(Axis::Level(number), interval);
                 }
             }
             for point in points.into_iter().chain(init) {
@@ -235,6 +235,15 @@ impl Lowering<'_> {
                         self.require_row(table, row, &here);
                     }
                     stack.extend([row, number].map(|operand| (operand, here.clone(), certain)));
+                }
+                Node::Replay(replay) => {
+                    // It passes all levels from the end of the column to the last one, whatever narrows that.
+                    let mut here = (*here).clone();
+                    if let Some(column) = self.vertical.and_then(|axis| index_box.get(Axis::Dim(axis))) {
+                        here.set(Axis::Level(replay.scan), column);
+                    }
+                    let here = Rc::new(here);
+                    stack.extend(replay.parts.iter().map(|&part| (part, here.clone(), certain)));
                 }
                 _ => self.points.operands(id, |operand| stack.push((operand, here.clone(), certain))),
             }
@@ -292,7 +301,7 @@ impl Lowering<'_> {
     pub(super) fn interval(&mut self, at: PointId, here: &IndexBox) -> Option<Interval> {
         match self.points.node(at).clone() {
             Node::Coordinate(dim) => here.get(Axis::Dim(dim)),
-            Node::Level(depth) => here.get(Axis::Level(depth)),
+            Node::Level(scan) => here.get(Axis::Level(scan)),
             Node::Cast(_, inner) => self.interval(inner, here),
             Node::Neighbor(table, ..) => Some(self.table_interval(table)),
             Node::Binary(op @ (BinaryOp::Add | BinaryOp::Sub | BinaryOp::Max | BinaryOp::Min), a, b) => {

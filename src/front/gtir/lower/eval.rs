@@ -6,19 +6,14 @@
 
 use std::rc::Rc;
 
-use hashbrown::HashMap;
-
 use crate::diag::{Diagnostic, Result};
 use crate::entity::Name;
 use crate::scalar::{BinaryOp, DType, Scalar, UnaryOp};
 
 use super::super::Builtin;
 use super::super::ast::{self, OffsetLabel, Term};
-use super::fields::collect_points;
-use super::point::{Node, PointId};
-use super::value::{
-    AxisRange, Chosen, Closure, Domain, Field, Iterator, List, Partial, Position, Scan, Scope, Value,
-};
+use super::point::PointId;
+use super::value::{AxisRange, Chosen, Closure, Domain, Field, Iterator, List, Partial, Scope, Value};
 use super::{Lowering, MAX_DEPTH, ill_typed};
 
 impl Lowering<'_> {
@@ -123,7 +118,7 @@ impl Lowering<'_> {
                 [iterator] => self.shift(iterator, &partial.args),
                 _ => Err(ill_typed("a shift moves exactly one iterator")),
             },
-            Builtin::Scan => self.scan_in_stencil(&partial.args, args),
+            Builtin::Scan => self.scan_in_stencil(&partial.args, &args),
             Builtin::Lift => match partial.args.as_slice() {
                 [stencil] => {
                     Ok(Value::Iterator(Rc::new(Iterator::Lifted { stencil: stencil.clone(), args })))
@@ -261,64 +256,6 @@ impl Lowering<'_> {
     fn field_value(&mut self, field: Field) -> Result<Value> {
         let id = self.new_field(field)?;
         self.projected(id)
-    }
-
-    fn scan(&mut self, parts: &[Value], args: Vec<Value>, domain: Option<Rc<Domain>>) -> Result<Scan> {
-        let [function, Value::Point(forward), init] = parts else {
-            return Err(ill_typed("`scan` takes a function, a direction and an initial state"));
-        };
-        let Some(Scalar::Bool(forward)) = self.points.as_constant(*forward) else {
-            return Err(ill_typed("the direction of a `scan` is a literal"));
-        };
-        let axis = self.vertical.ok_or_else(|| {
-            Diagnostic::error("P0651", "a scan needs a vertical dimension, and the program has none")
-                .with_help(
-                    "give the dimension that scans run along the kind `vertical`, or set the column axis",
-                )
-        })?;
-        Ok(Scan { function: function.clone(), forward, init: init.clone(), args, axis, domain })
-    }
-
-    /// A scan applied to iterators: a field of its own, read at the point's own position. In the function of another
-    /// scan, the own position is the level.
-    fn scan_in_stencil(&mut self, parts: &[Value], args: Vec<Value>) -> Result<Value> {
-        let around = self.scan_depth.checked_sub(1);
-        let mut fields = Vec::with_capacity(args.len());
-        for arg in &args {
-            fields.push(self.field_behind(arg, around)?);
-        }
-        let scan = self.scan(parts, fields, None)?;
-        let axis = scan.axis;
-        let field = self.field_value(Field::Scan(scan))?;
-        let position = match around {
-            Some(depth) => Position::default().with(axis, self.points.level(depth)),
-            None => Position::default(),
-        };
-        self.value_at(&field, &position)
-    }
-
-    /// The field whose value at each point is what the iterator reads there. `around` is the scan whose level stands
-    /// for the point's own coordinate.
-    fn field_behind(&mut self, iterator: &Value, around: Option<u32>) -> Result<Value> {
-        if let Value::Iterator(inner) = iterator
-            && let Iterator::Into { source, position, .. } = &**inner
-            && position.moved.is_empty()
-        {
-            return Ok(source.clone());
-        }
-        let mut value = self.deref(iterator)?;
-        if let (Some(depth), Some(axis)) = (around, self.vertical) {
-            let own = self.points.coordinate(axis);
-            value = self.map_points(&value, &mut |this, point| {
-                this.substitute(point, &mut HashMap::new(), &|node| {
-                    (*node == Node::Level(depth)).then_some(own)
-                })
-            });
-        }
-        let mut points = Vec::new();
-        collect_points(&value, &mut points)?;
-        self.refuse_outer_state(&points, None)?;
-        self.field_from_point(value)
     }
 
     pub(super) fn if_(&mut self, condition: &Value, then: Value, otherwise: Value) -> Result<Value> {

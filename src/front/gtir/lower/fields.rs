@@ -11,8 +11,8 @@ use hashbrown::HashMap;
 use crate::diag::{Diagnostic, Result};
 use crate::scalar::DType;
 
-use super::point::{DimId, Node, PointId, SourceId};
-use super::value::{Field, FieldId, Iterator, List, Position, Scan, Value};
+use super::point::{DimId, Node, PointId, Replay, SourceId};
+use super::value::{Field, FieldId, Iterator, List, Position, Value};
 use super::{Lowering, ill_typed};
 
 /// What is known about a field.
@@ -23,6 +23,8 @@ pub(super) struct FieldInfo {
     pub leaves: Vec<Leaf>,
     /// For scans.
     pub scan: Option<ScanInfo>,
+    /// Whether scans run at its points: from the end of its own box, so it has to have one.
+    pub replays: bool,
 }
 
 /// One number of a field's value.
@@ -42,10 +44,21 @@ pub(super) struct ScanInfo {
     pub axis: DimId,
     /// State before the first level, one per component.
     pub init: Vec<PointId>,
-    /// Which carry the scan's expressions mention.
-    pub depth: u32,
+    /// Which level and carry the scan's expressions mention.
+    pub number: u32,
     /// The box it was given, if any.
     pub domain: Option<Rc<super::value::Domain>>,
+}
+
+/// What values depend on.
+#[derive(Default)]
+pub(super) struct Mentions {
+    /// Dimensions whose coordinate is read, ascending.
+    pub dims: Vec<DimId>,
+    /// Scans whose level or state is read, ascending; those that run at the point left out.
+    pub scans: Vec<u32>,
+    /// Whether a scan runs at the point.
+    pub replays: bool,
 }
 
 /// Who provides a source's elements.
@@ -105,7 +118,7 @@ impl Lowering<'_> {
             }
             Field::Computed(value) => value,
             Field::Scan(parts) => {
-                let (value, info) = self.evaluate_scan(parts)?;
+                let (value, info) = self.evaluate_scan(&parts)?;
                 scan = Some(info);
                 value
             }
@@ -113,21 +126,23 @@ impl Lowering<'_> {
         self.register(value, scan)
     }
 
-    fn register(&mut self, value: Value, scan: Option<ScanInfo>) -> Result<FieldId> {
+    pub(super) fn register(&mut self, value: Value, scan: Option<ScanInfo>) -> Result<FieldId> {
         let mut points = Vec::new();
         collect_points(&value, &mut points)?;
-        let id = self.fields.push(FieldInfo { value, leaves: Vec::new(), scan });
-        let mut dims = self.dims_of(&points);
-        if let Some(scan) = &self.fields[id].scan {
-            let init = scan.init.clone();
-            let axis = scan.axis;
-            for dim in self.dims_of(&init).into_iter().chain([axis]) {
-                if !dims.contains(&dim) {
-                    dims.push(dim);
-                }
-            }
-            dims.sort_unstable();
+        let mut all = points.clone();
+        all.extend(scan.iter().flat_map(|scan| &scan.init));
+        let found = self.mentions(&all);
+        if found.scans.iter().any(|number| scan.as_ref().is_none_or(|scan| scan.number != *number)) {
+            return Err(Diagnostic::error("P0652", "a field is computed from the state of a scan around it")
+                .with_help("inside a stencil, use values and iterators: `as_fieldop` belongs outside"));
         }
+        let mut dims = found.dims;
+        if let Some(scan) = &scan
+            && let Err(at) = dims.binary_search(&scan.axis)
+        {
+            dims.insert(at, scan.axis);
+        }
+        let id = self.fields.push(FieldInfo { value, leaves: Vec::new(), scan, replays: found.replays });
         let mut leaves = Vec::with_capacity(points.len());
         for (number, &point) in points.iter().enumerate() {
             let dtype = self.points.dtype(point);
@@ -140,18 +155,28 @@ impl Lowering<'_> {
 
     /// Dimensions whose coordinate the points read, ascending.
     pub(super) fn dims_of(&self, points: &[PointId]) -> Vec<DimId> {
-        let mut dims: Vec<DimId> = self
-            .points
-            .reachable(points)
-            .into_iter()
-            .filter_map(|id| match self.points.node(id) {
-                Node::Coordinate(dim) => Some(*dim),
-                _ => None,
-            })
-            .collect();
-        dims.sort_unstable();
-        dims.dedup();
-        dims
+        self.mentions(points).dims
+    }
+
+    /// What the values of points depend on.
+    pub(super) fn mentions(&self, points: &[PointId]) -> Mentions {
+        let mut found = Mentions::default();
+        let mut own: Vec<u32> = Vec::new();
+        for id in self.points.reachable(points) {
+            match self.points.node(id) {
+                Node::Coordinate(dim) => found.dims.push(*dim),
+                Node::Level(scan) | Node::Carry(scan, ..) => found.scans.push(*scan),
+                Node::Replay(replay) => own.push(replay.scan),
+                _ => {}
+            }
+        }
+        found.replays = !own.is_empty();
+        found.scans.retain(|scan| !own.contains(scan));
+        found.scans.sort_unstable();
+        found.scans.dedup();
+        found.dims.sort_unstable();
+        found.dims.dedup();
+        found
     }
 
     fn parameter_value(&mut self, source: SourceId) -> Result<Value> {
@@ -180,70 +205,6 @@ impl Lowering<'_> {
             }
         }
         Ok(Value::List(Rc::new(List::Neighbors { elements, valid: has_skips.then_some(valid) })))
-    }
-
-    fn evaluate_scan(&mut self, scan: Scan) -> Result<(Value, ScanInfo)> {
-        let depth = self.scan_depth;
-        self.scan_depth += 1;
-        let level = self.points.level(depth);
-        let position = Position::default().with(scan.axis, level);
-        let init = self.value_at(&scan.init, &Position::default())?;
-        let mut init_points = Vec::new();
-        collect_points(&init, &mut init_points)?;
-        let carry = self.carry_like(&init, depth)?;
-        let mut args = vec![carry];
-        args.extend(scan.args.iter().map(|source| into(source.clone(), &position)));
-        let next = self.apply(&scan.function, args)?;
-        self.scan_depth -= 1;
-        let mut next_points = Vec::new();
-        collect_points(&next, &mut next_points)?;
-        if next_points.len() != init_points.len() {
-            return Err(ill_typed(format!(
-                "a scan's state has {} components before and {} after a step",
-                init_points.len(),
-                next_points.len()
-            )));
-        }
-        self.refuse_outer_state(&next_points, Some(depth))?;
-        self.refuse_outer_state(&init_points, None)?;
-        // The carry has the type of the initial state.
-        let mut types =
-            init_points.iter().map(|&point| self.points.dtype(point)).collect::<Vec<_>>().into_iter();
-        let next = self.map_points(&next, &mut |this, point| {
-            types.next().map_or(point, |dtype| this.points.cast(dtype, point))
-        });
-        let info = ScanInfo {
-            forward: scan.forward,
-            axis: scan.axis,
-            init: init_points,
-            depth,
-            domain: scan.domain,
-        };
-        Ok((next, info))
-    }
-
-    /// A field has one value per point: it cannot depend on the state or level of a scan around it.
-    pub(super) fn refuse_outer_state(&self, points: &[PointId], own: Option<u32>) -> Result<()> {
-        let outer = self.points.reachable(points).into_iter().any(|id| match self.points.node(id) {
-            Node::Level(found) | Node::Carry(found, ..) => Some(*found) != own,
-            _ => false,
-        });
-        if !outer {
-            return Ok(());
-        }
-        Err(Diagnostic::error("P0652", "a scan inside a scan depends on the state of the outer one").with_help(
-            "write the inner scan as a field operator of its own, or make its state part of the outer one's",
-        ))
-    }
-
-    fn carry_like(&mut self, init: &Value, depth: u32) -> Result<Value> {
-        let mut component = 0;
-        Ok(self.map_points(init, &mut |this, point| {
-            let dtype = this.points.dtype(point);
-            let carry = this.points.carry(depth, component, dtype);
-            component += 1;
-            carry
-        }))
     }
 
     /// The value with each of its points replaced.
@@ -372,6 +333,11 @@ impl Lowering<'_> {
             Node::Binary(op, a, b) => self.points.binary(op, operand(a), operand(b)),
             Node::Cast(dtype, a) => self.points.cast(dtype, operand(a)),
             Node::Call(func, args) => self.points.call(func, args.iter().map(|&arg| operand(arg)).collect()),
+            Node::Replay(replay) => {
+                let parts = replay.parts.iter().map(|&part| operand(part)).collect();
+                self.points.replay(Replay { parts, ..replay })
+            }
+            Node::Component(replay, number, dtype) => self.points.component(operand(replay), number, dtype),
             Node::Choose(c, a, b) => self.points.choose(operand(c), operand(a), operand(b)),
         }
     }
@@ -406,7 +372,7 @@ impl Lowering<'_> {
     }
 }
 
-fn into(source: Value, position: &Position) -> Value {
+pub(super) fn into(source: Value, position: &Position) -> Value {
     Value::Iterator(Rc::new(Iterator::Into { source, position: position.clone(), valid: None }))
 }
 

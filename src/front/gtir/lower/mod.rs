@@ -28,6 +28,7 @@ mod narrow;
 mod plan;
 pub mod point;
 pub mod require;
+mod scan;
 mod stencil;
 mod value;
 
@@ -165,7 +166,9 @@ struct Lowering<'p> {
     scalars: Vec<(String, DType)>,
     globals: HashMap<Name, Value>,
     vertical: Option<DimId>,
-    scan_depth: u32,
+    scan_count: u32,
+    /// Numbers of the scans whose functions are being evaluated, innermost last.
+    scans_around: Vec<u32>,
     depth: usize,
     /// Symbolic form of points, where they have one.
     symbolic_known: HashMap<point::PointId, Option<crate::symbolic::ExprId>>,
@@ -195,7 +198,8 @@ impl<'p> Lowering<'p> {
             scalars: Vec::new(),
             globals: HashMap::new(),
             vertical: None,
-            scan_depth: 0,
+            scan_count: 0,
+            scans_around: Vec::new(),
             depth: 0,
             symbolic_known: HashMap::new(),
             graph: ir::Graph::default(),

@@ -79,7 +79,7 @@ impl Lowering<'_> {
     fn axis_of(&self, point: PointId) -> Option<(Axis, i64)> {
         match self.points.node(point) {
             Node::Coordinate(dim) => Some((Axis::Dim(*dim), 0)),
-            Node::Level(depth) => Some((Axis::Level(*depth), 0)),
+            Node::Level(scan) => Some((Axis::Level(*scan), 0)),
             Node::Cast(_, inner) => self.axis_of(*inner),
             Node::Binary(BinaryOp::Add, base, distance) => {
                 let (axis, before) = self.axis_of(*base)?;

@@ -4,7 +4,7 @@
 //!
 //! Work is counted in additions: [`weight`]. For each field, from its readers back to what it reads:
 //!
-//! - a scan becomes an array (its levels depend on each other);
+//! - a scan becomes an array (its levels depend on each other), and so does a field whose points run scans;
 //! - a field read only at the reader's own point, by readers that end in one map, is recomputed: equal
 //!   computations in one map are one computation;
 //! - otherwise the field is computed at `sites` places; recomputation costs `weight * (sites - 1)` more than an
@@ -162,7 +162,7 @@ impl Lowering<'_> {
         let mut sites: HashMap<FieldId, u64> = HashMap::new();
         for &field in fields.iter().rev() {
             let uses = uses.get(&field).map_or(&[][..], |uses| uses);
-            if self.fields[field].scan.is_some() {
+            if self.fields[field].scan.is_some() || self.fields[field].replays {
                 continue;
             }
             let in_one_map = one_map
@@ -287,6 +287,7 @@ pub(super) fn weight(points: &Points, id: PointId) -> u64 {
         | Node::Coordinate(_)
         | Node::Level(_)
         | Node::Carry(..)
+        | Node::Component(..)
         | Node::Undefined(_) => 0,
         Node::Load { .. } => 1,
         Node::Neighbor(..) => 2,
@@ -295,6 +296,8 @@ pub(super) fn weight(points: &Points, id: PointId) -> u64 {
         Node::Call(Func::Sqrt, _) => 8,
         Node::Call(Func::PowI, _) => 4,
         Node::Call(..) => 24,
+        // A loop over levels.
+        Node::Replay(_) => 64,
         Node::Unary(..) | Node::Binary(..) | Node::Cast(..) | Node::Choose(..) => 1,
     }
 }

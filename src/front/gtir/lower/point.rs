@@ -39,9 +39,9 @@ pub enum Node {
     Symbol(Name, DType),
     /// The coordinate of the point in a dimension (`int64`).
     Coordinate(DimId),
-    /// The level of a scan (`int64`) and the scan's carried values, by nesting depth.
+    /// The level of a scan (`int64`), by the scan's number.
     Level(u32),
-    /// Component `1` of the state of the scan at nesting depth `0`.
+    /// Component `1` of the state of the scan with number `0`.
     Carry(u32, u32, DType),
     /// An element of a field at given coordinates, one per dimension of the source.
     Load {
@@ -64,8 +64,41 @@ pub enum Node {
     Call(Func, Box<[PointId]>),
     /// Exactly one of two values: condition, then, otherwise. The other one may be out of bounds.
     Choose(PointId, PointId, PointId),
-    /// Component of a scan that runs inside another computation: which scan, at which coordinates.
+    /// A value nobody may look at.
     Undefined(DType),
+    /// The last level of a scan that runs at the point itself, from the end of the column where it begins: its state is a
+    /// [`Node::Component`].
+    Replay(Replay),
+    /// A component of the state that a replayed scan ends with.
+    Component(PointId, u32, DType),
+}
+
+/// A scan that runs at a point, because it depends on what is known only there.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Replay {
+    /// Which [`Node::Level`] and [`Node::Carry`] are its own.
+    pub scan: u32,
+    /// Upwards in the index.
+    pub forward: bool,
+    /// The last level, the initial state, and the state after a level; the two have equally many components.
+    pub parts: Box<[PointId]>,
+}
+
+impl Replay {
+    /// The level it ends with.
+    pub fn last(&self) -> PointId {
+        self.parts[0]
+    }
+
+    /// The state before the first level.
+    pub fn init(&self) -> &[PointId] {
+        &self.parts[1..=self.parts.len() / 2]
+    }
+
+    /// The state after a level.
+    pub fn next(&self) -> &[PointId] {
+        &self.parts[1 + self.parts.len() / 2..]
+    }
 }
 
 /// The pool.
@@ -140,14 +173,24 @@ impl Points {
         self.intern(Node::Coordinate(dim), DType::I64)
     }
 
-    /// The level of the scan at a nesting depth.
-    pub fn level(&mut self, depth: u32) -> PointId {
-        self.intern(Node::Level(depth), DType::I64)
+    /// The level of a scan.
+    pub fn level(&mut self, scan: u32) -> PointId {
+        self.intern(Node::Level(scan), DType::I64)
     }
 
-    /// A carried value of the scan at a nesting depth.
-    pub fn carry(&mut self, depth: u32, component: u32, dtype: DType) -> PointId {
-        self.intern(Node::Carry(depth, component, dtype), dtype)
+    /// A carried value of a scan.
+    pub fn carry(&mut self, scan: u32, component: u32, dtype: DType) -> PointId {
+        self.intern(Node::Carry(scan, component, dtype), dtype)
+    }
+
+    /// A scan that runs at the point.
+    pub fn replay(&mut self, replay: Replay) -> PointId {
+        self.intern(Node::Replay(replay), DType::I64)
+    }
+
+    /// A component of the state that a replayed scan ends with.
+    pub fn component(&mut self, replay: PointId, component: u32, dtype: DType) -> PointId {
+        self.intern(Node::Component(replay, component, dtype), dtype)
     }
 
     /// An element of a field.
@@ -271,7 +314,8 @@ impl Points {
                 f(*a);
                 f(*b);
             }
-            Node::Unary(_, a) | Node::Cast(_, a) => f(*a),
+            Node::Unary(_, a) | Node::Cast(_, a) | Node::Component(a, ..) => f(*a),
+            Node::Replay(replay) => replay.parts.iter().copied().for_each(f),
             Node::Choose(a, b, c) => {
                 f(*a);
                 f(*b);

@@ -12,7 +12,7 @@ use crate::symbolic::ExprId;
 
 use super::super::Lowering;
 use super::super::code::{Access, Body, CodeBuilder, Storage};
-use super::super::domain::{Axis, Boxes, IndexBox};
+use super::super::domain::{Axis, Boxes, IndexBox, Interval};
 use super::super::plan::Plan;
 use super::super::point::{DimId, PointId};
 use super::super::value::FieldId;
@@ -53,14 +53,20 @@ impl Lowering<'_> {
             let element = self.own_element(&storage, &dims, None);
             writes.push(Write { connector, container: storage.container, element: Some(element) });
         }
-        let body = self.pointwise_body(&outputs)?;
+        let column = self.vertical.and_then(|axis| index_box.get(Axis::Dim(axis)));
+        let body = self.body(&outputs, column)?;
         self.emit_map(region, "field", &dims, &index_box, body, writes);
         Ok(())
     }
 
     pub(super) fn pointwise_body(&mut self, outputs: &[(PointId, Name)]) -> Result<Body> {
+        self.body(outputs, None)
+    }
+
+    /// A tasklet; scans at its points run along `column`.
+    fn body(&mut self, outputs: &[(PointId, Name)], column: Option<Interval>) -> Result<Body> {
         let storage = std::mem::take(&mut self.storage);
-        let body = CodeBuilder::new(self, &storage).pointwise(outputs);
+        let body = CodeBuilder::new(self, &storage).along(column).pointwise(outputs);
         self.storage = storage;
         body
     }

@@ -26,13 +26,13 @@ impl Lowering<'_> {
     ) -> Result<()> {
         let Context { plan, targets, direct, read_elsewhere } = *context;
         let Some(scan) = &self.fields[field].scan else { return Ok(()) };
-        let (init, depth, axis, forward) = (scan.init.clone(), scan.depth, scan.axis, scan.forward);
+        let (init, number, axis, forward) = (scan.init.clone(), scan.number, scan.axis, scan.forward);
         let Some(range) = index_box.get(Axis::Dim(axis)) else { return Ok(()) };
         let leaves = self.fields[field].leaves.clone();
         let next: Vec<PointId> =
             leaves.iter().filter_map(|leaf| plan.leaves.get(&leaf.source).copied()).collect();
         let dims = leaves.first().map(|leaf| self.sources[leaf.source].dims.clone()).unwrap_or_default();
-        let level = self.points.level(depth);
+        let level = self.points.level(number);
         let mut outputs = Vec::with_capacity(leaves.len());
         let mut writes = Vec::new();
         for leaf in &leaves {
@@ -64,7 +64,7 @@ impl Lowering<'_> {
             next: &next,
             outputs: &outputs,
             forward,
-            depth,
+            number,
             start: range.start,
             stop: range.stop,
         };
