@@ -40,6 +40,7 @@ mod linalg;
 pub mod memory;
 pub mod scalar;
 pub mod symbolic;
+mod sync;
 pub mod transform;
 pub mod valid;
 

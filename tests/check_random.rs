@@ -4,14 +4,18 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use pelton::check::fuzz::{Plan, fuzz, sides_for};
-use pelton::check::generate::{Choices, Coverage, Generated, Settings, generate};
-use pelton::check::mutate::{Kind, Mutant};
+use pelton::check::evaluated;
+use pelton::check::fuzz::{Plan, Subject, fuzz, sides_for};
+use pelton::check::generate::{Choices, Coverage, Generated, GtirSettings, Settings, generate};
+use pelton::check::mutate::{Mutant, kernel};
 use pelton::check::side::{Side, Verdict, judge};
 use pelton::exec::Engine;
 use pelton::exec::bind::bind;
 use pelton::front::pel;
 use pelton::interp::{self, Options, Outcome};
+use pelton::ir::Program;
+use pelton::kernel::Kernel;
+use pelton::memory::Arguments;
 
 fn random(seed: u64) -> Generated {
     generate(&mut Choices::from_seed(seed), &Settings::default())
@@ -108,7 +112,7 @@ fn native_gives_the_bits_of_the_interpreter() {
         trials: Some(u64::from(cases())),
         time: Some(Duration::from_secs(60)),
         settings: Settings::default(),
-        sides: sides_for(Engine::Native),
+        subject: Subject::Sides(sides_for(Engine::Native)),
         out: None,
         failures: 3,
     };
@@ -136,51 +140,116 @@ proptest! {
     }
 }
 
+/// GTIR programs mean the same to the oracle of the lowering, the interpreter and machine code.
+#[test]
+fn gtir_programs_agree_with_the_oracle() {
+    let plan = Plan {
+        seed: 0x617,
+        trials: Some(u64::from(cases())),
+        time: Some(Duration::from_secs(60)),
+        settings: Settings::default(),
+        subject: Subject::Gtir(GtirSettings { empty: false }),
+        out: None,
+        failures: 3,
+    };
+    let tally = fuzz(&plan, &mut |_| {}).unwrap();
+    let failures: Vec<String> =
+        tally.failures.iter().map(|failure| format!("seed {}: {}", failure.seed, failure.what)).collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    assert!(tally.agreed * 10 >= tally.trials * 9, "{} of {} ran", tally.agreed, tally.trials);
+}
+
+/// Random programs with their arguments.
+fn suite(seeds: std::ops::Range<u64>) -> Vec<(Program, Arguments<'static>)> {
+    let one = |seed| {
+        let generated = random(seed);
+        let program = generated.program().ok()?;
+        let args = bind(&program, generated.inputs.clone()).ok()?;
+        Some((program, args))
+    };
+    seeds.filter_map(one).collect()
+}
+
+/// Mistakes that were planted, and what became of them.
+#[derive(Default)]
+struct Planted {
+    killed: usize,
+    survivors: Vec<String>,
+}
+
+impl Planted {
+    /// Plants one; `judge` runs a program of the suite with it.
+    fn plant(
+        &mut self,
+        name: &str,
+        suite: &[(Program, Arguments<'static>)],
+        judge: impl Fn(&Program, &Arguments<'_>) -> Verdict,
+    ) {
+        let mut applied = 0;
+        for (program, args) in suite {
+            match judge(program, args) {
+                Verdict::Unchanged | Verdict::Refused(_) => {}
+                Verdict::Differ(_) => {
+                    self.killed += 1;
+                    return;
+                }
+                Verdict::Agree => applied += 1,
+            }
+        }
+        // Where nothing in the suite has the pattern, that is a hole and not a kill.
+        self.survivors.push(format!("{name} survives {applied} programs"));
+    }
+
+    fn report(&self, what: &str) {
+        let planted = self.killed + self.survivors.len();
+        let rate = 100.0 * self.killed as f64 / planted as f64;
+        println!("{} of {planted} planted mistakes of {what} are noticed: {rate:.1} %", self.killed);
+        for survivor in &self.survivors {
+            println!("  {survivor}");
+        }
+        assert!(rate >= 98.0, "{rate:.1} % of the mistakes are noticed:\n{}", self.survivors.join("\n"));
+    }
+}
+
 /// The checks are checked: a hundred wrong rewrites, and how many of them some program of a small suite notices.
 #[test]
 fn planted_mistakes_are_noticed() {
-    let suite: Vec<_> = (0..2000)
-        .filter_map(|seed| {
-            let generated = random(seed);
-            let program = generated.program().ok()?;
-            let args = bind(&program, generated.inputs.clone()).ok()?;
-            Some((program, args))
-        })
-        .collect();
+    let suite = suite(0..2000);
     let interp = Side::engine(Engine::Interp);
-    let (mut killed, mut planted, mut survivors) = (0, 0, Vec::new());
+    let mut planted = Planted::default();
     for mutant in Mutant::all() {
         let side = Side::mutated(mutant);
-        let mut applied = 0;
-        let mut noticed = false;
-        for (program, args) in &suite {
-            match judge(program, args, [&interp, &side]) {
-                Verdict::Unchanged => {}
-                Verdict::Differ(_) => {
-                    noticed = true;
-                    applied += 1;
-                    break;
-                }
-                _ => applied += 1,
-            }
-        }
-        if applied == 0 {
-            // Nothing in the suite has the pattern: that is a hole, not a kill.
-            survivors.push(format!("{mutant} applies to nothing"));
-            planted += 1;
-        } else {
-            planted += 1;
-            killed += usize::from(noticed);
-            if !noticed {
-                survivors.push(format!("{mutant} ({}) survives {applied} programs", mutant.kind.describe()));
-            }
+        let name = format!("{mutant} ({})", mutant.kind.describe());
+        planted.plant(&name, &suite, |program, args| judge(program, args, [&interp, &side]));
+    }
+    assert!(Mutant::all().len() >= 100);
+    planted.report("rewriting");
+}
+
+/// The same for mistakes of lowering, in kernels.
+#[test]
+fn planted_mistakes_of_kernels_are_noticed() {
+    let suite = suite(0..400);
+    let mut planted = Planted::default();
+    for mutant in kernel::Mutant::all() {
+        let change = |kernel: &mut Kernel| mutant.apply(kernel);
+        let name = format!("{mutant} ({})", mutant.kind.describe());
+        planted.plant(&name, &suite, |program, args| evaluated::judge(program, args, Some(&change)));
+    }
+    planted.report("lowering");
+}
+
+/// Kernels as they are give the interpreter's bits.
+#[test]
+fn the_evaluator_gives_the_bits_of_the_interpreter() {
+    let suite = suite(0..400);
+    let mut agreed = 0;
+    for (seed, (program, args)) in suite.iter().enumerate() {
+        match evaluated::judge(program, args, None) {
+            Verdict::Differ(how) => panic!("program {seed}: {how}\n{}", pel::print(program)),
+            Verdict::Agree => agreed += 1,
+            Verdict::Refused(_) | Verdict::Unchanged => {}
         }
     }
-    let rate = 100.0 * f64::from(killed as u32) / f64::from(planted);
-    println!("{killed} of {planted} planted mistakes of {} kinds are noticed: {rate:.1} %", Kind::ALL.len());
-    for survivor in &survivors {
-        println!("  {survivor}");
-    }
-    assert!(planted >= 100);
-    assert!(rate >= 98.0, "{rate:.1} % of the mistakes are noticed; survivors:\n{}", survivors.join("\n"));
+    assert!(agreed * 10 >= suite.len() * 7, "{agreed} of {} ran", suite.len());
 }

@@ -1,15 +1,4 @@
-//! Any text as `.pel`: an error or a program whose printed form reads back to what prints the same.
-//!
-//! Good seeds are the files of `tests/filetests`.
-
+//! See `pelton::check::targets`.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use pelton::front::pel;
-
-fuzz_target!(|source: &str| {
-    let Ok(program) = pel::parse(source) else { return };
-    let printed = pel::print(&program);
-    let again = pel::parse(&printed).expect("what was printed can be read");
-    assert_eq!(pel::print(&again), printed, "printing again gives the same text");
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| pelton::check::targets::Target::hold("pel_parse", bytes));

@@ -178,9 +178,27 @@ pub(super) fn used_at_top(graph: &Graph) -> (HashSet<Name>, HashSet<Name>) {
     (top, cleared)
 }
 
+/// Makes those transients of the outermost graph arguments that `chosen` names and that can be arguments.
+pub(super) fn expose_if(program: &mut Program, chosen: &dyn Fn(Name) -> bool) {
+    arrays_exposed(program, chosen);
+    scalars_exposed(program, chosen);
+}
+
+/// Declares everything a cut graph needs to know as symbols: those it declares, and those that its control flow assigns.
+pub(super) fn add_symbols(program: &mut Program) {
+    let Some(graph) = root_mut(program) else { return };
+    for name in assigned_symbols(graph) {
+        graph.symbols.entry(name).or_insert(Type::Scalar(DType::I64));
+    }
+}
+
 /// Makes the transient arrays that outlive a scope arguments, so that they can be seen. Those whose size follows from
 /// symbols that the program assigns stay what they are.
 pub(super) fn expose_arrays(program: &mut Program) -> Vec<Name> {
+    arrays_exposed(program, &|_| true)
+}
+
+fn arrays_exposed(program: &mut Program, chosen: &dyn Fn(Name) -> bool) -> Vec<Name> {
     let Some(graph) = program.root_graph() else { return Vec::new() };
     let assigned = assigned_symbols(graph);
     let (top, cleared) = used_at_top(graph);
@@ -190,7 +208,8 @@ pub(super) fn expose_arrays(program: &mut Program) -> Vec<Name> {
         let sizes = array.shape.iter().chain(&array.strides).chain(&array.total_size);
         let fixed = sizes.into_iter().all(|&size| !program.exprs.depends_on_any(size, &assigned));
         let plain = matches!(data.ty, Type::Scalar(_));
-        if data.transient && plain && fixed && top.contains(&name) && !cleared.contains(&name) {
+        let possible = plain && fixed && top.contains(&name) && !cleared.contains(&name);
+        if data.transient && possible && chosen(name) {
             exposed.push(name);
         }
     }
@@ -209,6 +228,10 @@ pub(super) fn expose_arrays(program: &mut Program) -> Vec<Name> {
 /// Makes the scalars of the outermost graph arrays of one element, so that they can be seen and given. Scalars that
 /// sizes, indices or control flow mention stay what they are.
 pub(super) fn expose_scalars(program: &mut Program) -> Vec<Name> {
+    scalars_exposed(program, &|_| true)
+}
+
+fn scalars_exposed(program: &mut Program, chosen: &dyn Fn(Name) -> bool) -> Vec<Name> {
     let Some(graph) = program.root_graph() else { return Vec::new() };
     let ids = (0..program.exprs.len()).map(ExprId::from_index);
     let in_sizes = ids.filter_map(|id| program.exprs.as_symbol(id));
@@ -217,7 +240,7 @@ pub(super) fn expose_scalars(program: &mut Program) -> Vec<Name> {
         .data
         .iter()
         .filter(|(name, data)| matches!(data.kind, DataKind::Scalar(_)) && !mentioned.contains(*name))
-        .filter(|(_, data)| matches!(data.ty, Type::Scalar(_)))
+        .filter(|(name, data)| matches!(data.ty, Type::Scalar(_)) && chosen(**name))
         .map(|(&name, data)| (name, data.ty))
         .collect();
     for &(name, ty) in &scalars {
@@ -230,7 +253,7 @@ pub(super) fn expose_scalars(program: &mut Program) -> Vec<Name> {
 }
 
 /// Names that conditions, assignments and loop statements of a graph mention, as words of their texts.
-fn names_in_control_flow(program: &Program, graph: &Graph) -> Vec<Name> {
+pub(super) fn names_in_control_flow(program: &Program, graph: &Graph) -> Vec<Name> {
     let mut texts: Vec<&str> = Vec::new();
     for region in graph.regions.values() {
         for edge in &region.edges {

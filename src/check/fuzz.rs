@@ -3,18 +3,21 @@
 //! A run is a series of trials; trial `n` of seed `k` is the program of seed `k + n`, so any trial can be repeated by
 //! itself. A failing trial is saved as a case folder.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::diag::Result;
+use crate::diag::{Diagnostic, Result};
 use crate::exec::Engine;
 use crate::exec::bind::{bind, unbind};
 use crate::exec::npz::FileArrays;
 use crate::ir::Program;
 
-use super::generate::{Choices, Coverage, Generated, Settings, generate};
+use super::generate::{
+    Choices, Coverage, Generated, GeneratedGtir, GtirSettings, Settings, generate, generate_gtir,
+};
 use super::save::save_case;
-use super::side::{Disagreement, Side, Verdict, judge};
+use super::side::{Side, Verdict, judge};
 
 /// What to fuzz, and for how long.
 #[derive(Clone, Debug)]
@@ -27,12 +30,21 @@ pub struct Plan {
     pub time: Option<Duration>,
     /// What the programs look like.
     pub settings: Settings,
-    /// The sides that are compared; the first one is right.
-    pub sides: [Side; 2],
+    /// What is compared on them.
+    pub subject: Subject,
     /// Where failing programs go.
     pub out: Option<PathBuf>,
     /// Stop after so many failures.
     pub failures: usize,
+}
+
+/// What runs, and what is compared.
+#[derive(Clone, Debug)]
+pub enum Subject {
+    /// Random graphs on two sides; the first one is right.
+    Sides([Side; 2]),
+    /// Random GTIR programs on the oracle of the lowering, the interpreter and as machine code.
+    Gtir(GtirSettings),
 }
 
 /// What came out.
@@ -97,23 +109,67 @@ pub fn fuzz(plan: &Plan, progress: &mut dyn FnMut(&Tally)) -> Result<Tally> {
             return Ok(tally);
         }
         let seed = plan.seed.wrapping_add(tally.trials);
-        let generated = generate(&mut Choices::from_seed(seed), &plan.settings);
         tally.trials += 1;
-        if let Some(what) = trial(&generated, plan, &mut tally) {
-            let folder = match &plan.out {
-                Some(out) => {
-                    Some(save_failure(&out.join(format!("seed-{seed}")), &generated, plan, seed, &what)?)
+        let mut choices = Choices::from_seed(seed);
+        let folder = plan.out.as_ref().map(|out| out.join(format!("seed-{seed}")));
+        let failed = match &plan.subject {
+            Subject::Sides(sides) => {
+                let generated = generate(&mut choices, &plan.settings);
+                let what = trial(&generated, sides, &mut tally);
+                if let (Some(what), Some(folder)) = (&what, &folder) {
+                    save_failure(folder, &generated, sides, seed, what)?;
                 }
-                None => None,
-            };
+                what
+            }
+            Subject::Gtir(settings) => {
+                let generated = generate_gtir(&mut choices, *settings);
+                let what = gtir_trial(&generated, &mut tally);
+                if let (Some(what), Some(folder)) = (&what, &folder) {
+                    save_gtir(folder, &generated, seed, what)?;
+                }
+                what
+            }
+        };
+        if let Some(what) = failed {
             tally.failures.push(Failure { seed, what, folder });
         }
         progress(&tally);
     }
 }
 
+/// One trial of a GTIR program; says what failed.
+fn gtir_trial(generated: &GeneratedGtir, tally: &mut Tally) -> Option<String> {
+    let checked = catch_unwind(AssertUnwindSafe(|| generated.check()));
+    match checked {
+        Ok(Ok(true)) => {
+            tally.agreed += 1;
+            tally.executions += 3;
+            None
+        }
+        Ok(Ok(false)) => {
+            tally.refused += 1;
+            None
+        }
+        Ok(Err(what)) => {
+            tally.executions += 3;
+            Some(what)
+        }
+        Err(_) => Some(format!("panic on\n{}", generated.text)),
+    }
+}
+
+fn save_gtir(folder: &Path, generated: &GeneratedGtir, seed: u64, what: &str) -> Result<()> {
+    let failed = |error: std::io::Error| {
+        Diagnostic::error("P0433", format!("cannot write the case: {error}")).at(folder.display().to_string())
+    };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    std::fs::write(folder.join("program.gtir"), &generated.text).map_err(failed)?;
+    let text = format!("shown by: pelton fuzz --gtir --seed {seed} --trials 1\n\n{what}\n");
+    std::fs::write(folder.join("failure.txt"), text).map_err(failed)
+}
+
 /// One trial; says what failed.
-fn trial(generated: &Generated, plan: &Plan, tally: &mut Tally) -> Option<String> {
+fn trial(generated: &Generated, sides: &[Side; 2], tally: &mut Tally) -> Option<String> {
     let program = match generated.program() {
         Ok(program) => program,
         Err(error) => return Some(format!("the generated program is refused: {error}")),
@@ -123,7 +179,7 @@ fn trial(generated: &Generated, plan: &Plan, tally: &mut Tally) -> Option<String
         Ok(args) => args,
         Err(error) => return Some(format!("its inputs are refused: {error}")),
     };
-    let [left, right] = &plan.sides;
+    let [left, right] = sides;
     match judge(&program, &args, [left, right]) {
         Verdict::Agree => {
             tally.agreed += 1;
@@ -141,27 +197,29 @@ fn trial(generated: &Generated, plan: &Plan, tally: &mut Tally) -> Option<String
         }
         Verdict::Differ(disagreement) => {
             tally.executions += 2;
-            Some(describe(&disagreement))
+            Some(disagreement.to_string())
         }
     }
 }
 
-fn describe(disagreement: &Disagreement) -> String {
-    disagreement.to_string()
-}
-
-fn save_failure(folder: &Path, generated: &Generated, plan: &Plan, seed: u64, what: &str) -> Result<PathBuf> {
+fn save_failure(
+    folder: &Path,
+    generated: &Generated,
+    sides: &[Side; 2],
+    seed: u64,
+    what: &str,
+) -> Result<()> {
+    let [left, right] = sides;
     let expected = generated
         .program()
-        .and_then(|program| results(&program, &generated.inputs, &plan.sides[0]))
+        .and_then(|program| results(&program, &generated.inputs, left))
         .unwrap_or_default();
     let mut notes = vec![format!(
         "found by `pelton fuzz --seed {seed} --trials 1` ({} against {})",
-        plan.sides[1].name, plan.sides[0].name
+        right.name, left.name
     )];
     notes.extend(what.lines().map(str::to_owned));
-    save_case(folder, &generated.text, &generated.inputs, &expected, &notes)?;
-    Ok(folder.to_path_buf())
+    save_case(folder, &generated.text, &generated.inputs, &expected, &notes)
 }
 
 /// The arrays of a program after a run on one side.
@@ -180,7 +238,7 @@ pub fn results(program: &Program, inputs: &FileArrays, side: &Side) -> Result<Fi
             Ok(unbind(program, &args, &is_array))
         }
         super::side::End::Refused(diagnostic) => Err(diagnostic),
-        end => Err(crate::diag::Diagnostic::error("P0434", end.to_string())),
+        end => Err(Diagnostic::error("P0434", end.to_string())),
     }
 }
 

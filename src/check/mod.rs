@@ -3,8 +3,11 @@
 pub mod bound_case;
 pub mod case;
 pub mod compare;
+pub mod cutout;
 mod edit;
+pub mod evaluated;
 pub mod fuzz;
+pub mod fuzz_program;
 pub mod generate;
 pub mod gtir_case;
 pub mod gtir_oracle;
@@ -16,6 +19,7 @@ pub mod reduce;
 pub mod run;
 pub mod save;
 pub mod side;
+pub mod targets;
 mod ulp;
 mod variant_case;
 

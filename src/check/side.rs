@@ -15,6 +15,7 @@ use crate::ir::Program;
 use crate::memory::{Arguments, Binding, Buffer, View};
 use crate::scalar::Scalar;
 use crate::transform;
+use crate::valid::validate;
 
 use super::compare::{FieldReport, compare_bits};
 use super::mutate::Mutant;
@@ -132,9 +133,16 @@ impl Side {
         let only: Vec<String> = rule.map(str::to_owned).into_iter().collect();
         let name = format!("interp after {}", rule.unwrap_or("all rules"));
         let rewrite = move |program: &mut Program| {
-            let options =
-                transform::Options { only: only.clone(), validate: true, ..transform::Options::default() };
-            let report = transform::run(program, transform::OPTIMIZE, &options, &mut |_, _| {})?;
+            let mut options =
+                transform::Options { only: only.clone(), validate: false, ..transform::Options::default() };
+            let mut made = program.clone();
+            let report = transform::run(&mut made, transform::OPTIMIZE, &options, &mut |_, _| {})?;
+            if report.fired() > 0 && validate(&made).iter().any(Diagnostic::is_error) {
+                // Once more, to hear which rule it was.
+                options.validate = true;
+                transform::run(program, transform::OPTIMIZE, &options, &mut |_, _| {})?;
+            }
+            *program = made;
             Ok(report.fired() > 0)
         };
         Side { may_lose_faults: true, ..Side::rewritten(&name, Arc::new(rewrite)) }
@@ -155,7 +163,7 @@ impl Side {
                         Ok(changed) => changed,
                         Err(error) => return Ok(Err(End::Panic(error.to_string()))),
                     };
-                    (Prepared::new(&program, self.engine, false)?, changed)
+                    (Prepared::shared(Arc::new(program), self.engine, false)?, changed)
                 }
             };
             if self.engine == Engine::Native && prepared.engine() != Engine::Native {

@@ -1,4 +1,4 @@
-//! `pelton fuzz`: random programs on two engines.
+//! `pelton fuzz`: random programs on two engines, and the optimizer's rules on real ones.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -8,14 +8,15 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use crate::check::fuzz::{Plan, Tally, fuzz, sides_for};
-use crate::check::generate::{Choices, Settings, generate};
+use crate::check::fuzz::{Plan, Subject, Tally, fuzz, sides_for};
+use crate::check::fuzz_program::ProgramPlan;
+use crate::check::generate::{Choices, GtirSettings, Settings, generate, generate_gtir};
 use crate::check::{Side, guard};
 use crate::exec::Engine;
 use crate::transform;
 
 use super::output::Output;
-use super::{TextFormat, Usage, Verdict, engine};
+use super::{TextFormat, Usage, Verdict, engine, fuzz_program};
 
 /// Run random programs on an engine and compare with the reference interpreter, bit for bit.
 ///
@@ -27,6 +28,11 @@ Examples:
   pelton fuzz --seconds 60
   pelton fuzz --engine native --seed 1234 --trials 1
   pelton fuzz --seed 1234 --print
+  pelton fuzz --gtir --seconds 60
+  pelton fuzz --program program.sdfgz --rule map_fusion_vertical --trials 20
+
+With --program, every application of every rule (or of --rule) is tried in a cutout of that program: --trials random
+inputs for each.
 
 Exit code 1 if something failed.")]
 pub struct FuzzArgs {
@@ -39,19 +45,25 @@ pub struct FuzzArgs {
     /// Seed of the first program; drawn from the clock if it is not given.
     #[arg(long, value_name = "K")]
     seed: Option<u64>,
-    /// How long.
-    #[arg(long, value_name = "S", default_value_t = 10.0)]
-    seconds: f64,
-    /// How many programs at most.
+    /// How long; 10 if it is not given, without end with --program.
+    #[arg(long, value_name = "S")]
+    seconds: Option<f64>,
+    /// How many programs at most; with --program, how many inputs per application (100 if it is not given).
     #[arg(long, value_name = "N")]
     trials: Option<u64>,
+    /// Try the optimizer's rules on this program, application by application, instead of on random programs.
+    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["engine", "gtir"])]
+    program: Option<PathBuf>,
+    /// Random GTIR programs, on the oracle of the lowering, the interpreter and as machine code.
+    #[arg(long, conflicts_with = "rule")]
+    gtir: bool,
     /// Statements per program at most.
     #[arg(long, value_name = "N", default_value_t = 6)]
     size: usize,
     /// Stop after so many failures.
     #[arg(long, value_name = "N", default_value_t = 10)]
     failures: usize,
-    /// Only plain maps and tasklets.
+    /// Only plain maps and tasklets; with --gtir, no mask or domain that leaves nothing.
     #[arg(long)]
     plain: bool,
     /// Where failing programs go.
@@ -77,28 +89,44 @@ pub fn run(args: &FuzzArgs, out: &mut Output) -> anyhow::Result<Verdict> {
     let seed = args.seed.unwrap_or_else(clock);
     let settings = Settings { statements: args.size, all_nodes: !args.plain, ..Settings::default() };
     if args.print {
-        write!(out, "{}", generate(&mut Choices::from_seed(seed), &settings).text)?;
+        let mut choices = Choices::from_seed(seed);
+        let text = match args.gtir {
+            true => generate_gtir(&mut choices, GtirSettings { empty: !args.plain }).text,
+            false => generate(&mut choices, &settings).text,
+        };
+        write!(out, "{text}")?;
         return Ok(Verdict::Good);
     }
-    let sides = match &args.rule {
-        Some(rule) => {
-            let rule = Some(rule.as_str()).filter(|rule| *rule != "all");
-            if let Some(unknown) =
-                rule.filter(|rule| transform::RULES.iter().all(|known| known.name != *rule))
-            {
-                return Err(Usage(format!("no rule is called {unknown}; `pelton explain` lists them")).into());
-            }
-            [Side::engine(Engine::Interp), Side::after_rule(rule)]
-        }
-        None => sides_for(args.engine),
+    let time = |seconds: f64| Duration::from_secs_f64(seconds.clamp(0.0, 1e6));
+    if let Some(path) = &args.program {
+        let plan = ProgramPlan {
+            seed,
+            trials: args.trials.unwrap_or(100),
+            time: args.seconds.map(time),
+            rule: match &args.rule {
+                Some(rule) => known_rule(rule)?.map(str::to_owned),
+                None => None,
+            },
+            out: Some(args.out.clone()),
+            failures: args.failures,
+        };
+        return fuzz_program::run(path, &plan, args.format, out);
+    }
+    let subject = match &args.rule {
+        Some(rule) => Subject::Sides([Side::engine(Engine::Interp), Side::after_rule(known_rule(rule)?)]),
+        None if args.gtir => Subject::Gtir(GtirSettings { empty: !args.plain }),
+        None => Subject::Sides(sides_for(args.engine)),
     };
-    let what = sides[1].name.clone();
+    let what = match &subject {
+        Subject::Sides([_, right]) => right.name.clone(),
+        Subject::Gtir(_) => "gtir-oracle, interp and native".to_owned(),
+    };
     let plan = Plan {
         seed,
         trials: args.trials,
-        time: Some(Duration::from_secs_f64(args.seconds.clamp(0.0, 1e6))),
+        time: Some(time(args.seconds.unwrap_or(10.0))),
         settings,
-        sides,
+        subject,
         out: Some(args.out.clone()),
         failures: args.failures,
     };
@@ -144,6 +172,17 @@ pub fn run(args: &FuzzArgs, out: &mut Output) -> anyhow::Result<Verdict> {
     Ok(if tally.failures.is_empty() { Verdict::Good } else { Verdict::Failed })
 }
 
+/// The rule of that name; none for `all`.
+fn known_rule(name: &str) -> anyhow::Result<Option<&str>> {
+    let rule = Some(name).filter(|name| *name != "all");
+    match rule.filter(|rule| transform::RULES.iter().all(|known| known.name != *rule)) {
+        Some(unknown) => {
+            Err(Usage(format!("no rule is called {unknown}; `pelton explain` lists them")).into())
+        }
+        None => Ok(rule),
+    }
+}
+
 fn summary(tally: &Tally) -> String {
     format!(
         "{} programs, {:.0} executions/s, {} kinds of things, {} unchanged, {} not run, {} failed",
@@ -163,7 +202,12 @@ fn write_text(out: &mut Output, args: &FuzzArgs, what: &str, seed: u64, tally: &
             writeln!(out, "    {line}")?;
         }
         if let Some(folder) = &failure.folder {
-            writeln!(out, "    saved: pelton test {} --engine {}", folder.display(), args.engine)?;
+            match args.gtir {
+                true => writeln!(out, "    saved: {}", folder.display())?,
+                false => {
+                    writeln!(out, "    saved: pelton test {} --engine {}", folder.display(), args.engine)?
+                }
+            }
         }
     }
     if args.coverage {
@@ -174,11 +218,6 @@ fn write_text(out: &mut Output, args: &FuzzArgs, what: &str, seed: u64, tally: &
             writeln!(out, "  not run {count} times: {why}")?;
         }
     }
-    writeln!(
-        out,
-        "seed {seed}, {what} against interp, {:.1} s: {}",
-        tally.elapsed.as_secs_f64(),
-        summary(tally)
-    )?;
+    writeln!(out, "seed {seed}, {what}, {:.1} s: {}", tally.elapsed.as_secs_f64(), summary(tally))?;
     Ok(())
 }

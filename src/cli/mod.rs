@@ -9,6 +9,7 @@ mod convert;
 mod diff;
 mod explain;
 mod fuzz;
+mod fuzz_program;
 mod info;
 mod info_gtir;
 mod locate;

@@ -4,6 +4,7 @@
 
 use hashbrown::HashMap;
 
+use crate::memory::POISON;
 use crate::scalar::{Scalar, Trap, arith};
 
 use super::{BufferId, BufferKind, CfgBlock, Jump, Kernel, LabelId, Literal, Op, Stmt, TrapId, ValueId};
@@ -158,8 +159,12 @@ impl Machine<'_> {
                     return Ok(Flow::Trap(*trap));
                 }
             }
-            Stmt::Alloc { buffer, bytes, trap, .. } => match usize::try_from(self.int(*bytes)?) {
-                Ok(bytes) if bytes < 1 << 30 => self.allocate(*buffer, vec![0; bytes]),
+            Stmt::Alloc { buffer, bytes, zero, trap } => match usize::try_from(self.int(*bytes)?) {
+                Ok(bytes) if bytes < 1 << 30 => {
+                    // What was not cleared holds whatever it holds; here, what nobody takes for a result.
+                    let filled = if *zero { 0 } else { POISON };
+                    self.allocate(*buffer, vec![filled; bytes]);
+                }
                 _ => return Ok(Flow::Trap(*trap)),
             },
             Stmt::Call(library, _) => return Err(format!("{library} cannot be evaluated")),

@@ -11,6 +11,7 @@ mod bind;
 pub mod call;
 mod callout;
 pub mod emit;
+mod handshake;
 pub mod isa;
 pub mod memory;
 mod product;

@@ -1,28 +1,23 @@
 //! Threads: a parallel region in contiguous blocks over a small pool.
 //!
 //! The pool belongs to the process. One region at a time uses it; a call that finds it taken runs on its own thread,
-//! so programs may be called from many threads at once. Workers wait with bounded spinning and then sleep; handing a
-//! region to workers that still spin costs well below a microsecond, waking them a few. Where a loop is split
-//! changes no result: iterations of a region touch different memory.
+//! so programs may be called from many threads at once. Workers wait with bounded spinning and then sleep
+//! ([`handshake`](super::handshake)); handing a region to workers that still spin costs well below a microsecond, waking
+//! them a few. Where a loop is split changes no result: iterations of a region touch different memory.
 
-use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, TryLockError};
 use std::thread::Thread;
 
 use super::call::{Arena, Frame};
+use super::handshake::Desk;
 
 /// Operations that are worth one thread.
 pub(super) const GRAIN: f64 = 20_000.0;
-
-/// How often a worker looks for work before it sleeps, and the caller for the end before it yields.
-const SPINS: u32 = 2_000;
 
 /// The function of a region: frame, what it captured, first iteration, end.
 type RegionCode = extern "C" fn(*mut Frame, *const u64, i64, i64) -> i64;
 
 /// A part of a region, for one worker.
-#[derive(Clone, Copy)]
 struct Part {
     code: RegionCode,
     frame: *const Frame,
@@ -31,27 +26,13 @@ struct Part {
     stop: i64,
 }
 
-const IDLE: u32 = 0;
-const READY: u32 = 1;
-
-/// A worker as the caller sees it.
-struct Worker {
-    state: AtomicU32,
-    asleep: AtomicBool,
-    part: UnsafeCell<Option<Part>>,
-    result: AtomicI64,
-}
-
-// SAFETY: `part` is written by the caller while the state is IDLE and read by the worker while it is READY; the state
-// is changed with release and read with acquire ordering.
-unsafe impl Sync for Worker {}
-// SAFETY: addresses in `part` are valid until the caller has seen IDLE again.
-unsafe impl Send for Worker {}
+// SAFETY: the addresses are valid until the caller has the result, and iterations touch different memory.
+unsafe impl Send for Part {}
 
 /// The workers, and the process they live in: a forked child has none.
 struct Pool {
     process: u32,
-    workers: Vec<(Arc<Worker>, Thread)>,
+    workers: Vec<(Arc<Desk<Part>>, Thread)>,
 }
 
 static POOL: Mutex<Pool> = Mutex::new(Pool { process: 0, workers: Vec::new() });
@@ -94,7 +75,7 @@ pub unsafe extern "C" fn split(
     let count = pool.workers.len().min(wanted - 1) as i64 + 1;
     let bound = |part: i64| start + step * (i128::from(trips) * i128::from(part) / i128::from(count)) as i64;
     let workers = &pool.workers[..(count - 1) as usize];
-    for ((worker, thread), part) in workers.iter().zip(1..) {
+    for ((desk, thread), part) in workers.iter().zip(1..) {
         let last = part + 1 == count;
         let part = Part {
             code,
@@ -103,21 +84,14 @@ pub unsafe extern "C" fn split(
             start: bound(part),
             stop: if last { stop } else { bound(part + 1) },
         };
-        // SAFETY: the worker is idle, because the caller before waited for it.
-        unsafe { *worker.part.get() = Some(part) };
-        worker.state.store(READY, Ordering::SeqCst);
-        if worker.asleep.load(Ordering::SeqCst) {
+        // SAFETY: the desk is idle, because whoever used it before waited for it; the pool is locked.
+        if unsafe { desk.hand(part) } {
             thread.unpark();
         }
     }
     let mut result = code(frame, captures, start, bound(1));
-    for (worker, _) in workers {
-        let mut spins = 0;
-        while worker.state.load(Ordering::Acquire) != IDLE {
-            spins += 1;
-            if spins < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
-        }
-        let stopped = worker.result.load(Ordering::Relaxed);
+    for (desk, _) in workers {
+        let stopped = desk.wait();
         if result == 0 {
             result = stopped;
         }
@@ -143,39 +117,20 @@ impl Pool {
             self.process = process;
         }
         while self.workers.len() < wanted {
-            let worker = Arc::new(Worker {
-                state: AtomicU32::new(IDLE),
-                asleep: AtomicBool::new(false),
-                part: UnsafeCell::new(None),
-                result: AtomicI64::new(0),
-            });
-            let own = Arc::clone(&worker);
+            let desk = Arc::new(Desk::new());
+            let own = Arc::clone(&desk);
             let builder = std::thread::Builder::new().name("pelton-worker".to_owned());
             let Ok(handle) = builder.spawn(move || serve(&own)) else { return };
-            self.workers.push((worker, handle.thread().clone()));
+            self.workers.push((desk, handle.thread().clone()));
         }
     }
 }
 
 /// The life of a worker.
-fn serve(worker: &Worker) {
+fn serve(desk: &Desk<Part>) {
     let mut arena = Arena::default();
     loop {
-        let mut spins = 0;
-        while worker.state.load(Ordering::Acquire) != READY {
-            spins += 1;
-            if spins < SPINS {
-                std::hint::spin_loop();
-                continue;
-            }
-            worker.asleep.store(true, Ordering::SeqCst);
-            while worker.state.load(Ordering::SeqCst) != READY {
-                std::thread::park();
-            }
-            worker.asleep.store(false, Ordering::SeqCst);
-        }
-        // SAFETY: the state is READY: the caller has written the part and waits.
-        if let Some(part) = unsafe { (*worker.part.get()).take() } {
+        desk.serve(|part| {
             let (scratch_top, scratch_end) = arena.restart();
             // SAFETY: the caller's frame outlives the region. Its arena and persistent buffers are not for this thread.
             let mut frame = unsafe {
@@ -188,9 +143,7 @@ fn serve(worker: &Worker) {
                     ..*part.frame
                 }
             };
-            let stopped = (part.code)(&raw mut frame, part.captures, part.start, part.stop);
-            worker.result.store(stopped, Ordering::Relaxed);
-        }
-        worker.state.store(IDLE, Ordering::Release);
+            (part.code)(&raw mut frame, part.captures, part.start, part.stop)
+        });
     }
 }

@@ -52,7 +52,9 @@ pub(super) fn number(values: &mut Choices<'_>, dtype: DType, special: bool) -> S
     let real = |values: &mut Choices<'_>| match values.below(4) {
         0 => values.below(17) as f64 - 8.0,
         1 => (values.below(129) as f64 - 64.0) / 16.0,
-        _ => (values.below(1 << 20) as f64 / f64::from(1 << 20) - 0.5) * 8.0,
+        2 => (values.below(1 << 20) as f64 / f64::from(1 << 20) - 0.5) * 8.0,
+        // All bits of the mantissa in use, so that rounding shows.
+        _ => ((values.word() >> 11) as f64 / (1_u64 << 53) as f64 - 0.5) * 8.0,
     };
     let first = real(values);
     if dtype.is_complex() {

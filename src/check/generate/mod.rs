@@ -31,6 +31,7 @@ mod code;
 mod control;
 mod coverage;
 mod dataflow;
+mod gtir;
 mod inputs;
 mod parts;
 mod scope;
@@ -39,6 +40,7 @@ mod templates;
 
 pub use choices::Choices;
 pub use coverage::Coverage;
+pub use gtir::{GeneratedGtir, GtirSettings, generate_gtir};
 
 use crate::diag::Result;
 use crate::exec::Format;
@@ -46,6 +48,7 @@ use crate::exec::load::finish;
 use crate::exec::npz::FileArrays;
 use crate::front::pel;
 use crate::ir::Program;
+use crate::scalar::{DType, Scalar};
 
 use scope::Generator;
 
@@ -88,6 +91,11 @@ impl Generated {
         let error = loaded.errors().next().cloned();
         error.map_or(Ok(loaded.program), Err)
     }
+}
+
+/// A number of moderate size, exact in the smallest types most of the time.
+pub(in crate::check) fn random_number(choices: &mut Choices<'_>, dtype: DType) -> Scalar {
+    inputs::number(choices, dtype, false)
 }
 
 /// A random program.

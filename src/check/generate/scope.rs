@@ -220,9 +220,10 @@ impl<'g, 'b> Generator<'g, 'b> {
         name
     }
 
-    /// Declares a view, reference or stream of the graph that is being written.
+    /// Declares a view, reference or stream (or, without a kind, an array that only one state uses).
     pub fn declare(&mut self, kind: &str, name: &str, descriptor: &str) {
-        let _ = writeln!(self.declarations, "  transient {kind} {name}: {descriptor}");
+        let space = if kind.is_empty() { "" } else { " " };
+        let _ = writeln!(self.declarations, "  transient{space}{kind} {name}: {descriptor}");
     }
 
     /// Marks a container as written everywhere.

@@ -16,8 +16,8 @@ impl Generator<'_, '_> {
     pub fn special(&mut self, out: &mut String) {
         self.budget = self.budget.saturating_sub(2);
         let nests = self.depth < 2;
-        match self.choices.weighted(&[4, if nests { 4 } else { 0 }, if nests { 3 } else { 0 }, 2, 2, 3, 2, 2])
-        {
+        let weights = [4, if nests { 4 } else { 0 }, if nests { 3 } else { 0 }, 2, 2, 3, 2, 2, 2];
+        match self.choices.weighted(&weights) {
             0 => self.library(out),
             1 => self.nested(out),
             2 => self.nested_in_map(out),
@@ -25,7 +25,8 @@ impl Generator<'_, '_> {
             4 => self.consume(out),
             5 => self.view(out),
             6 => self.reference(out),
-            _ => self.range_from_memory(out),
+            7 => self.range_from_memory(out),
+            _ => self.cleared(out),
         }
     }
 
@@ -523,6 +524,25 @@ impl Generator<'_, '_> {
              \x20 b = access {to}\n  r -> e.IN_r : {name}[0:{n}]\n  e.OUT_r -> t.x : {name}[{i}]\n  t.o -> x.IN_b : {to}[{i}]\n  x.OUT_b -> b : {to}[0:{n}]\n}}",
             a = first.name,
             b = second.name,
+        );
+        self.set_ready(&to);
+    }
+
+    /// Rows are added up in memory that is cleared when it is taken.
+    fn cleared(&mut self, out: &mut String) {
+        let Some(source) = self.whole_real(2) else { return self.view(out) };
+        let (rows, columns) = (source.dims[0].text.clone(), source.dims[1].text.clone());
+        let sums = self.fresh("t");
+        self.declare("", &sums, &format!("{}[{rows}]", short_name(source.dtype)));
+        let to = self.transient(source.dtype, source.dims[..1].to_vec(), "");
+        let (state, i, j, from) = (self.fresh("s"), self.fresh("i"), self.fresh("j"), &source.name);
+        let _ = writeln!(
+            out,
+            "state {state} {{\n  a = access {from}\n  e = map_entry add [{i} in 0:{rows}, {j} in 0:{columns}] sequential\n\
+             \x20 t = tasklet one (x) -> (o) {{ o = x * 0.5 }}\n  x = map_exit add of e\n  s = access {sums} setzero\n\
+             \x20 b = access {to}\n  a -> e.IN_a : {from}[0:{rows}, 0:{columns}]\n  e.OUT_a -> t.x : {from}[{i}, {j}]\n\
+             \x20 t.o -> x.IN_s : {sums}[{i}] wcr \"lambda a, b: a + b\"\n\
+             \x20 x.OUT_s -> s : {sums}[0:{rows}] wcr \"lambda a, b: a + b\"\n  s -> b : {sums}[0:{rows}]\n}}"
         );
         self.set_ready(&to);
     }

@@ -28,7 +28,7 @@ use timeline::{NEXT, STOP, TAKEN, Timeline, first_of, is_own, shown_name};
 
 pub(in crate::check) use cut::{
     Cut, Unit, add_missing, entered, expose, keep_units, map_ranges, only_state, peeled, restricted,
-    unit_label, units,
+    unit_label, units, value_of,
 };
 pub use report::{Located, Origin, Place};
 

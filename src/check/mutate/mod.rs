@@ -4,6 +4,7 @@
 //! such place), and what comes out is a valid program that means something else. A test suite that is worth
 //! anything *kills* it: some program of the suite gives other bits after it.
 
+pub mod kernel;
 mod spots;
 
 use crate::check::edit::checked;

@@ -77,8 +77,8 @@ pub fn node_count(program: &Program) -> usize {
 struct Reduction<'s> {
     best: Failing,
     sides: [&'s Side; 2],
-    /// Whether the sides end differently, as opposed to giving other values.
-    by_end: bool,
+    /// How the sides end, if they end differently; otherwise they give other values.
+    ends: Option<[Ending; 2]>,
     deadline: Instant,
     tried: usize,
 }
@@ -104,11 +104,7 @@ impl Reduction<'_> {
         }
         self.tried += 1;
         let verdict = judge(&candidate.program, &candidate.args, self.sides);
-        let fails = match verdict {
-            Verdict::Differ(Disagreement::Values(_)) => !self.by_end,
-            Verdict::Differ(Disagreement::Ends(..)) => self.by_end,
-            _ => false,
-        };
+        let fails = matches!(verdict, Verdict::Differ(found) if endings(&found) == self.ends);
         if fails {
             self.best = candidate;
         }
@@ -132,16 +128,15 @@ pub fn reduce(
 ) -> Result<Reduced> {
     let start = Instant::now();
     let nodes_before = node_count(program);
-    let by_end = match judge(program, args, sides) {
-        Verdict::Differ(Disagreement::Ends(..)) => true,
-        Verdict::Differ(Disagreement::Values(_)) => false,
+    let ends = match judge(program, args, sides) {
+        Verdict::Differ(disagreement) => endings(&disagreement),
         Verdict::Refused(why) => {
             return Err(Diagnostic::error("P0435", format!("there is nothing to compare: {why}")));
         }
         _ => return Err(Diagnostic::error("P0435", "the two sides agree, so there is nothing to reduce")),
     };
     let best = Failing { program: program.clone(), args: with_symbols(program, args)? };
-    let mut reduction = Reduction { best, sides, by_end, deadline: start + limit, tried: 0 };
+    let mut reduction = Reduction { best, sides, ends, deadline: start + limit, tried: 0 };
     cut_out(&mut reduction);
     loop {
         let mut changed = graph::shrink(&mut reduction);
@@ -161,6 +156,25 @@ pub fn reduce(
     };
     let nodes = node_count(&failing.program);
     Ok(Reduced { failing, disagreement, nodes_before, nodes, tried, elapsed: start.elapsed() })
+}
+
+/// What kind of end it was: what stands in front of its message.
+type Ending = String;
+
+/// How two sides ended, if that is how they differ. A smaller program has to end in the same way on either side: one that
+/// stops with another fault is another failure.
+fn endings(disagreement: &Disagreement) -> Option<[Ending; 2]> {
+    match disagreement {
+        Disagreement::Values(_) => None,
+        Disagreement::Ends(left, right) => {
+            // The code of a diagnostic, or the words in front of the first colon.
+            let kind = |text: &str| match text.split_once("error[") {
+                Some((_, rest)) => rest.chars().take_while(|&c| c != ']').collect(),
+                None => text.split(':').next().unwrap_or_default().to_owned(),
+            };
+            Some([kind(left), kind(right)])
+        }
+    }
 }
 
 /// Starts from the state in which the difference appears, if that state by itself still shows it.

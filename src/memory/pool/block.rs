@@ -51,7 +51,7 @@ impl Block {
     fn pages(len: usize) -> Option<Block> {
         let mut pages = MmapMut::map_anon(len).ok()?;
         // Advice only: where it is not taken, small pages do.
-        #[cfg(target_os = "linux")]
+        #[cfg(all(target_os = "linux", not(miri)))]
         let _ = pages.advise(memmap2::Advice::HugePage);
         let start = NonNull::new(pages.as_mut_ptr())?;
         Some(Block { start, len, origin: Origin::Pages(pages) })

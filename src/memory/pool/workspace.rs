@@ -1,12 +1,13 @@
 //! The workspace and its leases.
 
 use std::ptr::NonNull;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use thiserror::Error;
 
 use crate::diag::Diagnostic;
 use crate::memory::plan::Plan;
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 use super::block::{Block, Source, System};
 
