@@ -96,13 +96,13 @@ impl Ast {
             }
             Ast::Difference(a, b) => {
                 let (n, d) = b.exact(values)?;
-                add(a.exact(values)?, (-n, d))
+                add(a.exact(values)?, (n.checked_neg()?, d))
             }
             Ast::Product(operands) => operands.iter().try_fold((1, 1), |(n, d): (i128, i128), ast| {
                 let (m, e) = ast.exact(values)?;
                 rational(n.checked_mul(m)?, d.checked_mul(e)?)
             }),
-            Ast::Negative(a) => a.exact(values).map(|(n, d)| (-n, d)),
+            Ast::Negative(a) => a.exact(values).and_then(|(n, d)| Some((n.checked_neg()?, d))),
             Ast::Quotient(a, b) => {
                 let ((n, d), (m, e)) = (a.exact(values)?, b.exact(values)?);
                 rational(n.checked_mul(e)?, d.checked_mul(m)?)
@@ -120,7 +120,9 @@ impl Ast {
                 rational(n.checked_pow(u32::from(*power))?, d.checked_pow(u32::from(*power))?)
             }
             Ast::Floor(a) => a.exact(values).and_then(|(n, d)| integer(floor(n, d)?)),
-            Ast::Ceiling(a) => a.exact(values).and_then(|(n, d)| integer(-floor(-n, d)?)),
+            Ast::Ceiling(a) => {
+                a.exact(values).and_then(|(n, d)| integer(floor(n.checked_neg()?, d)?.checked_neg()?))
+            }
             Ast::Abs(a) => integer(int(a)?.abs()),
             Ast::Min(operands) => {
                 integer(operands.iter().map(int).collect::<Option<Vec<_>>>()?.into_iter().min()?)
@@ -156,13 +158,7 @@ impl Ast {
                 }
                 truth(false)
             }
-            Ast::Select(c, a, b) => {
-                if int(c)? != 0 {
-                    a.exact(values)
-                } else {
-                    b.exact(values)
-                }
-            }
+            Ast::Select(c, a, b) => integer(if int(c)? != 0 { int(a)? } else { int(b)? }),
             Ast::BitAnd(a, b) => integer(int(a)? & int(b)?),
             Ast::BitOr(a, b) => integer(int(a)? | int(b)?),
             Ast::BitXor(a, b) => integer(int(a)? ^ int(b)?),

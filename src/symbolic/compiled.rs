@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use crate::entity::Name;
 
-use super::eval::{Integer, Leaves, Total, step};
+use super::eval::{Exact, Integer, Leaves, Rational, step};
 use super::node::{Factor, Node, Term};
 use super::{EvalError, ExprId, ExprPool};
 
@@ -36,8 +36,6 @@ enum Register {
     Slot(u32),
     /// A node whose children are registers instead of expressions.
     Node(Node),
-    /// A sum with quotients: constant, then coefficient, numerator and denominator (`None`: one) of each term.
-    Rational(i64, Box<[(i64, u32, Option<u32>)]>),
     /// An element of a container.
     Element(Name, Box<[u32]>),
     /// Something that has no integer value.
@@ -118,15 +116,6 @@ impl ExprPool {
         let at = |id: &ExprId| ExprId(place(id));
         Register::Node(match self.node(id) {
             Node::Symbol(name) => return Register::Slot(slot(*name)),
-            Node::Sum(constant, terms)
-                if terms.iter().any(|term| self.as_quotient(term.monomial).is_some()) =>
-            {
-                let terms = terms.iter().map(|term| match self.as_quotient(term.monomial) {
-                    Some((n, d)) => (term.coefficient, place(&n), Some(place(&d))),
-                    None => (term.coefficient, place(&term.monomial), None),
-                });
-                return Register::Rational(*constant, terms.collect());
-            }
             Node::Sum(constant, terms) => {
                 let moved =
                     |term: &Term| Term { coefficient: term.coefficient, monomial: at(&term.monomial) };
@@ -236,32 +225,20 @@ impl Leaves for ElementLeaves<'_> {
 }
 
 fn run(registers: &[Register], slots: &[i64], element: &mut dyn FnMut(Name, &[i64]) -> Integer) -> Integer {
-    let mut values: SmallVec<[Integer; 16]> = SmallVec::with_capacity(registers.len());
+    let mut values: SmallVec<[Exact; 16]> = SmallVec::with_capacity(registers.len());
     for register in registers {
         let get = |place: u32| values.get(place as usize).copied().unwrap_or(Err(EvalError::Undefined));
         let value = match register {
-            Register::Slot(slot) => read(slots, *slot),
+            Register::Slot(slot) => read(slots, *slot).map(Rational::Whole),
             Register::Node(node) => step(None, node, &mut ElementLeaves(&mut *element), &mut |id| get(id.0)),
-            Register::Rational(constant, terms) => rational(*constant, terms, &get),
             Register::Element(container, indices) => {
                 let indices: Result<SmallVec<[i64; 8]>, EvalError> =
-                    indices.iter().map(|&place| get(place)).collect();
-                indices.and_then(|indices| element(*container, &indices))
+                    indices.iter().map(|&place| get(place).map(Rational::truncated)).collect();
+                indices.and_then(|indices| element(*container, &indices)).map(Rational::Whole)
             }
             Register::Never(error) => Err(*error),
         };
         values.push(value);
     }
-    values.last().copied().unwrap_or(Err(EvalError::Undefined))
-}
-
-fn rational(constant: i64, terms: &[(i64, u32, Option<u32>)], get: &dyn Fn(u32) -> Integer) -> Integer {
-    let mut total = Total::new(constant);
-    for &(coefficient, numerator, denominator) in terms {
-        match denominator {
-            None => total.add(coefficient, get(numerator)?)?,
-            Some(denominator) => total.add_fraction(coefficient, get(numerator)?, get(denominator)?)?,
-        }
-    }
-    total.truncated()
+    values.last().copied().unwrap_or(Err(EvalError::Undefined)).map(Rational::truncated)
 }

@@ -319,7 +319,7 @@ impl ExprPool {
         }
     }
 
-    /// A sum with quotients as `whole + numerator / denominator`.
+    /// A sum with quotients as `whole + numerator / denominator`; `None` if a denominator is zero.
     fn over_common_denominator(&mut self, a: ExprId) -> Option<(ExprId, ExprId, ExprId)> {
         let terms = self.loose_terms(a);
         let mut whole = LooseTerms::new();
@@ -334,6 +334,7 @@ impl ExprPool {
                 None => (numerator, denominator),
                 Some((n, d)) if d == denominator => (self.add(n, numerator), d),
                 Some((n, d)) => match (self.as_plain_int(d), self.as_plain_int(denominator)) {
+                    (Some(0), _) | (_, Some(0)) => return None,
                     (Some(d1), Some(d2)) => {
                         let common = d1.checked_div(gcd(d1, d2))?.checked_mul(d2)?;
                         let (left, right) = (self.int(common / d1), self.int(common / d2));

@@ -1,8 +1,8 @@
 //! Integer evaluation.
 //!
-//! One step computes a node from its children's values; evaluation recurses where the tree is small and flat, and
-//! otherwise walks the graph once in order of ids, keeping errors as values so that the untaken side of a conditional
-//! does not matter.
+//! One step computes a node from its children's values, which are rationals; evaluation recurses where the tree is
+//! small and flat, and otherwise walks the graph once in order of ids, keeping errors as values so that the untaken side
+//! of a conditional does not matter.
 
 use hashbrown::HashMap;
 use smallvec::SmallVec;
@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use crate::entity::Name;
 use crate::scalar::{DType, Scalar};
 
-use super::node::{BinaryOp, CompareOp, Factor, Merge, NaryOp, Node, Term, UnaryOp};
+use super::node::{BinaryOp, CompareOp, Merge, NaryOp, Node, UnaryOp};
 use super::{Env, EvalError, ExprId, ExprPool};
 
 /// Deepest expression that is evaluated by recursion.
@@ -19,6 +19,82 @@ const MAX_RECURSION: u32 = 64;
 const MAX_TREE_SIZE: u32 = 4096;
 
 pub(super) type Integer = Result<i64, EvalError>;
+
+/// What a step computes with: an integer, or a fraction in lowest terms.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Rational {
+    Whole(i64),
+    /// Numerator and denominator; the denominator is at least two.
+    Fraction(i64, i64),
+}
+
+pub(super) type Exact = Result<Rational, EvalError>;
+
+impl Rational {
+    /// `numerator / denominator`.
+    fn of(numerator: i128, denominator: i128) -> Exact {
+        if denominator == 0 {
+            return Err(EvalError::DivisionByZero);
+        }
+        let (mut a, mut b) = (numerator.unsigned_abs(), denominator.unsigned_abs());
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        let common = i128::try_from(a).map_err(|_| EvalError::Overflow)? * denominator.signum();
+        let narrow = |wide: i128| {
+            wide.checked_div(common).and_then(|wide| i64::try_from(wide).ok()).ok_or(EvalError::Overflow)
+        };
+        Ok(match narrow(denominator)? {
+            1 => Rational::Whole(narrow(numerator)?),
+            denominator => Rational::Fraction(narrow(numerator)?, denominator),
+        })
+    }
+
+    /// Numerator and denominator, wide enough for a product of two.
+    fn parts(self) -> (i128, i128) {
+        match self {
+            Rational::Whole(value) => (i128::from(value), 1),
+            Rational::Fraction(numerator, denominator) => (i128::from(numerator), i128::from(denominator)),
+        }
+    }
+
+    /// Where an integer is needed: the part toward zero.
+    pub(super) fn truncated(self) -> i64 {
+        match self {
+            Rational::Whole(value) => value,
+            // The denominator is at least two.
+            Rational::Fraction(numerator, denominator) => numerator / denominator,
+        }
+    }
+
+    fn times(self, other: Rational) -> Exact {
+        match (self, other) {
+            (Rational::Whole(a), Rational::Whole(b)) => {
+                a.checked_mul(b).map(Rational::Whole).ok_or(EvalError::Overflow)
+            }
+            _ => {
+                let ((a, b), (c, d)) = (self.parts(), other.parts());
+                Rational::of(a * c, b * d)
+            }
+        }
+    }
+
+    fn over(self, other: Rational) -> Exact {
+        let ((a, b), (c, d)) = (self.parts(), other.parts());
+        Rational::of(a * d, b * c)
+    }
+
+    fn to_power(self, power: u32) -> Exact {
+        let of = |base: i64| base.checked_pow(power).ok_or(EvalError::Overflow);
+        Ok(match self {
+            Rational::Whole(base) => Rational::Whole(of(base)?),
+            Rational::Fraction(..) if power == 0 => Rational::Whole(1),
+            Rational::Fraction(numerator, denominator) => {
+                Rational::Fraction(of(numerator)?, of(denominator)?)
+            }
+        })
+    }
+}
 
 /// Where a step finds leaves.
 pub(super) trait Leaves {
@@ -72,22 +148,23 @@ impl ExprPool {
 
     /// The value by integer arithmetic alone.
     pub(super) fn eval_integer(&self, id: ExprId, env: &dyn Env) -> Integer {
-        if self.depth(id) <= MAX_RECURSION && self.tree_size(id) <= MAX_TREE_SIZE {
+        let value = if self.depth(id) <= MAX_RECURSION && self.tree_size(id) <= MAX_TREE_SIZE {
             self.eval_tree(id, env)
         } else {
             self.eval_graph(id, env)
-        }
+        };
+        value.map(Rational::truncated)
     }
 
-    fn eval_tree(&self, id: ExprId, env: &dyn Env) -> Integer {
+    fn eval_tree(&self, id: ExprId, env: &dyn Env) -> Exact {
         match self.node(id) {
-            Node::Int(value) => Ok(*value),
+            Node::Int(value) => Ok(Rational::Whole(*value)),
             node => step(Some(self), node, &mut EnvLeaves(env), &mut |child| self.eval_tree(child, env)),
         }
     }
 
-    fn eval_graph(&self, id: ExprId, env: &dyn Env) -> Integer {
-        let mut values: HashMap<ExprId, Integer> = HashMap::new();
+    fn eval_graph(&self, id: ExprId, env: &dyn Env) -> Exact {
+        let mut values: HashMap<ExprId, Exact> = HashMap::new();
         for child in self.reachable(id) {
             let value = step(Some(self), self.node(child), &mut EnvLeaves(env), &mut |below| {
                 values.get(&below).copied().unwrap_or(Err(EvalError::Undefined))
@@ -98,9 +175,50 @@ impl ExprPool {
     }
 }
 
-/// The value of a node from the values of its children. Without a pool the node has neither quotients among its terms nor
-/// a container.
+/// The value of a node from the values of its children. Without a pool the node has no container.
 pub(super) fn step(
+    pool: Option<&ExprPool>,
+    node: &Node,
+    leaves: &mut dyn Leaves,
+    value: &mut dyn FnMut(ExprId) -> Exact,
+) -> Exact {
+    match node {
+        Node::Sum(constant, terms) => {
+            let mut total = Total { whole: *constant, fraction: None };
+            for term in terms {
+                total.add(term.coefficient, value(term.monomial)?)?;
+            }
+            total.finish()
+        }
+        Node::Product(factors) => factors.iter().try_fold(Rational::Whole(1), |total, factor| {
+            total.times(value(factor.base)?.to_power(factor.power)?)
+        }),
+        Node::Unmerged(Merge::Sum, operands) => {
+            let mut total = Total { whole: 0, fraction: None };
+            for &operand in operands {
+                total.add(1, value(operand)?)?;
+            }
+            total.finish()
+        }
+        Node::Unmerged(Merge::Product, operands) => {
+            operands.iter().try_fold(Rational::Whole(1), |total, &operand| total.times(value(operand)?))
+        }
+        Node::Binary(BinaryOp::Quotient, a, b) => value(*a)?.over(value(*b)?),
+        Node::Binary(BinaryOp::Power, a, b) => {
+            let (base, exponent) = (value(*a)?, value(*b)?.truncated());
+            match (base, u32::try_from(exponent)) {
+                (Rational::Whole(base), _) => power(base, exponent).map(Rational::Whole),
+                (Rational::Fraction(..), Ok(exponent)) => base.to_power(exponent),
+                (Rational::Fraction(..), Err(_)) => Err(EvalError::Overflow),
+            }
+        }
+        _ => integer_step(pool, node, leaves, &mut |id| value(id).map(Rational::truncated))
+            .map(Rational::Whole),
+    }
+}
+
+/// The value of a node that is an integer and needs integers.
+fn integer_step(
     pool: Option<&ExprPool>,
     node: &Node,
     leaves: &mut dyn Leaves,
@@ -115,16 +233,8 @@ pub(super) fn step(
         Node::Float(_) | Node::Typed(..) | Node::Complex(..) | Node::Constant(_) | Node::Attribute(..) => {
             Err(EvalError::NotAnInteger)
         }
-        Node::Undefined => Err(EvalError::Undefined),
+        Node::Undefined | Node::Sum(..) | Node::Product(_) | Node::Unmerged(..) => Err(EvalError::Undefined),
         Node::Symbol(name) => leaves.symbol(*name),
-        Node::Sum(constant, terms) => sum(pool, *constant, terms, value),
-        Node::Product(factors) => product(factors, value),
-        Node::Unmerged(Merge::Sum, operands) => operands
-            .iter()
-            .try_fold(0_i64, |total, &operand| total.checked_add(value(operand)?).ok_or(EvalError::Overflow)),
-        Node::Unmerged(Merge::Product, operands) => operands
-            .iter()
-            .try_fold(1_i64, |total, &operand| total.checked_mul(value(operand)?).ok_or(EvalError::Overflow)),
         Node::Unary(op, a) => unary(*op, value(*a)?),
         Node::Binary(op, a, b) => binary(*op, value(*a)?, value(*b)?),
         Node::Nary(op, operands) => nary(*op, operands, value),
@@ -153,65 +263,37 @@ pub(super) fn step(
     }
 }
 
-fn sum(
-    pool: Option<&ExprPool>,
-    constant: i64,
-    terms: &[Term],
-    value: &mut dyn FnMut(ExprId) -> Integer,
-) -> Integer {
-    let mut total = Total::new(constant);
-    for term in terms {
-        match pool.and_then(|pool| pool.as_quotient(term.monomial)) {
-            None => total.add(term.coefficient, value(term.monomial)?)?,
-            Some((numerator, denominator)) => {
-                total.add_fraction(term.coefficient, value(numerator)?, value(denominator)?)?;
-            }
-        }
-    }
-    total.truncated()
-}
-
-/// A sum of integers and fractions, truncated once at the end.
-pub(super) struct Total {
+/// A sum on its way: integers, and fractions over a common denominator.
+struct Total {
     whole: i64,
     fraction: Option<(i128, i128)>,
 }
 
 impl Total {
-    pub(super) fn new(whole: i64) -> Total {
-        Total { whole, fraction: None }
-    }
-
-    pub(super) fn add(&mut self, coefficient: i64, value: i64) -> Result<(), EvalError> {
-        let scaled = value.checked_mul(coefficient);
-        self.whole = scaled.and_then(|scaled| self.whole.checked_add(scaled)).ok_or(EvalError::Overflow)?;
-        Ok(())
-    }
-
-    pub(super) fn add_fraction(
-        &mut self,
-        coefficient: i64,
-        numerator: i64,
-        denominator: i64,
-    ) -> Result<(), EvalError> {
-        // A product of two 64-bit integers fits 128 bits.
-        let part = (i128::from(numerator) * i128::from(coefficient), i128::from(denominator));
-        self.fraction = Some(match self.fraction {
-            None => part,
-            Some(known) => add_fractions(known, part).ok_or(EvalError::Overflow)?,
-        });
-        Ok(())
-    }
-
-    pub(super) fn truncated(self) -> Integer {
-        let Some((numerator, denominator)) = self.fraction else { return Ok(self.whole) };
-        if denominator == 0 {
-            return Err(EvalError::DivisionByZero);
+    fn add(&mut self, coefficient: i64, value: Rational) -> Result<(), EvalError> {
+        match value {
+            Rational::Whole(value) => {
+                let scaled = value.checked_mul(coefficient);
+                self.whole =
+                    scaled.and_then(|scaled| self.whole.checked_add(scaled)).ok_or(EvalError::Overflow)?;
+            }
+            Rational::Fraction(numerator, denominator) => {
+                // A product of two 64-bit integers fits 128 bits.
+                let part = (i128::from(numerator) * i128::from(coefficient), i128::from(denominator));
+                self.fraction = Some(match self.fraction {
+                    None => part,
+                    Some(known) => add_fractions(known, part).ok_or(EvalError::Overflow)?,
+                });
+            }
         }
-        let whole =
-            i128::from(self.whole).checked_mul(denominator).and_then(|whole| whole.checked_add(numerator));
-        let quotient = whole.and_then(|whole| whole.checked_div(denominator)).ok_or(EvalError::Overflow)?;
-        i64::try_from(quotient).map_err(|_| EvalError::Overflow)
+        Ok(())
+    }
+
+    fn finish(self) -> Exact {
+        let Some((numerator, denominator)) = self.fraction else { return Ok(Rational::Whole(self.whole)) };
+        let whole = i128::from(self.whole).checked_mul(denominator);
+        let numerator = whole.and_then(|whole| whole.checked_add(numerator)).ok_or(EvalError::Overflow)?;
+        Rational::of(numerator, denominator)
     }
 }
 
@@ -220,15 +302,6 @@ fn add_fractions((a, b): (i128, i128), (c, d): (i128, i128)) -> Option<(i128, i1
         return Some((a.checked_add(c)?, b));
     }
     Some((a.checked_mul(d)?.checked_add(c.checked_mul(b)?)?, b.checked_mul(d)?))
-}
-
-fn product(factors: &[Factor], value: &mut dyn FnMut(ExprId) -> Integer) -> Integer {
-    let mut total: i64 = 1;
-    for factor in factors {
-        let power = value(factor.base)?.checked_pow(factor.power);
-        total = power.and_then(|power| total.checked_mul(power)).ok_or(EvalError::Overflow)?;
-    }
-    Ok(total)
 }
 
 fn unary(op: UnaryOp, a: i64) -> Integer {

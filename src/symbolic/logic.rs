@@ -328,7 +328,8 @@ impl ExprPool {
                 }
             }
             Node::Float(bits) if dtype.is_float() => Some(Node::Typed(dtype, bits)),
-            Node::Bool(_) if dtype == DType::Bool => return a,
+            // The truth of `-True` is that of `True`.
+            Node::Bool(_) if dtype == DType::Bool => return magnitude,
             Node::Complex(_, re, im) if dtype.is_complex() && !negative => Some(Node::Complex(dtype, re, im)),
             _ => None,
         };

@@ -23,7 +23,8 @@
 //!   [`ExprPool::eval_value`] also computes with floating-point and complex numbers.
 //! - `a / b` is a **rational**, as in SymPy: `(N/2) * 2` is `N`, and terms over one denominator are one term. Where an integer
 //!   is needed, a sum of rationals is truncated once, at the end: exact when it divides, else C's division of
-//!   non-negative numbers.
+//!   non-negative numbers. Sums, products and quotients compute with rationals; everything else needs integers, also
+//!   the sides of a conditional, as the C code does that DaCe writes for it.
 //! - `int_floor(a, b)` and `//` are **floored**. Generated C code truncates; the two differ only where the
 //!   quotient is negative, and SymPy's own folding is floored too. `int_ceil` rounds up.
 //! - `%` and `CMod` are C's remainder (sign of the dividend); `Mod` and `PyMod` are floored (sign of the divisor).

@@ -57,6 +57,25 @@ impl Env for Table {
 }
 
 #[test]
+fn a_rational_stays_one_until_an_integer_is_needed() {
+    let mut tables = Tables::default();
+    let [n, m] = ["N", "M"].map(|name| tables.name(name));
+    let values = Table(vec![(n, Scalar::I64(0)), (m, Scalar::I64(3))]);
+    for (text, expected) in [
+        // The divisor is a third, not zero.
+        ("(N*-3)/((4 - M)/M)", Ok(0)),
+        ("M/((M + 1)/M)", Ok(2)),
+        // A conditional needs integers.
+        ("2*IfExpr(M, M/2, M)", Ok(2)),
+        ("floor(M/0 + M/2)", Err(EvalError::DivisionByZero)),
+        ("bool(-True)", Ok(1)),
+    ] {
+        let id = tables.plain(text);
+        assert_eq!(tables.pool.eval(id, &values), expected, "{text}");
+    }
+}
+
+#[test]
 fn canonical_forms() {
     let mut tables = Tables::default();
     for (text, canonical) in [

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use crate::entity::Name;
 use crate::scalar::{DType, Scalar};
 
-use super::eval::{EnvLeaves, Integer, compare, integer_of, step};
+use super::eval::{EnvLeaves, Exact, Rational, compare, integer_of, step};
 use super::node::{BinaryOp, CompareOp, Constant, Merge, NaryOp, Node, UnaryOp};
 use super::{Env, EvalError, ExprId, ExprPool};
 
@@ -23,6 +23,24 @@ enum Number {
 }
 
 type Value = Result<Number, EvalError>;
+
+/// What is known of a node: integers and fractions exactly, until a number that is neither meets them.
+#[derive(Clone, Copy)]
+enum Known {
+    Exact(Rational),
+    Wider(Number),
+}
+
+impl Known {
+    fn number(self) -> Number {
+        match self {
+            Known::Exact(value) => Number::Integer(value.truncated()),
+            Known::Wider(value) => value,
+        }
+    }
+}
+
+type Values = HashMap<ExprId, Result<Known, EvalError>>;
 
 impl ExprPool {
     /// The value: `int64`, `bool` for a truth value, `float64` or `complex128`.
@@ -40,7 +58,7 @@ impl ExprPool {
 
     /// The value of an expression that is known to contain more than integers.
     pub(super) fn eval_number(&self, id: ExprId, env: &dyn Env) -> Result<Scalar, EvalError> {
-        let mut values: HashMap<ExprId, Value> = HashMap::new();
+        let mut values = Values::new();
         for child in self.reachable(id) {
             let value = number_step(self, self.node(child), env, &values);
             values.insert(child, value);
@@ -54,21 +72,22 @@ impl ExprPool {
     }
 }
 
-fn get(values: &HashMap<ExprId, Value>, id: ExprId) -> Value {
-    values.get(&id).copied().unwrap_or(Err(EvalError::Undefined))
+fn get(values: &Values, id: ExprId) -> Value {
+    values.get(&id).copied().unwrap_or(Err(EvalError::Undefined)).map(Known::number)
 }
 
-/// The value of a node: by integer arithmetic if that is possible.
-fn number_step(pool: &ExprPool, node: &Node, env: &dyn Env, values: &HashMap<ExprId, Value>) -> Value {
-    let mut integer = |id: ExprId| -> Integer {
-        match get(values, id)? {
-            Number::Integer(value) => Ok(value),
-            _ => Err(EvalError::NotAnInteger),
+/// The value of a node: by exact arithmetic if that is possible.
+fn number_step(pool: &ExprPool, node: &Node, env: &dyn Env, values: &Values) -> Result<Known, EvalError> {
+    let mut exact = |id: ExprId| -> Exact {
+        match values.get(&id).copied().unwrap_or(Err(EvalError::Undefined))? {
+            Known::Exact(value) => Ok(value),
+            Known::Wider(Number::Integer(value)) => Ok(Rational::Whole(value)),
+            Known::Wider(_) => Err(EvalError::NotAnInteger),
         }
     };
-    match step(Some(pool), node, &mut EnvLeaves(env), &mut integer) {
-        Ok(value) => Ok(Number::Integer(value)),
-        Err(EvalError::NotAnInteger) => wider_step(pool, node, env, &|id| get(values, id)),
+    match step(Some(pool), node, &mut EnvLeaves(env), &mut exact) {
+        Ok(value) => Ok(Known::Exact(value)),
+        Err(EvalError::NotAnInteger) => wider_step(pool, node, env, &|id| get(values, id)).map(Known::Wider),
         Err(error) => Err(error),
     }
 }
