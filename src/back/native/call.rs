@@ -5,6 +5,7 @@ use crate::kernel::scratch::Planned;
 use crate::memory::MemoryOptions;
 use crate::memory::pool::{OutOfMemory, Workspace};
 
+use super::emit::Emitted;
 use super::memory::CodeMemory;
 use super::slab::{Place, Slab};
 
@@ -29,8 +30,10 @@ pub struct Frame {
     pub planned: *const Place,
     /// Not zero: an argument that is written shares bytes with another one.
     pub overlap: u64,
-    /// Addresses of the code of parallel regions.
-    pub regions: *const usize,
+    /// Addresses of the code of functions beside the kernel's own.
+    pub functions: *const usize,
+    /// What the kernel's function shares with its pieces.
+    pub environment: *mut u64,
     /// Threads that a region may be split between.
     pub threads: usize,
     /// Operations that are worth a thread.
@@ -64,8 +67,10 @@ pub mod offsets {
     pub const OVERLAP: i32 = offset_of!(Frame, overlap) as i32;
     /// [`Frame::threads`]
     pub const THREADS: i32 = offset_of!(Frame, threads) as i32;
-    /// [`Frame::regions`]
-    pub const REGIONS: i32 = offset_of!(Frame, regions) as i32;
+    /// [`Frame::functions`]
+    pub const FUNCTIONS: i32 = offset_of!(Frame, functions) as i32;
+    /// [`Frame::environment`]
+    pub const ENVIRONMENT: i32 = offset_of!(Frame, environment) as i32;
 }
 
 /// Alignment of every allocation.
@@ -172,21 +177,29 @@ pub struct Instance {
     arena: Arena,
     slab: Slab,
     persistent: Vec<Block>,
+    /// What the functions of the code share.
+    environment: Vec<u64>,
     /// What arguments held before the run.
     before: Vec<u8>,
 }
 
 impl Instance {
-    /// Takes memory for the planned buffers of a run.
+    /// Takes memory for a run of the code: for its environment and its planned buffers.
     ///
     /// # Errors
     /// [`OutOfMemory`]; nothing is taken then.
     pub fn take(
         &mut self,
+        code: &Code,
         planned: &Planned,
         parameters: &[u64],
         options: &MemoryOptions,
     ) -> Result<(), OutOfMemory> {
+        let missing = code.environment.saturating_sub(self.environment.len());
+        if self.environment.try_reserve_exact(missing).is_err() {
+            return Err(OutOfMemory::System { bytes: 8 * code.environment as u64 });
+        }
+        self.environment.resize(code.environment, 0);
         self.arena.workspace.clone_from(&options.workspace);
         self.slab.take(planned, parameters, options)
     }
@@ -237,25 +250,27 @@ impl Instance {
 // instance mutably.
 unsafe impl Send for Instance {}
 
-/// Machine code of a kernel: the function that runs it, and those of its parallel regions.
+/// Machine code of a kernel: the function that runs it, and those that it calls.
 #[derive(Debug)]
 pub struct Code {
     memory: CodeMemory,
     /// Addresses.
-    regions: Vec<usize>,
+    functions: Vec<usize>,
+    /// Words of the environment.
+    environment: usize,
 }
 
 impl Code {
-    /// Makes finished code callable; regions start at these bytes.
+    /// Makes finished code callable.
     ///
     /// # Errors
     /// No memory.
-    pub fn new(code: &[u8], regions: &[usize], name: &str) -> Result<Code, crate::diag::Diagnostic> {
-        let memory = CodeMemory::new(code)?;
-        memory.name(code.len(), name);
+    pub fn new(emitted: &Emitted, name: &str) -> Result<Code, crate::diag::Diagnostic> {
+        let memory = CodeMemory::new(&emitted.code)?;
+        memory.name(emitted.code.len(), name);
         let address = memory.address();
-        let regions = regions.iter().map(|&start| address.wrapping_add(start) as usize).collect();
-        Ok(Code { memory, regions })
+        let functions = emitted.functions.iter().map(|&start| address.wrapping_add(start) as usize).collect();
+        Ok(Code { memory, functions, environment: emitted.environment.div_ceil(8) })
     }
 
     /// The code, for disassembly.
@@ -285,7 +300,7 @@ pub struct Run<'r> {
 /// # Safety
 /// `code` was emitted for a kernel that verifies. Each argument is valid for reads and writes (reads, where
 /// the kernel only reads) in the extent the kernel's checks allow, and there are as many arguments and
-/// parameters as the kernel has. [`Instance::take`] has taken memory for the kernel's planned buffers.
+/// parameters as the kernel has. [`Instance::take`] has taken memory for this code.
 pub unsafe fn run(code: &Code, instance: &mut Instance, run: &Run<'_>) -> Option<u32> {
     let (scratch_top, scratch_end) = instance.arena.restart();
     let mut frame = Frame {
@@ -297,7 +312,8 @@ pub unsafe fn run(code: &Code, instance: &mut Instance, run: &Run<'_>) -> Option
         persistent: &raw mut instance.persistent,
         planned: instance.slab.places(),
         overlap: u64::from(run.overlap),
-        regions: code.regions.as_ptr(),
+        functions: code.functions.as_ptr(),
+        environment: instance.environment.as_mut_ptr(),
         threads: run.threads,
         grain: run.grain,
         fast: u64::from(run.fast),
@@ -412,8 +428,8 @@ mod tests {
     }
 
     fn compiled(kernel: &crate::kernel::Kernel, optimize: bool) -> Code {
-        let emitted = emit::emit(kernel, &isa::host(optimize).unwrap(), None, false).unwrap();
-        Code::new(&emitted.code, &emitted.regions, "test").unwrap()
+        let emitted = emit::emit(kernel, &isa::host(optimize).unwrap(), &emit::Request::default()).unwrap();
+        Code::new(&emitted, "test").unwrap()
     }
 
     fn once<'r>(arguments: &'r [*mut u8], parameters: &'r [u64]) -> Run<'r> {

@@ -40,6 +40,10 @@ pub struct Options {
     pub vector_bits: u32,
     /// What the code may take for granted about its arguments.
     pub special: Specialization,
+    /// Lists of statements that weigh more become several functions.
+    pub longest: usize,
+    /// Threads that compile.
+    pub threads: usize,
 }
 
 /// What arithmetic may do.
@@ -61,6 +65,8 @@ impl Default for Options {
             always_split: false,
             vector_bits: 256,
             special: Specialization::default(),
+            longest: emit::LONGEST,
+            threads: 1,
         }
     }
 }
@@ -170,8 +176,14 @@ impl Compiled {
         let isa = isa::host(options.optimize)?;
         let settings = Settings { bits: options.vector_bits, fast: options.mode == Mode::Fast };
         let settings = (options.vector_bits > 0 && wide::is_available()).then_some(settings);
-        let emitted = emit::emit(kernel, &isa, settings, options.keep_text)?;
-        let code = Code::new(&emitted.code, &emitted.regions, &kernel.name)?;
+        let request = emit::Request {
+            vectors: settings,
+            keep_text: options.keep_text,
+            longest: options.longest,
+            threads: options.threads,
+        };
+        let emitted = emit::emit(kernel, &isa, &request)?;
+        let code = Code::new(&emitted, &kernel.name)?;
         let assembly = if options.keep_text {
             let nests = emitted.nests.as_ref().map(|nests| super::disassemble(nests.bytes()));
             super::disassemble(code.bytes())
@@ -335,7 +347,7 @@ impl Compiled {
         let mut instance = pool.pop().unwrap_or_default();
         // Who remembers runs alone.
         let alone: Option<MutexGuard<'_, Vec<Instance>>> = self.persistent.then_some(pool);
-        let taken = instance.take(&self.planned, &bound.parameters, memory);
+        let taken = instance.take(&self.code, &self.planned, &bound.parameters, memory);
         // SAFETY: the kernel was verified before it was emitted; `bind` saw to it that each address is valid for the
         // declared layout, which is what the kernel's checks are about; counts agree by construction.
         let ended = taken.map(|()| unsafe { self.guarded(bound, &mut instance, threads) });

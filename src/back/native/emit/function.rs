@@ -1,4 +1,4 @@
-//! The function around a kernel's body.
+//! The functions of a kernel: its own, those of parallel regions, and pieces of either.
 
 use cranelift_codegen::ir::{
     self, AbiParam, Function, InstBuilder, MemFlagsData, Signature, StackSlotData, StackSlotKind,
@@ -9,12 +9,15 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use hashbrown::HashMap;
 
 use crate::diag::Diagnostic;
-use crate::kernel::{BufferId, BufferKind, Kernel, LabelId, ValueId};
+use crate::kernel::{BufferId, BufferKind, Kernel, LabelId, Op, Stmt};
 use crate::scalar::DType;
 
 use super::super::call::offsets;
 use super::nests::Nests;
+use super::outline::{Cheap, Outline, Source};
 use super::parallel::RegionCode;
+use super::pieces::{Environment, PieceCode};
+use super::values::Values;
 
 /// Flags of every access: it cannot fault, and no alignment is assumed.
 pub(super) fn plain() -> MemFlagsData {
@@ -25,9 +28,10 @@ pub(super) fn plain() -> MemFlagsData {
 pub(super) struct Emitter<'k, 'f> {
     pub kernel: &'k Kernel,
     pub b: FunctionBuilder<'f>,
-    /// CLIF values of kernel values defined so far.
-    pub values: Vec<Option<ir::Value>>,
-    pub variables: Vec<Variable>,
+    /// CLIF values of kernel values that are known here.
+    pub values: Values,
+    /// Variables that live in registers.
+    pub variables: HashMap<crate::kernel::VarId, Variable>,
     pub labels: HashMap<LabelId, ir::Block>,
     /// Where an allocated buffer starts.
     pub buffers: HashMap<BufferId, ir::Value>,
@@ -40,10 +44,35 @@ pub(super) struct Emitter<'k, 'f> {
     signatures: HashMap<Shape, ir::SigRef>,
     pub conv: CallConv,
     pub has_fma: bool,
-    /// Parallel loops whose code is a function of its own; none within such a function.
-    pub regions: Option<Vec<RegionCode<'k>>>,
+    /// Functions that are still to be emitted.
+    pub queue: Queue<'k>,
+    /// Whether this is the code of a region, in which no loop is split.
+    pub in_region: bool,
+    /// What is shared with other functions of the same root, if there are some.
+    pub environment: Option<Environment<'k>>,
     /// Loop nests that are compiled to vector code.
     pub nests: &'k Nests,
+    pub cheap: &'k Cheap<'k>,
+}
+
+/// Functions beside the first, in the order of their numbers, which calls are made by.
+#[derive(Default)]
+pub(super) struct Queue<'k>(Vec<Option<Work<'k>>>);
+
+/// A function that is still to be emitted.
+pub(super) enum Work<'k> {
+    /// A loop that may be split between threads.
+    Region(RegionCode<'k>),
+    /// A part of a root.
+    Piece(PieceCode<'k>),
+}
+
+impl<'k> Queue<'k> {
+    /// The number of a new function.
+    pub fn push(&mut self, work: Work<'k>) -> usize {
+        self.0.push(Some(work));
+        self.0.len() - 1
+    }
 }
 
 /// A signature of a run-time routine: parameter types and result.
@@ -61,40 +90,94 @@ pub(super) fn register_type(ty: DType) -> ir::Type {
     }
 }
 
-/// The CLIF functions of a verified kernel: its own, then those of its parallel regions.
-pub(super) fn build(
-    kernel: &Kernel,
-    isa: &OwnedTargetIsa,
-    nests: &Nests,
-) -> Result<(Function, Vec<Function>), Diagnostic> {
-    let (main, regions) = function(kernel, isa, nests, &[types::I64], Some(Vec::new()), |emitter, _| {
-        emitter.parameters();
-        emitter.define_variables();
-        emitter.list(&kernel.body)
-    })?;
-    let mut functions = Vec::new();
-    for region in regions.unwrap_or_default() {
-        let parameters = [types::I64; 4];
-        let (function, _) = function(kernel, isa, nests, &parameters, None, |emitter, given| {
-            emitter.region_body(&region, given)
-        })?;
-        functions.push(function);
-    }
-    Ok((main, functions))
+/// The CLIF of a kernel.
+pub(super) struct Functions {
+    /// Its function, then the others in the order of their numbers.
+    pub all: Vec<Function>,
+    /// Bytes of the environment that the first of them shares with its pieces.
+    pub environment: usize,
 }
 
-/// A function whose first parameter is the frame, and which returns 0 or what stopped it.
+/// Values that are computed wherever they are used.
+pub(super) fn cheap(kernel: &Kernel) -> Cheap<'_> {
+    let definitions = Stmt::all(&kernel.body).filter_map(|stmt| match stmt {
+        Stmt::Let(value, op) => Some((*value, op)),
+        _ => None,
+    });
+    let argument = |buffer: &BufferId| {
+        let kind = kernel.buffers.get(*buffer).map(|declared| &declared.kind);
+        matches!(kind, Some(BufferKind::Argument(_) | BufferKind::Constant(_)))
+    };
+    let is_cheap = |op: &Op| match op {
+        Op::Const(_) => true,
+        Op::Base(buffer) => argument(buffer),
+        _ => false,
+    };
+    definitions.filter(|(_, op)| is_cheap(op)).collect()
+}
+
+/// The CLIF functions of a verified kernel.
+pub(super) fn build<'k>(source: &Source<'k>, isa: &OwnedTargetIsa) -> Result<Functions, Diagnostic> {
+    let kernel = source.kernel;
+    let outline = Outline::of(source, &kernel.body, false);
+    let environment = outline.as_ref().map_or(0, |outline| outline.bytes());
+    let mut values = Values::new(kernel.values.len());
+    let mut queue = Queue::default();
+    let mut all = Vec::new();
+    let mut make = |parameters: usize, queue: &mut Queue<'k>, in_region: bool, body: Body<'_, 'k>| {
+        let context = Around { source, isa, in_region };
+        function(&context, parameters, &mut values, queue, body).map(|function| all.push(function))
+    };
+    make(1, &mut queue, false, &mut |emitter, _| {
+        emitter.root(outline.clone());
+        emitter.parameters();
+        emitter.list(&kernel.body)
+    })?;
+    let mut next = 0;
+    while let Some(work) = queue.0.get_mut(next).map(Option::take) {
+        match work {
+            Some(Work::Region(region)) => {
+                let outline = Outline::of(source, region.body, true);
+                make(4, &mut queue, true, &mut |emitter, given| {
+                    emitter.root(outline.clone());
+                    emitter.region_body(&region, given)
+                })?;
+            }
+            Some(Work::Piece(piece)) => {
+                make(2, &mut queue, piece.in_region, &mut |emitter, given| {
+                    emitter.piece_body(&piece, given)
+                })?;
+            }
+            None => {}
+        }
+        next += 1;
+    }
+    Ok(Functions { all, environment })
+}
+
+/// What emits a function's body, given its parameters.
+type Body<'b, 'k> = &'b mut dyn FnMut(&mut Emitter<'k, '_>, &[ir::Value]) -> Result<(), Diagnostic>;
+
+/// What every function of a kernel is emitted with.
+struct Around<'s, 'k> {
+    source: &'s Source<'k>,
+    isa: &'s OwnedTargetIsa,
+    in_region: bool,
+}
+
+/// A function whose first parameter is the frame, and which returns 0 or what stopped it. All parameters are
+/// addresses or integers.
 fn function<'k>(
-    kernel: &'k Kernel,
-    isa: &OwnedTargetIsa,
-    nests: &'k Nests,
-    parameters: &[ir::Type],
-    regions: Option<Vec<RegionCode<'k>>>,
-    body: impl FnOnce(&mut Emitter<'k, '_>, &[ir::Value]) -> Result<(), Diagnostic>,
-) -> Result<(Function, Option<Vec<RegionCode<'k>>>), Diagnostic> {
+    around: &Around<'_, 'k>,
+    parameters: usize,
+    values: &mut Values,
+    queue: &mut Queue<'k>,
+    body: Body<'_, 'k>,
+) -> Result<Function, Diagnostic> {
+    let isa = around.isa;
     let conv = isa.default_call_conv();
     let mut signature = Signature::new(conv);
-    signature.params.extend(parameters.iter().map(|&ty| AbiParam::new(ty)));
+    signature.params.resize(parameters, AbiParam::new(types::I64));
     signature.returns.push(AbiParam::new(types::I64));
     let mut function = Function::with_name_signature(UserFuncName::user(0, 0), signature);
     let mut context = FunctionBuilderContext::new();
@@ -108,15 +191,13 @@ fn function<'k>(
     let stop = b.create_block();
     b.append_block_param(stop, types::I64);
     b.set_cold_block(stop);
-    let variables =
-        kernel.variables.values().map(|variable| b.declare_var(register_type(variable.ty))).collect();
     let arguments = b.ins().load(types::I64, plain().with_readonly(), frame, offsets::ARGUMENTS);
     let has_fma = isa.isa_flags().iter().any(|flag| flag.name == "has_fma" && flag.as_bool() == Some(true));
     let mut emitter = Emitter {
-        kernel,
+        kernel: around.source.kernel,
         b,
-        values: vec![None; kernel.values.len()],
-        variables,
+        values: std::mem::take(values),
+        variables: HashMap::new(),
         labels: HashMap::new(),
         buffers: HashMap::new(),
         frame,
@@ -126,15 +207,20 @@ fn function<'k>(
         signatures: HashMap::new(),
         conv,
         has_fma,
-        regions,
-        nests,
+        queue: std::mem::take(queue),
+        in_region: around.in_region,
+        environment: None,
+        nests: around.source.nests,
+        cheap: around.source.cheap,
     };
     body(&mut emitter, &given)?;
     emitter.finish();
-    let regions = emitter.regions.take();
+    *queue = std::mem::take(&mut emitter.queue);
+    *values = std::mem::take(&mut emitter.values);
+    values.clear();
     emitter.b.seal_all_blocks();
     emitter.b.finalize(isa.frontend_config());
-    Ok((function, regions))
+    Ok(function)
 }
 
 impl Emitter<'_, '_> {
@@ -156,16 +242,7 @@ impl Emitter<'_, '_> {
             let ty = self.kernel.values[parameter.value];
             let offset = i64::try_from(8 * index).unwrap_or(0);
             let value = self.load_element(ty, table, offset);
-            self.values[parameter.value.0 as usize] = Some(value);
-        }
-    }
-
-    /// Variables start as zero, so that reading one before it is set is harmless.
-    pub(super) fn define_variables(&mut self) {
-        for (index, variable) in self.kernel.variables.values().enumerate() {
-            let zero = self.zero(register_type(variable.ty));
-            let variable = self.variables[index];
-            self.b.def_var(variable, zero);
+            self.define(parameter.value, value);
         }
     }
 
@@ -177,17 +254,9 @@ impl Emitter<'_, '_> {
         }
     }
 
-    /// The CLIF value of a kernel value.
-    pub fn get(&self, value: ValueId) -> Result<ir::Value, Diagnostic> {
-        let found = self.values.get(value.0 as usize).copied().flatten();
-        found.ok_or_else(|| {
-            Diagnostic::error("P0704", format!("kernel value {value} is used before it is defined"))
-        })
-    }
-
     /// The address of a buffer.
     pub fn base(&mut self, buffer: BufferId) -> Result<ir::Value, Diagnostic> {
-        if let Some(&address) = self.buffers.get(&buffer) {
+        if let Some(address) = self.allocated(buffer) {
             return Ok(address);
         }
         let kernel = self.kernel;
@@ -219,6 +288,17 @@ impl Emitter<'_, '_> {
         arguments: &[ir::Value],
         result: Option<ir::Type>,
     ) -> Option<ir::Value> {
+        let callee = self.address(routine);
+        self.call_at(callee, arguments, result)
+    }
+
+    /// Calls what is at an address.
+    pub fn call_at(
+        &mut self,
+        callee: ir::Value,
+        arguments: &[ir::Value],
+        result: Option<ir::Type>,
+    ) -> Option<ir::Value> {
         let params: Vec<ir::Type> =
             arguments.iter().map(|&value| self.b.func.dfg.value_type(value)).collect();
         let conv = self.conv;
@@ -234,7 +314,6 @@ impl Emitter<'_, '_> {
                 id
             }
         };
-        let callee = self.address(routine);
         let call = self.b.ins().call_indirect(signature, callee, arguments);
         self.b.inst_results(call).first().copied()
     }

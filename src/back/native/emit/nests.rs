@@ -4,12 +4,12 @@
 //! the scalar loop are there, and the conditions choose.
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{self, BlockArg, InstBuilder, types};
+use cranelift_codegen::ir::{self, InstBuilder, types};
 use hashbrown::HashMap;
 
 use crate::diag::Diagnostic;
 use crate::kernel::vector::{Decision, LoopReport};
-use crate::kernel::{Kernel, Stmt, ValueId};
+use crate::kernel::{Kernel, Stmt, ValueId, VarId};
 use crate::scalar::DType;
 
 use super::super::call::offsets;
@@ -34,6 +34,35 @@ pub(super) struct Call {
     /// It holds loops that threads would split, so it is for calls on one thread.
     alone: bool,
     address: *const u8,
+}
+
+impl Call {
+    /// What its code is given.
+    pub fn inputs(&self) -> &[Input] {
+        &self.nest.inputs
+    }
+
+    /// Whether the code may run whatever the arguments are, so that the loop itself is not needed.
+    pub fn is_certain(&self) -> bool {
+        !self.nest.needs_disjoint && !self.alone && self.nest.conditions.is_empty()
+    }
+
+    /// Values that the call needs.
+    pub fn values(&self) -> impl Iterator<Item = ValueId> {
+        let inputs = self.nest.inputs.iter().filter_map(|input| match *input {
+            Input::Value(value) => Some(value),
+            Input::Variable(_) => None,
+        });
+        inputs.chain(self.nest.conditions.iter().map(|&(value, _)| value))
+    }
+
+    /// Variables that it reads and sets.
+    pub fn variables(&self) -> impl Iterator<Item = VarId> {
+        self.nest.inputs.iter().filter_map(|input| match *input {
+            Input::Value(_) => None,
+            Input::Variable(variable) => Some(variable),
+        })
+    }
 }
 
 /// Code of a nest starts at a multiple of this.
@@ -185,11 +214,7 @@ impl Emitter<'_, '_> {
         for (index, input) in inputs.iter().enumerate() {
             let (ty, value) = match *input {
                 Input::Value(value) => (self.kernel.values[value], self.get(value)?),
-                Input::Variable(variable) => {
-                    let ty = self.kernel.variables[variable].ty;
-                    let variable = self.variables[variable.0 as usize];
-                    (ty, self.b.use_var(variable))
-                }
+                Input::Variable(variable) => (self.kernel.variables[variable].ty, self.variable(variable)),
             };
             let number = match ty {
                 DType::I32 => self.b.ins().sextend(types::I64, value),
@@ -200,19 +225,14 @@ impl Emitter<'_, '_> {
         }
         let address = self.b.ins().stack_addr(types::I64, slot, 0);
         let stopped = self.call(call.address, &[address], Some(types::I64));
-        let next = self.b.create_block();
         if let Some(stopped) = stopped {
-            let stop = self.stop;
-            self.b.ins().brif(stopped, stop, &[BlockArg::Value(stopped)], next, &[]);
+            self.check_code(stopped);
         }
-        self.b.seal_block(next);
-        self.enter(next);
         for (index, input) in inputs.iter().enumerate() {
             let Input::Variable(variable) = *input else { continue };
             let ty = register_type(self.kernel.variables[variable].ty);
             let value = self.b.ins().stack_load(types::I64, ty, slot, offset(index));
-            let variable = self.variables[variable.0 as usize];
-            self.b.def_var(variable, value);
+            self.set_variable(variable, value);
         }
         Ok(())
     }

@@ -5,14 +5,14 @@
 //! decides; unsplit, it is the same function on all iterations.
 
 use cranelift_codegen::ir::{self, InstBuilder, StackSlotData, StackSlotKind, types};
-use hashbrown::HashSet;
 
 use crate::diag::Diagnostic;
-use crate::kernel::{BufferId, Op, Stmt, ValueId, VarId};
+use crate::kernel::{BufferId, Stmt, ValueId, VarId};
 
 use super::super::call::offsets;
 use super::super::threads;
-use super::function::{Emitter, plain, register_type};
+use super::function::{Emitter, Work, plain, register_type};
+use super::uses::Uses;
 
 /// A region whose function is still to be emitted.
 pub(super) struct RegionCode<'k> {
@@ -20,9 +20,11 @@ pub(super) struct RegionCode<'k> {
     start: ValueId,
     stop: ValueId,
     step: i64,
-    body: &'k [Stmt],
+    pub body: &'k [Stmt],
     /// In the order of the table.
     captures: Vec<Capture>,
+    /// Values that its function computes itself.
+    computed: Vec<ValueId>,
 }
 
 /// Something of a region's surroundings.
@@ -44,28 +46,27 @@ impl<'k> Emitter<'k, '_> {
         body: &'k [Stmt],
     ) -> Result<bool, Diagnostic> {
         let kernel = self.kernel;
-        let (Some(region), true) = (kernel.regions.get(&variable), self.regions.is_some()) else {
+        let (Some(region), false) = (kernel.regions.get(&variable), self.in_region) else {
             return Ok(false);
         };
         let mut captures = Vec::new();
+        let mut computed = Vec::new();
         let mut table = Vec::new();
-        let mut uses = Uses::default();
-        uses.list(body);
-        uses.values.sort_unstable();
-        uses.values.dedup();
+        let uses = Uses::of(body);
         for &value in uses.values.iter().filter(|&&value| value != start && value != stop) {
-            if let Some(known) = self.values.get(value.0 as usize).copied().flatten() {
+            if self.cheap.contains_key(&value) {
+                computed.push(value);
+            } else if let Some(known) = self.known(value) {
                 captures.push(Capture::Value(value));
                 table.push(known);
             }
         }
         for &variable in &uses.read {
-            let variable_here = self.variables[variable.0 as usize];
             captures.push(Capture::Variable(variable));
-            table.push(self.b.use_var(variable_here));
+            table.push(self.variable(variable));
         }
         for &buffer in &uses.buffers {
-            if let Some(&address) = self.buffers.get(&buffer) {
+            if let Some(address) = self.allocated(buffer) {
                 captures.push(Capture::Buffer(buffer));
                 table.push(address);
             }
@@ -88,18 +89,21 @@ impl<'k> Emitter<'k, '_> {
         };
         let may = self.b.ins().uextend(types::I64, may);
         let work = self.get(region.work)?;
-        let number = self.regions.as_ref().map_or(0, Vec::len);
-        let functions = self.b.ins().load(types::I64, plain(), self.frame, offsets::REGIONS);
-        let offset = i32::try_from(8 * number).unwrap_or(0);
-        let code = self.b.ins().load(types::I64, plain(), functions, offset);
+        let number = self.queue.push(Work::Region(RegionCode {
+            variable,
+            start,
+            stop,
+            step,
+            body,
+            captures,
+            computed,
+        }));
+        let code = self.function_address(number);
         let (first, end) = (self.get(start)?, self.get(stop)?);
         let distance = self.b.ins().iconst(types::I64, step);
         let arguments = [self.frame, code, table, first, end, distance, may, work];
         if let Some(stopped) = self.call(threads::split as *const u8, &arguments, Some(types::I64)) {
             self.check_code(stopped);
-        }
-        if let Some(regions) = &mut self.regions {
-            regions.push(RegionCode { variable, start, stop, step, body, captures });
         }
         Ok(true)
     }
@@ -110,7 +114,6 @@ impl<'k> Emitter<'k, '_> {
         let &[_, table, first, end] = given else {
             return Err(Diagnostic::error("P0704", "a region has four parameters"));
         };
-        self.define_variables();
         for (index, capture) in region.captures.iter().enumerate() {
             let offset = i32::try_from(8 * index).unwrap_or(0);
             let ty = match *capture {
@@ -120,74 +123,16 @@ impl<'k> Emitter<'k, '_> {
             };
             let value = self.b.ins().load(ty, plain().with_readonly(), table, offset);
             match *capture {
-                Capture::Value(id) => self.values[id.0 as usize] = Some(value),
-                Capture::Variable(variable) => {
-                    let variable = self.variables[variable.0 as usize];
-                    self.b.def_var(variable, value);
-                }
-                Capture::Buffer(buffer) => {
-                    self.buffers.insert(buffer, value);
-                }
+                Capture::Value(id) => self.define(id, value),
+                Capture::Variable(variable) => self.set_variable(variable, value),
+                Capture::Buffer(buffer) => self.set_allocated(buffer, value),
             }
         }
-        self.values[region.start.0 as usize] = Some(first);
-        self.values[region.stop.0 as usize] = Some(end);
+        for &value in &region.computed {
+            self.compute_cheap(value)?;
+        }
+        self.define(region.start, first);
+        self.define(region.stop, end);
         self.for_loop(region.variable, region.start, region.stop, region.step, region.body)
-    }
-}
-
-/// What a body names.
-#[derive(Default)]
-struct Uses {
-    values: Vec<ValueId>,
-    read: Vec<VarId>,
-    buffers: Vec<BufferId>,
-    seen: HashSet<VarId>,
-    seen_buffers: HashSet<BufferId>,
-}
-
-impl Uses {
-    fn list(&mut self, stmts: &[Stmt]) {
-        for stmt in stmts {
-            match stmt {
-                Stmt::Let(_, op) => {
-                    op.each_operand(|value| self.values.push(value));
-                    match op {
-                        Op::Get(variable) => self.variable(*variable),
-                        Op::Base(buffer) if self.seen_buffers.insert(*buffer) => self.buffers.push(*buffer),
-                        _ => {}
-                    }
-                }
-                Stmt::Set(_, value) | Stmt::Check(value, _) => self.values.push(*value),
-                Stmt::Store { address, value, .. } => self.values.extend([*address, *value]),
-                Stmt::For { start, stop, body, .. } => {
-                    self.values.extend([*start, *stop]);
-                    self.list(body);
-                }
-                Stmt::Loop(body) | Stmt::Block(_, body) => self.list(body),
-                Stmt::If { condition, then, otherwise } => {
-                    self.values.push(*condition);
-                    self.list(then);
-                    self.list(otherwise);
-                }
-                Stmt::Exit(_) => {}
-                Stmt::Cfg(blocks) => {
-                    for block in blocks {
-                        if let crate::kernel::Jump::Branch(condition, ..) = block.jump {
-                            self.values.push(condition);
-                        }
-                        self.list(&block.body);
-                    }
-                }
-                Stmt::Alloc { bytes, .. } => self.values.push(*bytes),
-                Stmt::Call(_, arguments) => self.values.extend(arguments),
-            }
-        }
-    }
-
-    fn variable(&mut self, variable: VarId) {
-        if self.seen.insert(variable) {
-            self.read.push(variable);
-        }
     }
 }

@@ -19,7 +19,7 @@ impl<'k> Emitter<'k, '_> {
     pub fn list(&mut self, stmts: &'k [Stmt]) -> Result<(), Diagnostic> {
         let allocates = stmts.iter().any(|stmt| matches!(stmt, Stmt::Alloc { .. }));
         let mark = if allocates { Some(self.mark()) } else { None };
-        stmts.iter().try_for_each(|stmt| self.stmt(stmt))?;
+        self.statements(stmts)?;
         if let Some(mark) = mark {
             self.release(mark);
         }
@@ -49,16 +49,15 @@ impl<'k> Emitter<'k, '_> {
         self.b.seal_block(block);
     }
 
-    fn stmt(&mut self, stmt: &'k Stmt) -> Result<(), Diagnostic> {
+    pub(super) fn stmt(&mut self, stmt: &'k Stmt) -> Result<(), Diagnostic> {
         match stmt {
             Stmt::Let(value, op) => {
                 let result = self.op(*value, op)?;
-                self.values[value.0 as usize] = Some(result);
+                self.define(*value, result);
             }
             Stmt::Set(variable, value) => {
                 let value = self.get(*value)?;
-                let variable = self.variables[variable.0 as usize];
-                self.b.def_var(variable, value);
+                self.set_variable(*variable, value);
             }
             Stmt::Store { address, displacement, value, .. } => {
                 let ty = self.kernel.values[*value];
@@ -91,10 +90,7 @@ impl<'k> Emitter<'k, '_> {
                 }
             }
             Stmt::Exit(label) => {
-                let Some(&target) = self.labels.get(label) else {
-                    return Err(Diagnostic::error("P0704", format!("exit of unknown {label}")));
-                };
-                self.b.ins().jump(target, &[]);
+                self.leave(*label)?;
                 self.unreachable_from_here();
             }
             Stmt::Cfg(blocks) => self.cfg(blocks)?,
@@ -215,7 +211,7 @@ impl<'k> Emitter<'k, '_> {
         let any = self.b.ins().icmp(go_on, start, stop);
         self.b.ins().brif(any, header, &[BlockArg::Value(start)], after, &[]);
         self.enter(header);
-        self.values[variable.0 as usize] = Some(current);
+        self.define(variable, current);
         self.list(body)?;
         let next = self.b.ins().iadd_imm_s(current, step);
         let more = self.b.ins().icmp(go_on, next, stop);
@@ -271,21 +267,25 @@ impl<'k> Emitter<'k, '_> {
                 self.allocated_by(call::persistent as *const u8, &arguments, trap)
             }
             (Some(BufferKind::Planned(index)), _) => self.planned(*index, bytes, trap),
-            (_, Some(size)) if size <= STACK_EACH && self.stack_bytes + (size as u32) <= STACK_TOTAL => {
+            (_, Some(size))
+                if size <= STACK_EACH
+                    && self.stack_bytes + (size as u32) <= STACK_TOTAL
+                    && !self.outlives_function() =>
+            {
                 self.stack_bytes += size as u32;
                 let slot = self.stack(size as u32);
                 self.b.ins().stack_addr(types::I64, slot, 0)
             }
             _ => self.scratch(bytes, trap),
         };
-        self.buffers.insert(buffer, address);
+        self.set_allocated(buffer, address);
         if zero && !matches!(kernel.buffers[buffer].kind, BufferKind::Persistent(_)) {
             self.call(runtime::clear as *const u8, &[address, bytes], None);
         }
         Ok(())
     }
 
-    fn constant_bytes(&self, bytes: ValueId) -> Result<Option<i64>, Diagnostic> {
+    fn constant_bytes(&mut self, bytes: ValueId) -> Result<Option<i64>, Diagnostic> {
         let value = self.get(bytes)?;
         let dfg = &self.b.func.dfg;
         let Some(inst) = dfg.value_def(value).inst() else { return Ok(None) };

@@ -20,10 +20,7 @@ impl Emitter<'_, '_> {
         let ty = self.kernel.values[value];
         Ok(match op {
             Op::Const(literal) => self.constant(*literal),
-            Op::Get(variable) => {
-                let variable = self.variables[variable.0 as usize];
-                self.b.use_var(variable)
-            }
+            Op::Get(variable) => self.variable(*variable),
             Op::Base(buffer) => self.base(*buffer)?,
             Op::Unary(op, a) => {
                 let a = self.get(*a)?;

@@ -233,6 +233,10 @@ fn buffers(shape: &Shape, seed: u64) -> Vec<Vec<u8>> {
     found
 }
 
+fn request(settings: Settings) -> emit::Request {
+    emit::Request { vectors: Some(settings), ..emit::Request::default() }
+}
+
 fn once<'r>(arguments: &'r [*mut u8], parameters: &'r [u64]) -> Run<'r> {
     Run { arguments, parameters, overlap: false, threads: 1, grain: 0.0, fast: false }
 }
@@ -260,9 +264,9 @@ fn compare(shape: &Shape, bits: u32, seed: u64) -> Result<bool, TestCaseError> {
     let ended = eval::run(&kernel, &mut expected, &parameters, 1_000_000);
     prop_assert_eq!(ended, Ok(eval::Ended::Done));
     let settings = Settings { bits, fast: false };
-    let emitted = emit::emit(&kernel, &isa::host(false).unwrap(), Some(settings), false).unwrap();
+    let emitted = emit::emit(&kernel, &isa::host(false).unwrap(), &request(settings)).unwrap();
     let vectorised = emitted.loops.iter().any(|report| matches!(report.decision, Decision::Vector { .. }));
-    let code = Code::new(&emitted.code, &emitted.regions, "test").unwrap();
+    let code = Code::new(&emitted, "test").unwrap();
     let mut found = buffers(shape, seed);
     let addresses: Vec<*mut u8> = found.iter_mut().map(|bytes| bytes.as_mut_ptr()).collect();
     // SAFETY: the evaluator ran the same kernel on buffers of the same sizes without a stray access.
@@ -368,8 +372,8 @@ fn both(kernel: &Kernel, sizes: &[usize], settings: Settings) -> (Vec<Vec<u8>>, 
     };
     let mut expected = fill();
     assert_eq!(eval::run(kernel, &mut expected, &[], 1_000_000), Ok(eval::Ended::Done));
-    let emitted = emit::emit(kernel, &isa::host(false).unwrap(), Some(settings), false).unwrap();
-    let code = Code::new(&emitted.code, &emitted.regions, "test").unwrap();
+    let emitted = emit::emit(kernel, &isa::host(false).unwrap(), &request(settings)).unwrap();
+    let code = Code::new(&emitted, "test").unwrap();
     let mut found = fill();
     let addresses: Vec<*mut u8> = found.iter_mut().map(|bytes| bytes.as_mut_ptr()).collect();
     // SAFETY: the evaluator ran the same kernel on buffers of the same sizes without a stray access.
@@ -512,8 +516,8 @@ fn the_fast_exponential_is_within_two_units() {
     b.push(Stmt::For { variable: i, start: zero, stop, step: 1, parallel: true, body });
     let kernel = b.finish();
     let settings = Settings { bits: 256, fast: true };
-    let emitted = emit::emit(&kernel, &isa::host(false).unwrap(), Some(settings), false).unwrap();
-    let code = Code::new(&emitted.code, &emitted.regions, "test").unwrap();
+    let emitted = emit::emit(&kernel, &isa::host(false).unwrap(), &request(settings)).unwrap();
+    let code = Code::new(&emitted, "test").unwrap();
     let mut inputs: Vec<f64> = (0..count).map(|at| (at - count / 2) as f64 * 0.0749).collect();
     inputs[..4].copy_from_slice(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0]);
     let mut outputs = vec![0.0_f64; inputs.len()];
