@@ -5,12 +5,12 @@ use pelton::check::locate::{Half, Located, locate};
 use pelton::check::mutate::{Mutant, Site};
 use pelton::check::reduce::reduce;
 use pelton::check::side::{Side, Verdict, judge};
-use pelton::check::{Case, Disagreement, Generated, Status, run_case};
+use pelton::check::{Case, Disagreement, Generated, How, Status, run_case};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use pelton::exec::bind::bind;
-use pelton::exec::{Engine, Format, Options};
+use pelton::exec::{Engine, Format};
 use pelton::front::pel;
 use pelton::ir::Program;
 use pelton::memory::Arguments;
@@ -155,7 +155,8 @@ fn a_mistake_in_a_core_is_reduced_to_a_few_nodes() {
         let case = folder.path().join("small");
         reduced.save(&case, [&sides[0], &sides[1]], "pelton diff small").unwrap();
         let case = Case::open(&case).unwrap();
-        let report = run_case(&case, &case.programs(false)[0], Engine::Interp, &Options::default());
+        let report =
+            run_case(&case, &case.programs(false)[0], &How { engine: Engine::Interp, ..How::default() });
         assert_eq!(report.status, Status::Pass, "{mistake}: {}", report.detail);
     }
 }

@@ -1,10 +1,13 @@
 //! Machine code against the interpreter: over the corpus, both leave the same bits.
 //!
-//! Each program runs under both engines on the same inputs; every buffer of the call is compared byte by byte
-//! (NaNs compare equal whatever their payload). Programs that the native engine refuses count as such and are named;
-//! the number may not grow. A crash of machine code ends only the child process that runs the cases.
+//! Each program runs once under the interpreter and under machine code in every way there is: both tiers, one thread and
+//! several, vectors of 128 and 256 bits and none, whole and in pieces. Every buffer of the call is compared byte by byte
+//! (NaNs compare equal whatever their payload). Programs that end otherwise are in [`EXCEPTIONS`] with the reason; another
+//! one, or one that is no exception any more, fails. A crash of machine code ends only the child process that runs
+//! the cases.
 //!
-//! `NATIVE_ONLY=text` runs cases whose path contains the text; `NATIVE_VERBOSE=1` prints every case.
+//! `NATIVE_ONLY=text` runs cases whose path contains the text; `NATIVE_VERBOSE=1` prints every case;
+//! `NATIVE_FUEL=steps` is how long the interpreter may take.
 
 mod common;
 
@@ -77,12 +80,39 @@ fn main() {
     for (kind, list) in &verdicts {
         println!("{kind}: {}", list.len());
     }
-    let bad: usize =
-        ["differs", "crash", "error"].iter().filter_map(|kind| verdicts.get(*kind)).map(Vec::len).sum();
+    let known = |case: &str| EXCEPTIONS.iter().find(|(name, _)| case.starts_with(&format!("{name}:")));
+    let mut bad = 0;
+    for (kind, list) in &verdicts {
+        let is_failure = matches!(kind.as_str(), "differs" | "crash" | "error");
+        let listed = |case: &str| known(case).is_some() && !is_failure;
+        let more_fuel = kind == "same" && std::env::var_os("NATIVE_FUEL").is_some();
+        for case in list.iter().filter(|case| listed(case) == (kind == "same") && !more_fuel) {
+            println!("not as listed: {kind} {case}");
+            bad += 1;
+        }
+    }
     if bad > 0 {
         std::process::exit(1);
     }
 }
+
+/// Cases that are not compared with the interpreter in every way, and why.
+const EXCEPTIONS: [(&str, &str); 8] = [
+    ("npbench/chanflow/optimized.sdfgz", TOO_LONG),
+    ("npbench/chanflow/program.sdfgz", TOO_LONG),
+    ("dace/consume_chunk_cond_test_test__71763b/program.sdfgz", STREAM),
+    ("dace/consume_test_test_fibonacci_recursion_using_consume__4df805/program.sdfgz", STREAM),
+    ("dace/nested_stream_test_test__621e82/program.sdfgz", STREAM),
+    ("dace/threadlocal_stream_test_test__3aca5b/program.sdfgz", STREAM),
+    ("dace/strided_range_copy_test_test__4252ae/program.sdfgz", "a subset with tiles is interpreted"),
+    (
+        "dace/vectortype_test_test_vector_reduction_atomic__f52ee9/program.sdfgz",
+        "a conflict between a vector and a number is resolved by the interpreter",
+    ),
+];
+
+const STREAM: &str = "streams that are no plain queues of one state are interpreted";
+const TOO_LONG: &str = "it takes the interpreter too many steps; NATIVE_FUEL=10000000000 compares it";
 
 fn show(path: &Path) -> String {
     let parts: Vec<_> = path.iter().rev().take(3).map(|part| part.to_string_lossy()).collect();
@@ -99,66 +129,110 @@ fn child(cases: &[PathBuf], start: usize) {
     }
 }
 
+/// A way to run machine code.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    tier: Tier,
+    threads: usize,
+    vector_bits: u32,
+    /// Split every loop that may be between threads, and code in pieces of a few statements.
+    always_split: bool,
+}
+
+impl Way {
+    const fn new(tier: Tier, threads: usize, vector_bits: u32, always_split: bool) -> Way {
+        Way { tier, threads, vector_bits, always_split }
+    }
+
+    fn settings(self) -> Settings {
+        Settings {
+            tier: self.tier,
+            threads: Some(self.threads),
+            vector_bits: Some(self.vector_bits),
+            always_split: self.always_split,
+            ..Settings::default()
+        }
+    }
+}
+
+/// Every way that has to give the interpreter's bits.
+const WAYS: [Way; 10] = [
+    Way::new(Tier::Best, 2, 256, true),
+    Way::new(Tier::Best, 1, 256, false),
+    Way::new(Tier::Best, 2, 128, true),
+    Way::new(Tier::Best, 1, 128, false),
+    Way::new(Tier::Fast, 2, 256, true),
+    Way::new(Tier::Fast, 1, 256, false),
+    Way::new(Tier::Fast, 2, 128, true),
+    Way::new(Tier::Fast, 1, 128, false),
+    Way::new(Tier::Fast, 3, 0, true),
+    Way::new(Tier::Best, 1, 0, false),
+];
+
+/// Steps after which the interpreter is stopped.
+fn fuel() -> u64 {
+    std::env::var("NATIVE_FUEL").ok().and_then(|text| text.parse().ok()).unwrap_or(30_000_000)
+}
+
 fn run(path: &Path) -> Result<String, String> {
     let skipped = |what: &str, error: &dyn std::fmt::Display| format!("skipped {what}: {error}");
     let loaded = load(path).map_err(|error| skipped("load", &error))?;
     let mut program = loaded.program;
     pelton::scalar::lower::lower_program(&mut program);
-    let settings = Settings { tier: Tier::Best, threads: Some(2), always_split: true, ..Settings::default() };
-    let prepared = match Prepared::with(Arc::new(program.clone()), Engine::Native, false, settings) {
-        Ok(prepared) if prepared.engine() == Engine::Native => prepared,
-        Ok(prepared) => return Ok(format!("unsupported {}", prepared.why())),
-        Err(diagnostic) => return Ok(format!("error {diagnostic}")),
-    };
+    let program = Arc::new(program);
     let folder = path.parent().expect("a case folder");
     let inputs = npz::read(&folder.join("inputs.npz")).map_err(|error| skipped("inputs", &error))?;
-    let mut native_args = bind::bind(&program, inputs.clone()).map_err(|error| skipped("bind", &error))?;
-    let native = prepared.run(&mut native_args, &interp::Options::default());
-    let mut interp_args = bind::bind(&program, inputs.clone()).map_err(|error| skipped("bind", &error))?;
-    let options =
-        interp::Options { fuel: Some(30_000_000), track_written: true, ..interp::Options::default() };
-    let oracle =
-        interp::Prepared::new(&program).and_then(|mut prepared| prepared.run(&mut interp_args, &options));
-    let oracle = match oracle {
-        Ok(outcome) => outcome,
-        Err(error) => return Err(skipped("interp", &error)),
+    let bind = || bind::bind(&program, inputs.clone()).map_err(|error| skipped("bind", &error));
+    let mut expected = bind()?;
+    let options = interp::Options { fuel: Some(fuel()), track_written: true, ..interp::Options::default() };
+    let oracle = interp::Prepared::new(&program)
+        .and_then(|mut prepared| prepared.run(&mut expected, &options))
+        .map_err(|error| skipped("interp", &error))?;
+    let mut stats = match oracle {
+        interp::Outcome::Done(stats) => Some(stats),
+        interp::Outcome::Trap(fault) if fault.kind == interp::FaultKind::Fuel => None,
+        interp::Outcome::Trap(fault) => {
+            let way = WAYS[0];
+            let prepared = Prepared::with(Arc::clone(&program), Engine::Native, false, way.settings())
+                .map_err(|error| format!("error {error}"))?;
+            return Ok(match prepared.run(&mut bind()?, &interp::Options::default()) {
+                Ok(interp::Outcome::Trap(_)) => "same both stop".to_owned(),
+                _ => format!("differs only the interpreter stops: {fault}"),
+            });
+        }
     };
-    let native = native.map_err(|error| format!("error run: {error}"))?;
-    let stats = match (&native, oracle) {
-        (interp::Outcome::Done(native), interp::Outcome::Done(stats)) => {
-            if let Some(note) = native.notes.first() {
-                return Ok(format!("interpreted {note}"));
+    let judged = stats.is_some();
+    for way in WAYS {
+        let prepared = match Prepared::with(Arc::clone(&program), Engine::Native, false, way.settings()) {
+            Ok(prepared) if prepared.engine() == Engine::Native => prepared,
+            Ok(prepared) => return Ok(format!("unsupported {}", prepared.why())),
+            Err(diagnostic) => return Ok(format!("error {diagnostic}")),
+        };
+        let mut args = bind()?;
+        match prepared.run(&mut args, &interp::Options::default()) {
+            Ok(interp::Outcome::Done(ended)) if !ended.notes.is_empty() => {
+                return Ok(format!("interpreted {}", ended.notes.join("; ")));
             }
-            stats
+            Ok(interp::Outcome::Done(_)) => {}
+            Ok(interp::Outcome::Trap(fault)) => {
+                return Ok(format!("differs {way:?}: only machine code stops: {fault}"));
+            }
+            Err(error) => return Ok(format!("error {way:?}: {error}")),
         }
-        (interp::Outcome::Trap(_), interp::Outcome::Trap(_)) => return Ok("same both stop".to_owned()),
-        (interp::Outcome::Trap(fault), _) => return Ok(format!("differs only machine code stops: {fault}")),
-        (_, interp::Outcome::Trap(fault)) if fault.kind == interp::FaultKind::Fuel => {
-            return Err(skipped("interp", &fault));
-        }
-        (_, interp::Outcome::Trap(fault)) => {
-            return Ok(format!("differs only the interpreter stops: {fault}"));
-        }
-    };
-    if let Some(text) = difference(&program, &native_args, &interp_args, &stats) {
-        return Ok(format!("differs {text}"));
-    }
-    // Every other way to run it gives the same bits.
-    let others = [(Tier::Fast, 1), (Tier::Fast, 3), (Tier::Best, 1)];
-    for (tier, threads) in others {
-        let settings = Settings { tier, threads: Some(threads), always_split: true, ..Settings::default() };
-        let prepared = Prepared::with(Arc::new(program.clone()), Engine::Native, false, settings)
-            .map_err(|error| format!("error {error}"))?;
-        let mut args = bind::bind(&program, inputs.clone()).map_err(|error| skipped("bind", &error))?;
-        let outcome = prepared.run(&mut args, &interp::Options::default());
-        if !matches!(&outcome, Ok(interp::Outcome::Done(stats)) if stats.notes.is_empty()) {
-            return Ok(format!("differs tier {tier}, {threads} threads: {outcome:?}"));
-        }
-        if let Some(text) = difference(&program, &args, &interp_args, &stats) {
-            return Ok(format!("differs tier {tier}, {threads} threads: {text}"));
+        // What takes the interpreter too long is judged by the first way; only whether all agree can be seen then.
+        let Some(stats) = &stats else {
+            (expected, stats) = (args, Some(interp::Stats::default()));
+            continue;
+        };
+        if let Some(text) = difference(&program, &args, &expected, stats) {
+            return Ok(format!("differs {way:?}: {text}"));
         }
     }
-    Ok("same".to_owned())
+    Ok(if judged {
+        "same".to_owned()
+    } else {
+        format!("agrees more than {} steps of the interpreter", fuel())
+    })
 }
 
 /// The first argument whose bytes differ where they are defined.

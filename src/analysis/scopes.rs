@@ -97,6 +97,22 @@ impl ScopeTree {
         std::iter::successors(self.parent(node), |&entry| self.parent(entry))
     }
 
+    /// Every node in the scope of an entry, at any depth, exits included.
+    pub fn inside(&self, entry: NodeId) -> Vec<NodeId> {
+        let mut found = Vec::new();
+        let mut open = vec![entry];
+        while let Some(entry) = open.pop() {
+            found.extend(self.exit(entry));
+            for &child in self.children(Some(entry)) {
+                found.push(child);
+                if self.exit(child).is_some() {
+                    open.push(child);
+                }
+            }
+        }
+        found
+    }
+
     /// How many scopes lie around a node.
     pub fn depth(&self, node: NodeId) -> usize {
         self.enclosing(node).count()

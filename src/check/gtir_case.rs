@@ -8,7 +8,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 use crate::diag::Result;
-use crate::exec::engine::{Engine, Options, Prepared, is_observed};
+use crate::exec::engine::Engine;
 use crate::exec::gtir::{GtirProgram, describe};
 use crate::exec::load::read_bytes;
 use crate::exec::npz::{self, FileArray, FileArrays, Item};
@@ -17,32 +17,26 @@ use crate::memory::{Arguments, Binding, Buffer, View};
 use crate::scalar::Type;
 
 use super::case::Case;
-use super::run::CaseReport;
+use super::run::{CaseReport, How};
 use super::{FieldReport, Tolerance, compare, gtir_oracle};
 
 /// Runs a GTIR case on an engine and fills the report's engine, time and fields.
-pub(super) fn run(
-    case: &Case,
-    path: &Path,
-    engine: Engine,
-    options: &Options,
-    report: &mut CaseReport,
-) -> Result<()> {
+pub(super) fn run(case: &Case, path: &Path, how: &How, report: &mut CaseReport) -> Result<()> {
     let program = json::read(&read_bytes(path)?).map_err(|error| error.inside(path.display().to_string()))?;
     let inputs = npz::read(&case.folder.join("inputs.npz"))?;
     let expected = npz::read(&case.folder.join("expected.npz"))?;
     let mut args = arguments(&case.description, &inputs)?;
-    if engine == Engine::GtirOracle {
-        report.engine = Some(engine);
+    if how.engine == Engine::GtirOracle {
+        report.engine = Some(how.engine);
         let start = Instant::now();
         gtir_oracle::run(&program, &mut args)?;
         report.run_seconds = start.elapsed().as_secs_f64();
     } else {
         let lowered = GtirProgram::new(&program, &args)?;
-        let prepared = Prepared::new(&lowered.program, engine, is_observed(options))?;
+        let prepared = how.prepare(&lowered.program)?;
         report.runs_on(&prepared);
         let mut bound = lowered.bind(&mut args)?;
-        let result = report.run(&prepared, &mut bound, options);
+        let result = report.run(&prepared, &mut bound, &how.options);
         lowered.unbind(bound, &mut args);
         result?;
     }

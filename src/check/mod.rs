@@ -26,6 +26,6 @@ mod variant_case;
 pub use case::{Case, find_cases};
 pub use compare::{Difference, FieldReport, Tolerance, compare};
 pub use generate::{Choices, Coverage, Generated, generate};
-pub use run::{CaseReport, Status, run_case};
+pub use run::{CaseReport, How, Status, run_case};
 pub use side::{Disagreement, End, Side, Verdict, judge};
 pub use ulp::ulp_distance;

@@ -18,6 +18,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use indexmap::IndexMap;
@@ -28,6 +29,7 @@ use crate::exec::bind::bind;
 use crate::exec::engine::{Engine, Options, Outcome, Prepared, is_observed};
 use crate::exec::load::load;
 use crate::exec::npz::{self, FileArray, FileArrays, Item};
+use crate::exec::settings::Settings;
 use crate::ir::Program;
 use crate::memory::{Arguments, Binding, View};
 use crate::scalar::{DType, Scalar};
@@ -115,8 +117,26 @@ impl CaseReport {
     }
 }
 
+/// How cases are run.
+#[derive(Clone, Debug, Default)]
+pub struct How {
+    /// On which engine.
+    pub engine: Engine,
+    /// How machine code is made.
+    pub settings: Settings,
+    /// What a run looks at.
+    pub options: Options,
+}
+
+impl How {
+    /// A program made ready.
+    pub(super) fn prepare(&self, program: &Program) -> Result<Prepared> {
+        Prepared::with(Arc::new(program.clone()), self.engine, is_observed(&self.options), self.settings)
+    }
+}
+
 /// Runs one program of a case.
-pub fn run_case(case: &Case, program: &CaseProgram, engine: Engine, options: &Options) -> CaseReport {
+pub fn run_case(case: &Case, program: &CaseProgram, how: &How) -> CaseReport {
     let start = Instant::now();
     let mut report = CaseReport {
         suite: case.suite.clone(),
@@ -131,11 +151,11 @@ pub fn run_case(case: &Case, program: &CaseProgram, engine: Engine, options: &Op
         notes: Vec::new(),
     };
     let result = match case.kind {
-        CaseKind::Sdfg => run_sdfg(case, &program.path, engine, options, &mut report),
+        CaseKind::Sdfg => run_sdfg(case, &program.path, how, &mut report),
         CaseKind::Gtir if !program.suffix.is_empty() => {
-            super::variant_case::run(case, &program.path, engine, options, &mut report)
+            super::variant_case::run(case, &program.path, how, &mut report)
         }
-        CaseKind::Gtir => super::gtir_case::run(case, &program.path, engine, options, &mut report),
+        CaseKind::Gtir => super::gtir_case::run(case, &program.path, how, &mut report),
     };
     match result {
         Ok(()) => judge(&mut report),
@@ -161,13 +181,7 @@ fn judge(report: &mut CaseReport) {
     report.detail = lines.join("\n");
 }
 
-fn run_sdfg(
-    case: &Case,
-    path: &Path,
-    engine: Engine,
-    options: &Options,
-    report: &mut CaseReport,
-) -> Result<()> {
+fn run_sdfg(case: &Case, path: &Path, how: &How, report: &mut CaseReport) -> Result<()> {
     let program = load(path)?.program;
     let inputs = inputs_of(case)?;
     let expected = npz::read(&case.folder.join("expected.npz"))?;
@@ -180,13 +194,13 @@ fn run_sdfg(
         report.notes.push("no argument and no result: checked is only that it runs to its end".into());
     }
     let mut args = bind(&program, inputs.clone())?;
-    let prepared = Prepared::new(&program, engine, is_observed(options))?;
+    let prepared = how.prepare(&program)?;
     report.runs_on(&prepared);
-    report.run(&prepared, &mut args, options)?;
+    report.run(&prepared, &mut args, &how.options)?;
     report.fields = compare_all(case, &program, &args, &inputs, &expected, &IndexMap::new());
     let suspicious = report.fields.iter().any(|field| !field.passes() && is_returned(&field.name));
     if suspicious && case.leaves_returns_undefined() {
-        let defined = defined_elements(&program, inputs.clone(), options)?;
+        let defined = defined_elements(&program, inputs.clone(), &how.options)?;
         report.fields = compare_all(case, &program, &args, &inputs, &expected, &defined);
     }
     Ok(())

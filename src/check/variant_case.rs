@@ -18,7 +18,6 @@ use std::path::Path;
 use indexmap::IndexMap;
 
 use crate::diag::{Diagnostic, Result};
-use crate::exec::engine::{Engine, Options, Prepared, is_observed};
 use crate::exec::load::load;
 use crate::exec::npz;
 use crate::front::gtir::{GtirArg, GtirArgs, table_name};
@@ -28,27 +27,21 @@ use crate::scalar::{DType, Scalar, Type, arith};
 
 use super::case::Case;
 use super::gtir_case::{arguments, compare_outputs};
-use super::run::CaseReport;
+use super::run::{CaseReport, How};
 
 /// Prefix of the containers that hold neighbour tables.
 const TABLE_PREFIX: &str = "gt_conn_";
 
 /// Runs one of the graphs beside a GTIR case and fills the report's engine, time and fields.
-pub(super) fn run(
-    case: &Case,
-    path: &Path,
-    engine: Engine,
-    options: &Options,
-    report: &mut CaseReport,
-) -> Result<()> {
+pub(super) fn run(case: &Case, path: &Path, how: &How, report: &mut CaseReport) -> Result<()> {
     let program = load(path)?.program;
     let inputs = npz::read(&case.folder.join("inputs.npz"))?;
     let expected = npz::read(&case.folder.join("expected.npz"))?;
     let given = arguments(&case.description, &inputs)?;
     let mut bound = bind(&program, &given).map_err(|error| error.inside(path.display().to_string()))?;
-    let prepared = Prepared::new(&program, engine, is_observed(options))?;
+    let prepared = how.prepare(&program)?;
     report.runs_on(&prepared);
-    report.run(&prepared, &mut bound, options)?;
+    report.run(&prepared, &mut bound, &how.options)?;
     // What the graph does not take it cannot change.
     for (name, binding) in &given.memory.bindings {
         if let (false, Binding::Array { buffer, .. }) = (bound.bindings.contains_key(name), binding) {

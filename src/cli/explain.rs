@@ -11,10 +11,11 @@ use serde_json::json;
 use crate::diag::codes::{CODES, Code, lookup};
 use crate::transform::{RULES, Rule};
 
-use crate::exec::{Engine, Mode, Prepared, Settings, Tier, load};
+use crate::exec::{Engine, Prepared, Settings, load};
 
+use super::native::NativeArgs;
 use super::output::Output;
-use super::{TextFormat, Usage, Verdict, mode, tier};
+use super::{TextFormat, Usage, Verdict};
 
 /// Describe a diagnostic code or a rule of the optimizer, or say what becomes of a program's maps.
 #[derive(Args, Debug)]
@@ -27,12 +28,8 @@ Examples:
 pub struct ExplainArgs {
     /// The code, the rule, or a program file; all codes and rules are listed without either.
     code: Option<String>,
-    /// For programs: how much is spent on machine code.
-    #[arg(long, default_value = "auto", value_parser = tier, value_name = "TIER")]
-    tier: Tier,
-    /// For programs: what arithmetic may do, strict or fast.
-    #[arg(long, default_value = "strict", value_parser = mode, value_name = "MODE")]
-    mode: Mode,
+    #[command(flatten)]
+    native: NativeArgs,
     /// How the answer is written.
     #[arg(long, value_enum, default_value = "text")]
     format: TextFormat,
@@ -55,8 +52,7 @@ pub fn explain(args: &ExplainArgs, out: &mut Output) -> anyhow::Result<Verdict> 
             writeln!(out)?;
         }
         (Some(text), format) if Path::new(text).is_file() => {
-            let settings = Settings { tier: args.tier, mode: args.mode, ..Settings::default() };
-            return program(Path::new(text), settings, format, out);
+            return program(Path::new(text), args.native.settings(), format, out);
         }
         (Some(text), format) if let Some(rule) = Rule::by_name(text) => match format {
             TextFormat::Text => write!(out, "{}", rule.page())?,

@@ -14,6 +14,7 @@ mod info;
 mod info_gtir;
 mod locate;
 mod memory;
+mod native;
 mod opt;
 mod output;
 mod picture;
@@ -88,14 +89,6 @@ enum Verdict {
 }
 
 fn engine(text: &str) -> Result<Engine, String> {
-    text.parse()
-}
-
-fn tier(text: &str) -> Result<crate::exec::Tier, String> {
-    text.parse()
-}
-
-fn mode(text: &str) -> Result<crate::exec::Mode, String> {
     text.parse()
 }
 

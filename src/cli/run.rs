@@ -1,7 +1,6 @@
 //! `pelton run`: runs a program once.
 
 use std::io::Write;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,16 +16,17 @@ use crate::exec::bind::{bind, unbind};
 use crate::exec::engine::is_observed;
 use crate::exec::load::is_gtir;
 use crate::exec::npz::{self, FileArray, FileArrays, Item};
-use crate::exec::{Engine, Mode, Options, Outcome, Prepared, Settings, Stats, Tier, load};
+use crate::exec::{Engine, Options, Outcome, Prepared, Settings, Stats, load};
 use crate::ir::{NodeKind, Program};
 use crate::memory::{Arguments, Binding, View};
 use crate::scalar::{DType, Scalar};
 
 use super::memory::MemoryArgs;
+use super::native::NativeArgs;
 use super::output::Output;
 use super::picture;
 use super::summary::Summary;
-use super::{TextFormat, Usage, Verdict, engine, mode, run_gtir, tier};
+use super::{TextFormat, Usage, Verdict, engine, run_gtir};
 
 /// Run a program once.
 ///
@@ -68,15 +68,8 @@ pub struct RunArgs {
     pub(super) engine: Engine,
     #[command(flatten)]
     pub(super) memory: MemoryArgs,
-    /// How much is spent on machine code: auto, interp, fast or best.
-    #[arg(long, default_value = "auto", value_parser = tier, value_name = "TIER")]
-    tier: Tier,
-    /// What arithmetic may do: strict (the interpreter's bits) or fast.
-    #[arg(long, default_value = "strict", value_parser = mode, value_name = "MODE")]
-    mode: Mode,
-    /// Threads to use; PELTON_NUM_THREADS, or all there are, without it. Results do not depend on it.
-    #[arg(long, value_name = "COUNT")]
-    threads: Option<NonZeroUsize>,
+    #[command(flatten)]
+    native: NativeArgs,
     /// Print the program as the native engine sees it, instead of running it.
     #[arg(long, value_enum, value_name = "FORM")]
     dump: Option<Form>,
@@ -132,13 +125,7 @@ pub(super) struct Ran<'a> {
 impl RunArgs {
     /// How the program is made ready.
     pub(super) fn settings(&self) -> Settings {
-        Settings {
-            tier: self.tier,
-            mode: self.mode,
-            threads: self.threads.map(NonZeroUsize::get),
-            keep_text: self.dump.is_some(),
-            always_split: false,
-        }
+        Settings { keep_text: self.dump.is_some(), ..self.native.settings() }
     }
 }
 

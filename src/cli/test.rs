@@ -12,12 +12,13 @@ use serde_json::{Value, json};
 
 use crate::check::case::CaseProgram;
 use crate::check::guard::{Guarded, capture_panics, guarded};
-use crate::check::run::{CaseReport, Status, run_case};
+use crate::check::run::{CaseReport, How, Status, run_case};
 use crate::check::{Case, FieldReport, find_cases};
 use crate::diag::Diagnostic;
 use crate::exec::{Engine, Options};
 
 use super::memory::MemoryArgs;
+use super::native::NativeArgs;
 use super::output::Output;
 use super::{Verdict, engine};
 
@@ -49,6 +50,8 @@ pub struct TestArgs {
     /// How the report is written.
     #[arg(long, value_enum, default_value = "table")]
     format: ReportFormat,
+    #[command(flatten)]
+    native: NativeArgs,
     #[command(flatten)]
     memory: MemoryArgs,
     /// Also catch undefined values, races and accesses out of bounds.
@@ -188,15 +191,16 @@ fn run_row(row: &Row, args: &TestArgs) -> CaseReport {
         Ok(case) => case.clone(),
         Err(diagnostic) => return error(diagnostic.to_string()),
     };
-    let (program, engine) = (row.program.clone(), args.engine);
+    let program = row.program.clone();
     let options = Options {
         checked: args.checked,
         fuel: args.fuel,
         memory: args.memory.options(),
         ..Options::default()
     };
+    let how = How { engine: args.engine, settings: args.native.settings(), options };
     let limit = Duration::from_secs(args.time_limit);
-    match guarded(Some(limit), move || run_case(&case, &program, engine, &options)) {
+    match guarded(Some(limit), move || run_case(&case, &program, &how)) {
         Guarded::Done(report) => report,
         Guarded::Panicked(message) => error(format!("a defect in Pelton: {message}")),
         Guarded::TimedOut => error(format!("not done after {} seconds", limit.as_secs())),

@@ -152,6 +152,9 @@ fn noted(mut outcome: Outcome, note: String) -> Outcome {
 /// Calls that need more variants than that are interpreted.
 const MOST_VARIANTS: usize = 8;
 
+/// Weight of the longest list of statements that stays whole where everything is split.
+const SHORT: usize = 40;
+
 impl Prepared {
     /// Makes a program ready. `Auto` takes native code where it can and the interpreter otherwise. Runs that
     /// are to be `observed` ([`is_observed`]) are the interpreter's in any case.
@@ -236,14 +239,17 @@ impl Prepared {
     }
 
     fn compile(&self, special: Specialization, fast: bool) -> std::result::Result<Variant, Refused> {
-        let Settings { tier, mode, keep_text, always_split, .. } = self.settings;
+        let Settings { tier, mode, keep_text, always_split, vector_bits, .. } = self.settings;
+        let usual = native::Options::default();
         let options = native::Options {
             mode,
             optimize: tier != Tier::Fast,
             keep_text,
             always_split,
+            vector_bits: vector_bits.unwrap_or(usual.vector_bits),
             special,
-            ..native::Options::default()
+            longest: if always_split { SHORT } else { usual.longest },
+            threads: self.threads,
         };
         let program = self.fast.as_ref().filter(|_| fast).map_or(&self.program, |fast| &fast.program);
         let code = native::Compiled::new(program, &self.required, &options)?;

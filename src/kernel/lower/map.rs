@@ -3,7 +3,7 @@
 use hashbrown::HashSet;
 
 use crate::entity::Name;
-use crate::ir::{Map, NodeId, NodeKind, Schedule};
+use crate::ir::{Map, NodeId, Schedule};
 use crate::kernel::build::LoopFacts;
 use crate::kernel::{MapLoop, Stmt, TrapKind, ValueId};
 use crate::scalar::{BinaryOp, DType, Type};
@@ -144,22 +144,22 @@ impl<'p> Lowerer<'p> {
     /// Containers of one element that the scope only reads become values, so that what depends on nothing but
     /// them can leave the loops. Gives what to put back.
     fn fix_inputs(&mut self, cx: &StateContext<'p>, id: NodeId) -> Lowering<Vec<(Name, Container)>> {
+        let inputs = cx.adjacency.outgoing(id).iter().filter_map(|&edge| cx.edge(edge).memlet.data);
+        let is_register = |name: &Name| matches!(self.cx.data.get(name), Some(Container::Register { .. }));
+        let inputs: Vec<Name> = inputs.filter(is_register).collect();
+        if inputs.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut written: HashSet<Name> = HashSet::new();
-        let exit = cx.tree.exit(id);
-        for (_, edge) in cx.state.edges.iter().filter(|(_, edge)| !edge.removed) {
-            let inside = |node: NodeId| node == id || cx.tree.enclosing(node).any(|entry| entry == id);
-            if inside(edge.src) && edge.src != id || Some(edge.src) == exit {
+        for node in cx.tree.inside(id) {
+            for &edge in cx.adjacency.outgoing(node) {
+                let edge = cx.edge(edge);
                 written.extend(edge.memlet.data);
-                if let Some(NodeKind::Access { data, .. }) =
-                    cx.state.nodes.get(edge.dst).map(|node| &node.kind)
-                {
-                    written.insert(*data);
-                }
+                written.extend(cx.accessed(edge.dst));
             }
         }
         let mut replaced = Vec::new();
-        for &edge_id in cx.adjacency.outgoing(id) {
-            let Some(name) = cx.edge(edge_id).memlet.data else { continue };
+        for name in inputs {
             let Some(Container::Register { ty, variables, rank }) = self.cx.data.get(&name).cloned() else {
                 continue;
             };

@@ -120,7 +120,8 @@ fn compile(functions: Vec<Function>, isa: &OwnedTargetIsa, threads: usize) -> Ve
         let mut context = Context::new();
         return functions.into_iter().map(|function| compile_one(function, isa, &mut context)).collect();
     }
-    let functions: Vec<Mutex<Option<Function>>> = functions.into_iter().map(|f| Mutex::new(Some(f))).collect();
+    let functions: Vec<Mutex<Option<Function>>> =
+        functions.into_iter().map(|f| Mutex::new(Some(f))).collect();
     let next = AtomicUsize::new(0);
     let work = || {
         let mut context = Context::new();
@@ -132,11 +133,11 @@ fn compile(functions: Vec<Function>, isa: &OwnedTargetIsa, threads: usize) -> Ve
             done.extend(function.map(|function| (at, compile_one(function, isa, &mut context))));
         }
     };
-    let mut all: Vec<Compiled> = functions.iter().map(|_| Err("a thread that compiled it died".to_owned())).collect();
+    let mut all: Vec<Compiled> =
+        functions.iter().map(|_| Err("a thread that compiled it died".to_owned())).collect();
     std::thread::scope(|scope| {
-        let helpers: Vec<_> = (1..threads)
-            .filter_map(|_| std::thread::Builder::new().spawn_scoped(scope, work).ok())
-            .collect();
+        let helpers: Vec<_> =
+            (1..threads).filter_map(|_| std::thread::Builder::new().spawn_scoped(scope, work).ok()).collect();
         let mut done = work();
         done.extend(helpers.into_iter().filter_map(|helper| helper.join().ok()).flatten());
         for (at, compiled) in done {

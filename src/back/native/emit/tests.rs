@@ -284,8 +284,7 @@ fn program(choices: &[u8]) -> Kernel {
         place: Vec::new(),
     });
     let choices = choices.iter();
-    let mut maker =
-        Maker { kernel, choices, visible: Vec::new(), labels: Vec::new(), trap, own: None };
+    let mut maker = Maker { kernel, choices, visible: Vec::new(), labels: Vec::new(), trap, own: None };
     let mut body = Vec::new();
     // The evaluator wants variables set before they are read.
     for index in 0..VARIABLES {
