@@ -82,7 +82,8 @@ fn call_time() {
             continue;
         }
         let mut time = |arena: Arena| {
-            let options = Options { memory: MemoryOptions { arena, workspace: None }, ..Options::default() };
+            let options =
+                Options { memory: MemoryOptions { arena, ..MemoryOptions::default() }, ..Options::default() };
             let mut best = f64::INFINITY;
             for _ in 0..300 {
                 let start = Instant::now();

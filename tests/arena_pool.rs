@@ -70,6 +70,18 @@ fn memory_of_the_caller_is_used_from_its_first_cache_line() {
 }
 
 #[test]
+fn a_slice_that_is_given_away_is_used() {
+    let bytes = Box::leak(vec![0_u8; 300].into_boxed_slice());
+    let first = bytes.as_ptr() as usize;
+    let workspace = Workspace::of_slice(bytes);
+    let mut lease = workspace.lease(200).unwrap();
+    assert!((first..first + 100).contains(&(lease.block().address() as usize)));
+    lease.block().bytes_mut().fill(1);
+    drop(lease);
+    assert!(workspace.lease(301).is_err());
+}
+
+#[test]
 fn whoever_finds_fixed_memory_in_use_waits() {
     let workspace = Workspace::of_block(Block::new(256).unwrap());
     let lease = workspace.lease(200).unwrap();

@@ -80,7 +80,7 @@ fn transients_in_every_kind_of_memory() {
     let foreign = unsafe { Workspace::of_memory(start, memory.len()) };
     for workspace in [Workspace::new(), Workspace::of_block(Block::new(9000).unwrap()), foreign] {
         for arena in Arena::ALL {
-            let memory = MemoryOptions { arena, workspace: Some(workspace.clone()) };
+            let memory = MemoryOptions { arena, workspace: Some(workspace.clone()), packing: Some(5) };
             let options = Options { memory, ..Options::default() };
             let (mut a, mut b) = (vec![0.5; 600], vec![0.0; 600]);
             let input = array(&mut a, 0, &[600], &[8]);

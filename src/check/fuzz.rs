@@ -12,7 +12,9 @@ use crate::exec::Engine;
 use crate::exec::bind::{bind, unbind};
 use crate::exec::npz::FileArrays;
 use crate::ir::Program;
+use crate::memory::Arguments;
 
+use super::chaos::{self, Chaos};
 use super::generate::{
     Choices, Coverage, Generated, GeneratedGtir, GtirSettings, Settings, generate, generate_gtir,
 };
@@ -45,6 +47,8 @@ pub enum Subject {
     Sides([Side; 2]),
     /// Random GTIR programs on the oracle of the lowering, the interpreter and as machine code.
     Gtir(GtirSettings),
+    /// Random graphs in the plain way and in one that follows from the seed ([`chaos`](super::chaos)).
+    Chaos,
 }
 
 /// What came out.
@@ -115,9 +119,26 @@ pub fn fuzz(plan: &Plan, progress: &mut dyn FnMut(&Tally)) -> Result<Tally> {
         let failed = match &plan.subject {
             Subject::Sides(sides) => {
                 let generated = generate(&mut choices, &plan.settings);
-                let what = trial(&generated, sides, &mut tally);
+                let [left, right] = sides;
+                let judged = |program: &Program, args: &Arguments<'_>| judge(program, args, [left, right]);
+                let what = trial_by(&generated, &judged, &mut tally);
                 if let (Some(what), Some(folder)) = (&what, &folder) {
-                    save_failure(folder, &generated, sides, seed, what)?;
+                    let (left_name, right_name) = (&left.name, &right.name);
+                    let found =
+                        format!("pelton fuzz --seed {seed} --trials 1 ({right_name} against {left_name})");
+                    save_failure(folder, &generated, left, &found, what)?;
+                }
+                what
+            }
+            Subject::Chaos => {
+                let generated = generate(&mut choices, &plan.settings);
+                let chaos = Chaos::draw(&mut choices);
+                let judged = |program: &Program, args: &Arguments<'_>| chaos::judge(program, args, &chaos);
+                let what = trial_by(&generated, &judged, &mut tally);
+                if let (Some(what), Some(folder)) = (&what, &folder) {
+                    let plain = Side::engine(Engine::Interp);
+                    let found = format!("pelton fuzz --chaos --seed {seed} --trials 1");
+                    save_failure(folder, &generated, &plain, &found, what)?;
                 }
                 what
             }
@@ -169,7 +190,11 @@ fn save_gtir(folder: &Path, generated: &GeneratedGtir, seed: u64, what: &str) ->
 }
 
 /// One trial; says what failed.
-fn trial(generated: &Generated, sides: &[Side; 2], tally: &mut Tally) -> Option<String> {
+fn trial_by(
+    generated: &Generated,
+    judged: &dyn Fn(&Program, &Arguments<'_>) -> Verdict,
+    tally: &mut Tally,
+) -> Option<String> {
     let program = match generated.program() {
         Ok(program) => program,
         Err(error) => return Some(format!("the generated program is refused: {error}")),
@@ -179,8 +204,7 @@ fn trial(generated: &Generated, sides: &[Side; 2], tally: &mut Tally) -> Option<
         Ok(args) => args,
         Err(error) => return Some(format!("its inputs are refused: {error}")),
     };
-    let [left, right] = sides;
-    match judge(&program, &args, [left, right]) {
+    match judged(&program, &args) {
         Verdict::Agree => {
             tally.agreed += 1;
             tally.executions += 2;
@@ -202,22 +226,12 @@ fn trial(generated: &Generated, sides: &[Side; 2], tally: &mut Tally) -> Option<
     }
 }
 
-fn save_failure(
-    folder: &Path,
-    generated: &Generated,
-    sides: &[Side; 2],
-    seed: u64,
-    what: &str,
-) -> Result<()> {
-    let [left, right] = sides;
+fn save_failure(folder: &Path, generated: &Generated, right: &Side, found: &str, what: &str) -> Result<()> {
     let expected = generated
         .program()
-        .and_then(|program| results(&program, &generated.inputs, left))
+        .and_then(|program| results(&program, &generated.inputs, right))
         .unwrap_or_default();
-    let mut notes = vec![format!(
-        "found by `pelton fuzz --seed {seed} --trials 1` ({} against {})",
-        right.name, left.name
-    )];
+    let mut notes = vec![format!("found by: {found}")];
     notes.extend(what.lines().map(str::to_owned));
     save_case(folder, &generated.text, &generated.inputs, &expected, &notes)
 }

@@ -2,6 +2,7 @@
 
 pub mod bound_case;
 pub mod case;
+pub mod chaos;
 pub mod compare;
 pub mod cutout;
 mod edit;

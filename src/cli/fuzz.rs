@@ -57,6 +57,10 @@ pub struct FuzzArgs {
     /// Random GTIR programs, on the oracle of the lowering, the interpreter and as machine code.
     #[arg(long, conflicts_with = "rule")]
     gtir: bool,
+    /// Everything that must not change a bit is drawn from the seed: the order of rules, tiers, threads, where transients
+    /// lie, from which call on machine code runs.
+    #[arg(long, conflicts_with_all = ["rule", "gtir", "program"])]
+    chaos: bool,
     /// Statements per program at most.
     #[arg(long, value_name = "N", default_value_t = 6)]
     size: usize,
@@ -114,11 +118,13 @@ pub fn run(args: &FuzzArgs, out: &mut Output) -> anyhow::Result<Verdict> {
     }
     let subject = match &args.rule {
         Some(rule) => Subject::Sides([Side::engine(Engine::Interp), Side::after_rule(known_rule(rule)?)]),
+        None if args.chaos => Subject::Chaos,
         None if args.gtir => Subject::Gtir(GtirSettings { empty: !args.plain }),
         None => Subject::Sides(sides_for(args.engine)),
     };
     let what = match &subject {
         Subject::Sides([_, right]) => right.name.clone(),
+        Subject::Chaos => "chaos".to_owned(),
         Subject::Gtir(_) => "gtir-oracle, interp and native".to_owned(),
     };
     let plan = Plan {

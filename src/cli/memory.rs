@@ -15,6 +15,6 @@ pub struct MemoryArgs {
 impl MemoryArgs {
     /// The options of a run.
     pub fn options(self) -> MemoryOptions {
-        MemoryOptions { arena: self.arena, workspace: None }
+        MemoryOptions { arena: self.arena, ..MemoryOptions::default() }
     }
 }

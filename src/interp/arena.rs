@@ -11,7 +11,7 @@ use crate::analysis::liveness::{Class, Liveness};
 use crate::diag::Diagnostic;
 use crate::entity::Name;
 use crate::ir::{GraphId, Program};
-use crate::memory::plan::{ALIGNMENT, Item, plan};
+use crate::memory::plan::{ALIGNMENT, Item};
 use crate::memory::pool::Lease;
 use crate::memory::{Arena, MemoryOptions, POISON};
 
@@ -117,7 +117,7 @@ impl Slab {
             return Ok(Slab::default());
         }
         let (slots, items) = candidates.items(value);
-        let plan = plan(&items).map_err(|error| Diagnostic::error("P0752", error.to_string()))?;
+        let plan = options.plan(&items).map_err(|error| Diagnostic::error("P0752", error.to_string()))?;
         let mut lease = options.workspace().lease_for(&plan, 0)?;
         let poison = options.arena == Arena::Poison;
         let peak = usize::try_from(plan.peak).unwrap_or(usize::MAX).min(lease.len());

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
+use super::plan::{Item, Plan, PlanError, plan, scattered};
 use super::pool::Workspace;
 
 /// How transients are laid out. What a program computes does not depend on it, unless it reads what nobody wrote.
@@ -55,9 +56,23 @@ pub struct MemoryOptions {
     pub arena: Arena,
     /// Where slabs come from; `None`: the workspace of the process.
     pub workspace: Option<Workspace>,
+    /// Transients lie in places that follow from this number instead of the best ones: for tests that nothing depends on
+    /// where they lie.
+    pub packing: Option<u64>,
 }
 
 impl MemoryOptions {
+    /// The plan of a slab.
+    ///
+    /// # Errors
+    /// [`PlanError`].
+    pub fn plan(&self, items: &[Item]) -> Result<Plan, PlanError> {
+        match self.packing {
+            None => plan(items),
+            Some(seed) => scattered(items, seed),
+        }
+    }
+
     /// Where slabs come from.
     pub fn workspace(&self) -> &Workspace {
         static PROCESS: OnceLock<Workspace> = OnceLock::new();

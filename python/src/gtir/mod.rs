@@ -130,6 +130,7 @@ impl GtirProgram {
         let memory = MemoryOptions {
             arena: if scoped { Arena::Off } else { Arena::On },
             workspace: workspace.as_ref().map(|workspace| workspace.get().pool.clone()),
+            packing: None,
         };
         let program = json::read(gtir.as_bytes()).map_err(|error| raise(&error))?;
         let connectivities = connectivities

@@ -4,7 +4,7 @@
 //! its slab, and allocates nothing.
 
 use crate::kernel::scratch::Planned;
-use crate::memory::plan::{Plan, plan};
+use crate::memory::plan::Plan;
 use crate::memory::pool::{Block, Lease, OutOfMemory};
 use crate::memory::{Arena, MemoryOptions, POISON};
 
@@ -22,7 +22,7 @@ pub struct Place {
 #[derive(Debug, Default)]
 pub struct Slab {
     /// What the plan was made for.
-    known: Option<Vec<u64>>,
+    known: Option<(Vec<u64>, Option<u64>)>,
     plan: Plan,
     sizes: Vec<u64>,
     places: Vec<Place>,
@@ -44,8 +44,11 @@ impl Slab {
         if planned.buffers.is_empty() {
             return Ok(());
         }
-        if !self.known.as_ref().is_some_and(|known| planned.same_sizes(known, parameters)) {
-            self.make_plan(planned, parameters)?;
+        let is_known = |(known, packing): &(Vec<u64>, Option<u64>)| {
+            *packing == options.packing && planned.same_sizes(known, parameters)
+        };
+        if !self.known.as_ref().is_some_and(is_known) {
+            self.make_plan(planned, parameters, options)?;
         }
         self.places.clear();
         let workspace = options.workspace();
@@ -72,12 +75,17 @@ impl Slab {
         Ok(())
     }
 
-    fn make_plan(&mut self, planned: &Planned, parameters: &[u64]) -> Result<(), OutOfMemory> {
+    fn make_plan(
+        &mut self,
+        planned: &Planned,
+        parameters: &[u64],
+        options: &MemoryOptions,
+    ) -> Result<(), OutOfMemory> {
         let items = planned.items(parameters);
         self.known = None;
-        self.plan = plan(&items).map_err(|_| OutOfMemory::System { bytes: u64::MAX })?;
+        self.plan = options.plan(&items).map_err(|_| OutOfMemory::System { bytes: u64::MAX })?;
         self.sizes = items.iter().map(|item| item.bytes).collect();
-        self.known = Some(parameters.to_vec());
+        self.known = Some((parameters.to_vec(), options.packing));
         Ok(())
     }
 

@@ -27,6 +27,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "arena_machine", check: arena::machine },
     Target { name: "cached_calls", check: programs::cached_calls },
+    Target { name: "chaos", check: programs::chaotic },
     Target { name: "evaluated_kernels", check: programs::evaluated_kernels },
     Target { name: "gtir_programs", check: programs::gtir_programs },
     Target { name: "gtir_read", check: readers::gtir_read },

@@ -1,5 +1,6 @@
 //! Programs: whatever bytes drive the generator, or are read as text, all ways to run them agree.
 
+use crate::check::chaos::{self, Chaos};
 use crate::check::evaluated;
 use crate::check::fuzz::sides_for;
 use crate::check::generate::{Choices, Generated, GtirSettings, Settings, generate, generate_gtir};
@@ -58,6 +59,14 @@ pub(super) fn rules(bytes: &[u8]) -> Finding {
 pub(super) fn gtir_programs(bytes: &[u8]) -> Finding {
     let settings = GtirSettings { empty: false };
     generate_gtir(&mut Choices::from_bytes(bytes), settings).check().map(drop)
+}
+
+/// A way to run the generated program that follows from the bytes behind it gives the bits of the plain way.
+pub(super) fn chaotic(bytes: &[u8]) -> Finding {
+    let (last, bytes) = bytes.split_last().unwrap_or((&0, &[]));
+    let (generated, program, args) = generated(bytes)?;
+    let chaos = Chaos::draw(&mut Choices::from_seed(u64::from(*last)));
+    settled(chaos::judge(&program, &args, &chaos), &generated.text)
 }
 
 /// A program that was called before, with other sizes and layouts, gives the bits of one that is called for the first

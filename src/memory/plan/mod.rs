@@ -20,6 +20,7 @@ mod climb;
 mod exact;
 mod instance;
 mod program;
+mod scatter;
 mod sequence;
 mod sweep;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use crate::analysis::liveness::Span;
 use instance::Instance;
 
 pub use program::{ProgramPlan, Row};
+pub use scatter::scattered;
 
 /// Alignment of everything in a slab: a cache line, and the widest vector.
 pub const ALIGNMENT: u64 = 64;

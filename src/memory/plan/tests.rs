@@ -43,6 +43,11 @@ proptest! {
         assert_sound(&items, &plan(&items).unwrap());
     }
 
+    #[test]
+    fn no_two_live_items_overlap_wherever_they_lie(items in items(60), seed: u64) {
+        assert_sound(&items, &scattered(&items, seed).unwrap());
+    }
+
     /// Every permutation, each item into the lowest hole: one of them is a best plan.
     #[test]
     fn few_items_are_planned_optimally(items in items(7)) {

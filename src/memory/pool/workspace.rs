@@ -127,6 +127,14 @@ impl Workspace {
         Workspace::build(Box::new(System), Some(block.len()), vec![block])
     }
 
+    /// A workspace in a slice that the caller gives away for good; its size never changes. Up to 63 bytes at the start
+    /// are skipped.
+    pub fn of_slice(bytes: &'static mut [u8]) -> Workspace {
+        let len = bytes.len();
+        // SAFETY: the slice is borrowed exclusively until the process ends.
+        unsafe { Workspace::of_memory(NonNull::from(bytes).cast(), len) }
+    }
+
     /// A workspace in memory of the caller; its size never changes. Up to 63 bytes at the start are skipped.
     ///
     /// # Safety
