@@ -33,6 +33,7 @@
 //! graph out. Builds with debug assertions validate the program after every rule that fired, and name the culprit. What
 //! pays is decided by one model, [`cost`].
 
+mod control;
 mod copies;
 pub mod cost;
 mod dead;

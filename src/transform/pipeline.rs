@@ -17,6 +17,7 @@ pub const SIMPLIFY: &[&str] = &[
     // All other rules work on states whose order is explicit.
     "explicit_order",
     // Early, so that nothing below looks at what nobody needs.
+    "trivial_loop",
     "empty_range",
     "dead_dataflow",
     // States become one before dataflow rules see them.
@@ -32,6 +33,8 @@ pub const SIMPLIFY: &[&str] = &[
 pub const OPTIMIZE: &[&str] = &[
     // All other rules work on states whose order is explicit.
     "explicit_order",
+    // Early, so that nothing below looks at what nobody needs.
+    "trivial_loop",
     "empty_range",
     "dead_dataflow",
     // Before states become one, because then several uses of one container need ordering edges.
@@ -41,6 +44,11 @@ pub const OPTIMIZE: &[&str] = &[
     "redundant_copy_in",
     "redundant_copy_out",
     "dead_dataflow",
+    // The body of a loop is one state now, and what it becomes joins the states around it.
+    "loop_to_map",
+    "state_fusion",
+    // Maps over the same points look alike to fusion.
+    "map_collapse",
     // Values read at one place move there; what is left has several readers.
     "map_fusion_vertical",
     // Several readers of one range become one,
@@ -48,6 +56,11 @@ pub const OPTIMIZE: &[&str] = &[
     // and what they read can move there, too.
     "map_fusion_vertical",
     "dead_dataflow",
+    // Transients whose size depended on a loop are gone.
+    "loop_to_map",
+    "map_collapse",
+    // Last: bodies are complete, so that all accesses count.
+    "map_dimension_order",
 ];
 
 /// How a pipeline runs.

@@ -142,6 +142,36 @@ pub fn lead_in(
     Some(output)
 }
 
+/// All edges of memlet paths that end or begin at a node, and its ordering edges.
+pub fn paths(view: &View<'_>, node: NodeId) -> Vec<EdgeId> {
+    let mut found = Vec::new();
+    let mut open: Vec<(EdgeId, bool)> = view.index.incoming(node).iter().map(|&edge| (edge, false)).collect();
+    open.extend(view.index.outgoing(node).iter().map(|&edge| (edge, true)));
+    while let Some((id, forward)) = open.pop() {
+        found.push(id);
+        let edge = view.edge(id);
+        match (forward, view.kind(edge.src), view.kind(edge.dst)) {
+            (false, Some(NodeKind::MapExit { .. }), _) => {
+                let inner = inner_edges(view, edge.src, edge.src_conn);
+                open.extend(inner.into_iter().map(|edge| (edge, false)));
+            }
+            (true, _, Some(NodeKind::MapEntry(_) | NodeKind::ConsumeEntry(_))) => {
+                let stem = edge.dst_conn.and_then(|name| view.names.get(name).strip_prefix("IN_"));
+                for (inner, onward) in view.data_out(edge.dst) {
+                    let output = onward.src_conn.and_then(|name| view.names.get(name).strip_prefix("OUT_"));
+                    if stem.is_some() && output == stem {
+                        open.push((inner, true));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
 /// A connector stem that a border node does not use yet.
 pub fn free_stem(view: &View<'_>, border: NodeId, data: Name) -> String {
     let node = &view.state.nodes[border];

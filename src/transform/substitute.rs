@@ -1,7 +1,9 @@
 //! Symbols replaced in nodes, memlets and code.
 
 use crate::entity::{Name, Names};
-use crate::ir::{Memlet, Range, Subset, Tasklet};
+use crate::ir::{Language, Memlet, NodeKind, Range, State, Subset, Tasklet};
+use crate::scalar::arith::cast;
+use crate::scalar::{Block, Code, DType, Op, Scalar};
 use crate::symbolic::{ExprId, ExprPool};
 
 /// What replaces which symbol.
@@ -37,13 +39,11 @@ pub fn memlet(exprs: &mut ExprPool, memlet: &Memlet, by: &Replacement) -> Memlet
 }
 
 /// Whether [`tasklet`] can do this replacement: code only names symbols, so what it reads has to stay a symbol, and
-/// one that means nothing else in the code.
+/// one that means nothing else in the code, or become a number.
 pub fn fits_tasklet(exprs: &ExprPool, names: &Names, tasklet: &Tasklet, by: &Replacement) -> bool {
     let Some(code) = &tasklet.code else { return false };
     by.iter().all(|&(old, new)| {
-        if !code.symbols.iter().any(|(name, _)| *name == old) {
-            return true;
-        }
+        let Some(&(_, dtype)) = code.symbols.iter().find(|(name, _)| *name == old) else { return true };
         match exprs.as_symbol(new) {
             Some(new) if new == old => true,
             Some(new) => {
@@ -51,36 +51,112 @@ pub fn fits_tasklet(exprs: &ExprPool, names: &Names, tasklet: &Tasklet, by: &Rep
                 let is_symbol = code.symbols.iter().any(|(name, _)| *name == new);
                 !is_port && !is_symbol && !mentions(&tasklet.text.text, names.get(new))
             }
-            None => false,
+            None => constant(exprs, new, dtype).is_some() && tasklet.text.language == Language::Python,
         }
     })
 }
 
-/// Renames symbols in text and code of a tasklet.
+/// Replaces symbols in text and code of a tasklet.
 pub fn tasklet(exprs: &ExprPool, names: &Names, tasklet: &mut Tasklet, by: &Replacement) {
     let Some(code) = &mut tasklet.code else { return };
-    let mut renamed: Vec<(&str, &str)> = Vec::new();
-    for (symbol, _) in &mut code.symbols {
-        let Some((old, new)) = by.iter().find(|(old, _)| old == symbol) else { continue };
-        let Some(new) = exprs.as_symbol(*new) else { continue };
-        *symbol = new;
-        renamed.push((names.get(*old), names.get(new)));
+    let mut renamed: Vec<(&str, String)> = Vec::new();
+    let mut index = 0;
+    while let Some(&(symbol, dtype)) = code.symbols.get(index) {
+        index += 1;
+        let Some(&(old, new)) = by.iter().find(|(old, _)| *old == symbol) else { continue };
+        if let Some(new) = exprs.as_symbol(new) {
+            code.symbols[index - 1].0 = new;
+            renamed.push((names.get(old), names.get(new).to_owned()));
+        } else if let Some(value) = constant(exprs, new, dtype) {
+            index -= 1;
+            set_symbol(code, index, value);
+            let width = if dtype == DType::I64 { "int64" } else { "int32" };
+            renamed.push((names.get(old), format!("dace.{width}({})", value.as_i64())));
+        }
     }
     if !renamed.is_empty() && !tasklet.text.text.is_empty() {
         tasklet.text.text = rename_identifiers(&tasklet.text.text, &renamed);
     }
 }
 
+/// A state with symbols replaced; `None` where code cannot be told, or where a map hides one of them.
+pub fn state(exprs: &mut ExprPool, names: &Names, state: &State, by: &Replacement) -> Option<State> {
+    let mut state = state.clone();
+    let is_replaced = |name: &Name| by.iter().any(|(old, _)| old == name);
+    for (_, node) in state.nodes.iter_mut() {
+        match &mut node.kind {
+            NodeKind::Tasklet(code) => {
+                if !fits_tasklet(exprs, names, code, by) {
+                    return None;
+                }
+                tasklet(exprs, names, code, by);
+            }
+            NodeKind::MapEntry(map) => {
+                let hidden = by.iter().any(|&(_, new)| exprs.depends_on_any(new, &map.params));
+                if hidden || map.params.iter().any(is_replaced) {
+                    return None;
+                }
+                map.range = subset(exprs, &map.range, by);
+            }
+            NodeKind::Nested(nested) => {
+                for value in nested.symbol_mapping.values_mut() {
+                    *value = expression(exprs, *value, by);
+                }
+            }
+            NodeKind::ConsumeEntry(_) => return None,
+            _ => {}
+        }
+    }
+    for (_, edge) in state.edges.iter_mut() {
+        let wcr = edge.memlet.wcr.iter().filter_map(|wcr| wcr.code.as_ref());
+        if wcr.flat_map(|code| &code.symbols).any(|(name, _)| is_replaced(name)) {
+            return None;
+        }
+        edge.memlet = memlet(exprs, &edge.memlet, by);
+    }
+    Some(state)
+}
+
+/// The value of a symbol of that type, if it is a number that the type holds.
+fn constant(exprs: &ExprPool, value: ExprId, dtype: DType) -> Option<Scalar> {
+    let value = exprs.as_int(value)?;
+    let scalar = cast(dtype, Scalar::I64(value));
+    (matches!(dtype, DType::I32 | DType::I64) && scalar.as_i64() == value).then_some(scalar)
+}
+
+/// Has code use a number instead of one of its symbols.
+fn set_symbol(code: &mut Code, symbol: usize, value: Scalar) {
+    fn block(body: &mut Block, symbol: u32, value: Scalar) {
+        for inst in &mut body.insts {
+            match &mut inst.op {
+                Op::Symbol(index) if *index == symbol => inst.op = Op::Const(value),
+                Op::Symbol(index) if *index > symbol => *index -= 1,
+                Op::If { then, otherwise, .. } => {
+                    block(then, symbol, value);
+                    block(otherwise, symbol, value);
+                }
+                Op::Loop { condition, body, .. } => {
+                    block(condition, symbol, value);
+                    block(body, symbol, value);
+                }
+                _ => {}
+            }
+        }
+    }
+    code.symbols.remove(symbol);
+    block(&mut code.body, symbol as u32, value);
+}
+
 fn mentions(text: &str, name: &str) -> bool {
     words(text).any(|word| word == name)
 }
 
-fn rename_identifiers(text: &str, renamed: &[(&str, &str)]) -> String {
+fn rename_identifiers(text: &str, renamed: &[(&str, String)]) -> String {
     let mut result = String::with_capacity(text.len());
     let mut before = ' ';
     for word in words(text) {
         let new = renamed.iter().find(|(old, _)| *old == word).filter(|_| before != '.');
-        result.push_str(new.map_or(word, |(_, new)| new));
+        result.push_str(new.map_or(word, |(_, new)| new.as_str()));
         before = word.chars().next_back().unwrap_or(before);
     }
     result
@@ -108,7 +184,7 @@ mod tests {
 
     #[test]
     fn renames_whole_identifiers_only() {
-        let renamed = rename_identifiers("o = i + i2 + x.i + f(i)", &[("i", "j")]);
+        let renamed = rename_identifiers("o = i + i2 + x.i + f(i)", &[("i", "j".to_owned())]);
         assert_eq!(renamed, "o = j + i2 + x.i + f(j)");
     }
 }

@@ -54,6 +54,104 @@ pub fn text(random: &mut Random) -> String {
     )
 }
 
+/// A program for a rule that the programs of [`text`] have nothing for.
+fn text_for(rule: &str, random: &mut Random) -> String {
+    match rule {
+        "loop_to_map" => loops(random, &["0:N", "1:N", "0:N - 1", "down"]),
+        "trivial_loop" => loops(random, &["0:1", "N - 1:N", "1:1", "0:N", "1:2"]),
+        "map_collapse" | "map_dimension_order" => deep(random),
+        _ => text(random),
+    }
+}
+
+const MATRICES: [&str; 4] = ["a", "b", "c", "u"];
+
+fn matrices(body: &str) -> String {
+    let declare =
+        |names: &[&str]| names.iter().map(|n| format!("{n}: f64[N, N]")).collect::<Vec<_>>().join(", ");
+    format!("program generated({}, N: i64 symbol) {{\n  transient t: f64[N]\n{body}\n}}", declare(&MATRICES))
+}
+
+/// One or two loops around a state of maps and single statements, whose iterations depend on each other or not.
+fn loops(random: &mut Random, ranges: &[&str]) -> String {
+    let mut body = String::new();
+    for number in 0..1 + random.below(2) {
+        let range = ranges[random.below(ranges.len())];
+        let mut written = false;
+        let mut statements = String::new();
+        for _ in 0..1 + random.below(3) {
+            let vector = random.below(3) > 0;
+            let (row, col) = ("k", if vector { "j" } else { "0" });
+            let place = |random: &mut Random| match random.below(6) {
+                0 if range == "1:N" => format!("[{row} - 1, {col}]"),
+                1 => format!("[{col}, {row}]"),
+                2 => format!("[N - 1 - {row}, {col}]"),
+                _ => format!("[{row}, {col}]"),
+            };
+            let target = MATRICES[random.below(4)];
+            let index = place(random);
+            let local = vector && random.below(3) == 0;
+            let mut terms: Vec<String> = Vec::new();
+            for _ in 0..1 + random.below(2) {
+                let source = MATRICES[random.below(4)];
+                // Iterations of the inner map must not meet.
+                let at = if source == target { index.clone() } else { place(random) };
+                terms.push(format!("{source}{at}"));
+            }
+            if written && vector {
+                terms.push("t[j]".to_owned());
+            }
+            let target = if local { "t[j]".to_owned() } else { format!("{target}{index}") };
+            let factor = if random.below(3) == 0 { "k".to_owned() } else { format!("{}.5", random.below(4)) };
+            let value = format!("({}) * {factor}", terms.join(" - "));
+            written |= local;
+            match vector {
+                true => statements.push_str(&format!("map j in 0:N {{ {target} = {value} }}\n")),
+                false => statements.push_str(&format!("{target} = {value}\n")),
+            }
+        }
+        let head = match range {
+            "down" => format!("loop l{number} (k = N - 1, k >= 0, k = k - 1)"),
+            range => format!("for k in {range}"),
+        };
+        body.push_str(&format!("{head} {{ state s{number} {{\n{statements}}} }}\n"));
+    }
+    matrices(&body)
+}
+
+/// Maps inside maps, and maps that run along columns.
+fn deep(random: &mut Random) -> String {
+    let mut body = String::from("state main {\n");
+    for _ in 0..1 + random.below(3) {
+        let (open, close) = [
+            ("map i in 0:N { map j in 0:N {", "} }"),
+            ("map i in 0:N { map j in 0:i + 1 {", "} }"),
+            ("map j in 0:N, i in 0:N {", "}"),
+            ("map i in 0:N, j in 0:N {", "}"),
+            ("map j in 0:N { map i in 1:N sequential {", "} }"),
+        ][random.below(5)];
+        let statement = |random: &mut Random, target: &str| {
+            let index = ["[i, j]", "[j, i]"][random.below(2)];
+            let mut terms: Vec<String> = Vec::new();
+            for _ in 0..1 + random.below(3) {
+                let source = MATRICES[random.below(4)];
+                let other = ["[i, j]", "[i, j]", "[j, i]"][random.below(3)];
+                terms.push(format!("{source}{}", if source == target { index } else { other }));
+            }
+            let op = if random.below(6) == 0 { "+=" } else { "=" };
+            format!("{target}{index} {op} {} * 1.5\n", terms.join(" + "))
+        };
+        let first = statement(random, "a");
+        let second = if random.below(3) == 0 { statement(random, "b") } else { String::new() };
+        // The second statement must not meet what the first one writes at another place.
+        let meets = second.contains("a[") || first.contains("b[");
+        let second = if meets { String::new() } else { second };
+        body.push_str(&format!("{open}\n{first}{second}{close}\n"));
+    }
+    body.push('}');
+    matrices(&body)
+}
+
 fn statement(random: &mut Random, dims: usize, sources: &[&str], target: &str) -> String {
     let margin = random.below(2);
     let params: Vec<&str> = ["i", "j"][..dims].to_vec();
@@ -107,7 +205,7 @@ pub struct Tried {
 pub fn tried(rules: &[&str], seeds: std::ops::Range<u64>) -> Tried {
     let mut tried = Tried::default();
     for seed in seeds {
-        let text = text(&mut Random(seed));
+        let text = text_for(rules.last().copied().unwrap_or_default(), &mut Random(seed));
         let mut before = program(&text);
         if rules.contains(&"explicit_order") && seed % 2 == 0 {
             without_order(&mut before);
@@ -148,6 +246,7 @@ fn holds(rules: &[&str], seeds: std::ops::Range<u64>) -> usize {
 pub fn prepared(rule: &'static str) -> Vec<&'static str> {
     match rule {
         "map_fusion_vertical" | "map_fusion_horizontal" => vec!["state_fusion", "explicit_order", rule],
+        "loop_to_map" => vec!["explicit_order", rule],
         _ => vec![rule],
     }
 }
@@ -187,6 +286,46 @@ fn split_transients_keeps_bits() {
 #[test]
 fn empty_range_keeps_bits() {
     assert!(holds(&prepared("empty_range"), 10_000..10_000 + RUNS) > 5);
+}
+
+#[test]
+fn loop_to_map_keeps_bits() {
+    assert!(holds(&prepared("loop_to_map"), 11_000..11_000 + RUNS) > 40);
+}
+
+#[test]
+fn trivial_loop_keeps_bits() {
+    assert!(holds(&prepared("trivial_loop"), 12_000..12_000 + RUNS) > 40);
+}
+
+#[test]
+fn map_collapse_keeps_bits() {
+    assert!(holds(&prepared("map_collapse"), 13_000..13_000 + RUNS) > 40);
+}
+
+#[test]
+fn map_dimension_order_keeps_bits() {
+    assert!(holds(&prepared("map_dimension_order"), 14_000..14_000 + RUNS) > 40);
+}
+
+/// Loops and maps inside maps, under all rules.
+#[test]
+fn the_whole_pipeline_keeps_bits_of_structured_programs() {
+    for (number, rule) in ["loop_to_map", "trivial_loop", "map_collapse"].into_iter().enumerate() {
+        for seed in 0..RUNS / 2 {
+            let text = text_for(rule, &mut Random(15_000 + 1000 * number as u64 + seed));
+            let before = program(&text);
+            let (made, _) = after(&before, pelton::transform::OPTIMIZE);
+            for size in [2, 5] {
+                assert_eq!(
+                    run(&before, size, seed),
+                    run(&made, size, seed),
+                    "{text}\n{}",
+                    pel::print_brief(&made)
+                );
+            }
+        }
+    }
 }
 
 #[test]

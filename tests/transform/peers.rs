@@ -146,3 +146,44 @@ program hidden(a: f64[N], b: f64[N, N], N: i64 symbol, j: i64 symbol) {
 }";
     keeps_bits(text);
 }
+
+/// spcl/dace#1595: removing a redundant array of a reshape of a column-major argument.
+#[test]
+fn dace_1595_reshape_of_a_column_major_array() {
+    keeps_bits(
+        "
+program reshape(input: f64[6, 6, 6] strides(1, 6, 36), output: f64[36, 1, 6]) {
+  transient a: f64[6, 6, 6]
+  transient b: f64[36, 1, 6]
+  state main {
+    n0 = access input
+    n1 = access a
+    n2 = access b
+    n3 = access output
+    n0 -> n1 : input[0:6, 0:6, 0:6]
+    n1 -> n2 : a[0:6, 0:6, 0:6] other [0:36, 0, 0:6]
+    n2 -> n3 : b[0:36, 0, 0:6] other [0:36, 0, 0:6]
+  }
+}",
+    );
+}
+
+/// spcl/dace#2182: a copy whose subset names the parameter of an empty loop copies all elements.
+#[test]
+fn dace_2182_copies_keep_their_subsets() {
+    keeps_bits(
+        "
+program copies(input: f64[N], output: f64[N], N: i64 symbol) {
+  transient t: f64[N]
+  for i in 0:N {
+    state work {
+      n0 = access input
+      n1 = access t
+      n2 = access output
+      n0 -> n1 : input[i] other [i]
+      n1 -> n2 : t[i] other [i]
+    }
+  }
+}",
+    );
+}

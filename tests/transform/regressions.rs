@@ -67,6 +67,24 @@ program order(a: f64[4], b: f64[4], c: f64) {
     keeps_bits(text, OPTIMIZE);
 }
 
+/// The second value of `t` is made of elements of the first one and of its own.
+#[test]
+fn a_transient_made_of_itself_is_not_split() {
+    let text = "
+program reuse(a: f64[6], b: f64[6]) {
+  transient t: f64[6]
+  state main {
+    copy a[0:6] -> t[0:6]
+    map i in 0:6 sequential { t[i] = t[5 - i] * 2 }
+    map i in 0:6 { b[i] = t[i] }
+  }
+}";
+    let before = program(text);
+    for rules in [&["split_transients"], OPTIMIZE] {
+        assert_eq!(run(&before, 4, 7), run(&after(&before, rules).0, 4, 7));
+    }
+}
+
 fn agree(seeds: std::ops::Range<u64>, rule: Option<&str>) -> usize {
     let sides = [Side::engine(Engine::Interp), Side::after_rule(rule)];
     let mut agreed = 0;

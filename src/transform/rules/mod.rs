@@ -3,9 +3,13 @@
 pub mod dead_dataflow;
 pub mod empty_range;
 pub mod explicit_order;
+pub mod loop_to_map;
+pub mod map_collapse;
+pub mod map_dimension_order;
 pub mod map_fusion_horizontal;
 pub mod map_fusion_vertical;
 pub mod redundant_copy_in;
 pub mod redundant_copy_out;
 pub mod split_transients;
 pub mod state_fusion;
+pub mod trivial_loop;

@@ -7,6 +7,7 @@
 //! - at each of its access nodes the transient is written in full, by one map, copy, reduction or product, before it is
 //!   read there, so that no access node sees what was written through another one (states with implicit order are left
 //!   alone);
+//! - whoever writes it there does not read it;
 //! - no condition, no expression and no view reads it, and its content does not survive the call.
 //!
 //! ## Before
@@ -61,8 +62,7 @@
 use indexmap::IndexMap;
 
 use crate::entity::Name;
-use crate::ir::{DataKind, EdgeId, GraphId, Lifetime, NodeId, NodeKind};
-use crate::transform::dead;
+use crate::ir::{DataKind, GraphId, Lifetime, NodeId, NodeKind};
 use crate::transform::editor::{Editor, Place, View};
 use crate::transform::order::{self, unit_of};
 use crate::transform::rule::{Site, SiteKind, Stopped, Transformation};
@@ -107,6 +107,7 @@ impl Transformation for SplitTransients {
                         !setzero(&view)
                             && scope::is_written_in_full(&view, exprs, node)
                             && is_read_in_time(&view, node)
+                            && !is_made_of_itself(&view, node)
                     })
             });
             if all_written && list.len() > 1 {
@@ -151,6 +152,18 @@ fn is_read_in_time(view: &View<'_>, node: NodeId) -> bool {
     })
 }
 
+/// Whether whoever writes an access node reads the container, too: it may meet elements that it has written before.
+fn is_made_of_itself(view: &View<'_>, node: NodeId) -> bool {
+    let Some(name) = view.accessed(node) else { return true };
+    let units = view.data_in(node).map(|(_, edge)| unit_of(view, edge.src));
+    units.into_iter().any(|unit| {
+        unit.is_none_or(|unit| {
+            view.accessed(unit.begin) == Some(name)
+                || view.data_in(unit.begin).any(|(_, edge)| edge.memlet.data == Some(name))
+        })
+    })
+}
+
 /// Replaces an access node by one of a new container, in all memlets that lead to it or come from it.
 fn rename(editor: &mut Editor<'_>, graph: GraphId, at: Place, node: NodeId, old: Name) -> Option<()> {
     let declared = editor.graph(graph)?.data.get(&old)?.clone();
@@ -160,7 +173,7 @@ fn rename(editor: &mut Editor<'_>, graph: GraphId, at: Place, node: NodeId, old:
     copy.kind = NodeKind::Access { data: new, setzero: false };
     copy.label = editor.names.get(new).to_owned();
     let copy = editor.add_node(at, copy, node)?;
-    for edge in paths(&editor.view(at)?, node) {
+    for edge in scope::paths(&editor.view(at)?, node) {
         editor.edit_edge(at, edge, |edge| {
             if edge.memlet.data == Some(old) {
                 edge.memlet.data = Some(new);
@@ -174,34 +187,4 @@ fn rename(editor: &mut Editor<'_>, graph: GraphId, at: Place, node: NodeId, old:
         })?;
     }
     editor.remove_node(at, node)
-}
-
-/// All edges of memlet paths that end or begin at a node, and its ordering edges.
-fn paths(view: &View<'_>, node: NodeId) -> Vec<EdgeId> {
-    let mut found = Vec::new();
-    let mut open: Vec<(EdgeId, bool)> = view.index.incoming(node).iter().map(|&edge| (edge, false)).collect();
-    open.extend(view.index.outgoing(node).iter().map(|&edge| (edge, true)));
-    while let Some((id, forward)) = open.pop() {
-        found.push(id);
-        let edge = view.edge(id);
-        match (forward, view.kind(edge.src), view.kind(edge.dst)) {
-            (false, Some(NodeKind::MapExit { .. }), _) => {
-                let inner = dead::inner_edges(view, edge.src, edge.src_conn);
-                open.extend(inner.into_iter().map(|edge| (edge, false)));
-            }
-            (true, _, Some(NodeKind::MapEntry(_) | NodeKind::ConsumeEntry(_))) => {
-                let stem = edge.dst_conn.and_then(|name| view.names.get(name).strip_prefix("IN_"));
-                for (inner, onward) in view.data_out(edge.dst) {
-                    let output = onward.src_conn.and_then(|name| view.names.get(name).strip_prefix("OUT_"));
-                    if stem.is_some() && output == stem {
-                        open.push((inner, true));
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    found.sort_unstable();
-    found.dedup();
-    found
 }

@@ -1,0 +1,304 @@
+//! Control flow as rules see it: the blocks under a region, loops that count, who reads which symbol.
+
+use hashbrown::{HashMap, HashSet};
+
+use crate::analysis::uses::layout_exprs;
+use crate::entity::Name;
+use crate::ir::{BlockId, BlockKind, CodeExpr, Graph, GraphId, Loop, NodeKind, RegionId, State};
+use crate::scalar::code::Op;
+use crate::scalar::{BinaryOp, Code, DType, UnaryOp, ValueId};
+use crate::symbolic::{ExprId, ExprPool};
+
+use super::editor::{Editor, Place};
+
+/// A loop that counts: `variable` takes the values `start`, `start + step`, ... up to (or down to) `last` inclusively.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted {
+    /// The loop variable.
+    pub variable: Name,
+    /// Its first value.
+    pub start: ExprId,
+    /// The bound, inclusive.
+    pub last: ExprId,
+    /// Not zero.
+    pub step: i64,
+}
+
+/// Blocks of a region, at any depth.
+pub fn blocks_under(graph: &Graph, region: RegionId) -> Vec<BlockId> {
+    let mut found = Vec::new();
+    let mut open = vec![region];
+    while let Some(region) = open.pop() {
+        let Some(region) = graph.regions.get(region) else { continue };
+        for &block in &region.blocks {
+            if found.len() > graph.blocks.len() {
+                return found;
+            }
+            found.push(block);
+            open.extend(bodies(graph, block));
+        }
+    }
+    found
+}
+
+/// The regions that a block consists of.
+pub fn bodies(graph: &Graph, block: BlockId) -> Vec<RegionId> {
+    match graph.blocks.get(block).map(|block| &block.kind) {
+        Some(BlockKind::Loop(repeated)) => vec![repeated.body],
+        Some(BlockKind::Conditional(branches)) => branches.iter().map(|branch| branch.body).collect(),
+        Some(BlockKind::Region(_, body)) => vec![*body],
+        _ => Vec::new(),
+    }
+}
+
+/// The loops of a graph, in the order of the program.
+pub fn loops(editor: &Editor<'_>, graph: GraphId) -> Vec<BlockId> {
+    let Some(around) = editor.graph(graph) else { return Vec::new() };
+    let is_loop = |block: &BlockId| {
+        matches!(around.blocks.get(*block).map(|block| &block.kind), Some(BlockKind::Loop(_)))
+    };
+    editor.blocks(graph).into_iter().filter(is_loop).collect()
+}
+
+/// The state that the body of a loop consists of, if it is only that.
+pub fn only_state(graph: &Graph, block: BlockId) -> Option<BlockId> {
+    let BlockKind::Loop(repeated) = &graph.blocks.get(block)?.kind else { return None };
+    let body = graph.regions.get(repeated.body)?;
+    let &[inner] = &body.blocks[..] else { return None };
+    (body.edges.is_empty() && graph.state(inner).is_some()).then_some(inner)
+}
+
+/// Puts a state where a loop was whose body was only the state `inner`.
+pub fn replace_loop(
+    editor: &mut Editor<'_>,
+    graph: GraphId,
+    block: BlockId,
+    inner: BlockId,
+    state: State,
+) -> Option<()> {
+    let BlockKind::Loop(repeated) = &editor.graph(graph)?.blocks.get(block)?.kind else { return None };
+    let body = repeated.body;
+    editor.replace_block(Place { graph, block: inner }, BlockKind::State(Box::default()))?;
+    editor.edit_region(graph, body, |region| {
+        region.blocks.clear();
+        region.start = None;
+    })?;
+    editor.replace_block(Place { graph, block }, BlockKind::State(Box::new(state))).map(drop)
+}
+
+/// The range of a loop, if its bounds are sizes and its step is a number. The caller makes sure that the body does not change
+/// what the bounds depend on.
+pub fn counted(exprs: &mut ExprPool, graph: &Graph, repeated: &Loop) -> Option<Counted> {
+    let (init, update) = (repeated.init.as_ref()?, repeated.update.as_ref()?);
+    let variable = repeated.variable.or(init.target)?;
+    let targets = [init.target, update.target];
+    let other_target = targets.iter().any(|target| target.is_some_and(|target| target != variable));
+    if repeated.inverted || other_target || !is_integer(graph.symbol_type(variable)) {
+        return None;
+    }
+    let start = value_of(exprs, init)?;
+    let next = value_of(exprs, update)?;
+    let symbol = exprs.symbol(variable);
+    let distance = exprs.sub(next, symbol);
+    let step = exprs.as_int(distance).filter(|&step| step != 0)?;
+    let (op, bound) = bound_of(exprs, repeated.condition.code.as_ref()?, variable)?;
+    let one = exprs.int(1);
+    let last = match (op, step > 0) {
+        (BinaryOp::Lt, true) => exprs.sub(bound, one),
+        (BinaryOp::Gt, false) => exprs.add(bound, one),
+        (BinaryOp::Le, true) | (BinaryOp::Ge, false) => bound,
+        _ => return None,
+    };
+    (!exprs.depends_on(start, variable)).then_some(Counted { variable, start, last, step })
+}
+
+/// The value of a piece of control-flow code, if it is a size: sums and differences of symbols and numbers.
+pub fn value_of(exprs: &mut ExprPool, code: &CodeExpr) -> Option<ExprId> {
+    let code = code.code.as_ref()?;
+    let &[result] = &code.body.results[..] else { return None };
+    expression(exprs, code, result, 0)
+}
+
+/// The comparison of a condition `variable ? bound`, and the bound.
+fn bound_of(exprs: &mut ExprPool, code: &Code, variable: Name) -> Option<(BinaryOp, ExprId)> {
+    let &[result] = &code.body.results[..] else { return None };
+    let Op::Binary(op, a, b) = *definition(code, result)? else { return None };
+    let (a, b) = (expression(exprs, code, a, 0)?, expression(exprs, code, b, 0)?);
+    let (op, bound) = if exprs.as_symbol(a) == Some(variable) {
+        (op, b)
+    } else if exprs.as_symbol(b) == Some(variable) {
+        let mirrored = match op {
+            BinaryOp::Lt => BinaryOp::Gt,
+            BinaryOp::Le => BinaryOp::Ge,
+            BinaryOp::Gt => BinaryOp::Lt,
+            BinaryOp::Ge => BinaryOp::Le,
+            other => other,
+        };
+        (mirrored, a)
+    } else {
+        return None;
+    };
+    (!exprs.depends_on(bound, variable)).then_some((op, bound))
+}
+
+fn is_integer(dtype: DType) -> bool {
+    matches!(dtype, DType::I32 | DType::I64)
+}
+
+fn definition(code: &Code, value: ValueId) -> Option<&Op> {
+    code.body.insts.iter().find(|inst| inst.results.contains(&value)).map(|inst| &inst.op)
+}
+
+fn expression(exprs: &mut ExprPool, code: &Code, value: ValueId, depth: usize) -> Option<ExprId> {
+    if depth > 32 {
+        return None;
+    }
+    match *definition(code, value)? {
+        Op::Const(scalar) if is_integer(scalar.dtype()) => Some(exprs.int(scalar.as_i64())),
+        Op::Symbol(index) => {
+            let (name, dtype) = *code.symbols.get(index as usize)?;
+            is_integer(dtype).then(|| exprs.symbol(name))
+        }
+        // To the wider type only: the other way loses bits.
+        Op::Cast(DType::I64, inner) => expression(exprs, code, inner, depth + 1),
+        Op::Cast(DType::I32, inner) => {
+            let inner = expression(exprs, code, inner, depth + 1)?;
+            exprs.as_int(inner).is_some_and(|value| i32::try_from(value).is_ok()).then_some(inner)
+        }
+        Op::Unary(UnaryOp::Neg, inner) => {
+            let inner = expression(exprs, code, inner, depth + 1)?;
+            Some(exprs.neg(inner))
+        }
+        Op::Binary(op @ (BinaryOp::Add | BinaryOp::Sub), a, b) => {
+            let (a, b) = (expression(exprs, code, a, depth + 1)?, expression(exprs, code, b, depth + 1)?);
+            Some(if op == BinaryOp::Add { exprs.add(a, b) } else { exprs.sub(a, b) })
+        }
+        _ => None,
+    }
+}
+
+/// Who reads the symbols of a graph.
+#[derive(Debug, Default)]
+pub struct Readers {
+    blocks: HashMap<Name, HashSet<BlockId>>,
+    /// Blocks whose outgoing edges read it.
+    edges: HashMap<Name, HashSet<BlockId>>,
+    /// Read by the layout of a container.
+    layouts: HashSet<Name>,
+}
+
+impl Readers {
+    /// The readers of all symbols of `graph`.
+    pub fn of(exprs: &ExprPool, graph: &Graph) -> Readers {
+        let mut readers = Readers::default();
+        for expr in graph.data.values().flat_map(layout_exprs) {
+            readers.layouts.extend(exprs.free_symbols(expr));
+        }
+        for (id, block) in graph.blocks.iter() {
+            match &block.kind {
+                BlockKind::State(state) => {
+                    let mut seen: HashSet<ExprId> = HashSet::new();
+                    let mut add = |expr: ExprId, readers: &mut Readers| {
+                        if exprs.as_int(expr).is_none() && seen.insert(expr) {
+                            readers.read(id, exprs.free_symbols(expr));
+                        }
+                    };
+                    for (_, node) in state.live_nodes() {
+                        match &node.kind {
+                            NodeKind::MapEntry(map) => {
+                                for range in &map.range.ranges {
+                                    for expr in [range.start, range.end, range.step] {
+                                        add(expr, &mut readers);
+                                    }
+                                }
+                            }
+                            NodeKind::Nested(nested) => {
+                                nested.symbol_mapping.values().for_each(|&expr| add(expr, &mut readers));
+                            }
+                            NodeKind::ConsumeEntry(consume) => {
+                                consume.num_pes.iter().for_each(|&expr| add(expr, &mut readers));
+                                consume.chunk_size.iter().for_each(|&expr| add(expr, &mut readers));
+                                consume.condition.iter().for_each(|code| readers.code(id, code));
+                            }
+                            NodeKind::Tasklet(tasklet) => {
+                                let symbols = tasklet.code.iter().flat_map(|code| &code.symbols);
+                                readers.read(id, symbols.map(|(name, _)| *name));
+                            }
+                            _ => {}
+                        }
+                    }
+                    for (_, edge) in state.edges.iter().filter(|(_, edge)| !edge.removed) {
+                        for subset in edge.memlet.subset.iter().chain(&edge.memlet.other_subset) {
+                            for range in &subset.ranges {
+                                for expr in [range.start, range.end, range.step, range.tile] {
+                                    add(expr, &mut readers);
+                                }
+                            }
+                        }
+                    }
+                }
+                BlockKind::Loop(repeated) => {
+                    let header = repeated.init.iter().chain(&repeated.update).chain([&repeated.condition]);
+                    header.for_each(|code| readers.code(id, code));
+                }
+                BlockKind::Conditional(branches) => {
+                    branches
+                        .iter()
+                        .filter_map(|branch| branch.condition.as_ref())
+                        .for_each(|code| readers.code(id, code));
+                }
+                _ => {}
+            }
+        }
+        for edge in graph.regions.values().flat_map(|region| &region.edges) {
+            let codes = edge.condition.iter().chain(edge.assignments.iter().map(|(_, code)| code));
+            for (name, _) in codes.filter_map(|code| code.code.as_ref()).flat_map(|code| &code.symbols) {
+                readers.edges.entry(*name).or_default().insert(edge.src);
+            }
+        }
+        readers
+    }
+
+    /// Whether nobody reads the variable of the loop `own` but that loop, and others among `loops` that set it first.
+    pub fn end_with_loop(&self, graph: &Graph, variable: Name, own: BlockId, loops: &[BlockId]) -> bool {
+        let mut heads: HashSet<BlockId> = HashSet::new();
+        let mut inside: HashSet<BlockId> = HashSet::new();
+        for &block in loops {
+            let Some(BlockKind::Loop(repeated)) = graph.blocks.get(block).map(|block| &block.kind) else {
+                continue;
+            };
+            let target = repeated.variable.or(repeated.init.as_ref().and_then(|init| init.target));
+            if target != Some(variable) {
+                continue;
+            }
+            let Some(init) = repeated.init.as_ref().and_then(|init| init.code.as_ref()) else { return false };
+            if init.symbols.iter().any(|(name, _)| *name == variable) {
+                return false;
+            }
+            let body = blocks_under(graph, repeated.body);
+            if block != own && body.contains(&own) {
+                return false;
+            }
+            heads.insert(block);
+            inside.extend(body);
+        }
+        let within = |known: &HashMap<Name, HashSet<BlockId>>, places: &[&HashSet<BlockId>]| {
+            let mut readers = known.get(&variable).into_iter().flatten();
+            readers.all(|block| places.iter().any(|place| place.contains(block)))
+        };
+        !self.layouts.contains(&variable)
+            && within(&self.blocks, &[&heads, &inside])
+            && within(&self.edges, &[&inside])
+    }
+
+    fn read(&mut self, block: BlockId, symbols: impl IntoIterator<Item = Name>) {
+        for symbol in symbols {
+            self.blocks.entry(symbol).or_default().insert(block);
+        }
+    }
+
+    fn code(&mut self, block: BlockId, code: &CodeExpr) {
+        let symbols = code.code.iter().flat_map(|code| &code.symbols);
+        self.read(block, symbols.map(|(name, _)| *name));
+    }
+}
