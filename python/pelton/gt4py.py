@@ -21,7 +21,8 @@ be changed while programs use it. With ``checked=True`` they are checked in ever
 **Memory** of temporaries comes from a pool of the process; ``make_backend(memory=...)`` has the other ways, memory of the
 caller among them, and :func:`memory_needed` tells how much a call needs.
 
-**Threads**: a compiled program can be called from several threads at once; the GIL is released while it runs.
+**Threads**: a compiled program can be called from several threads at once; the GIL is released while it runs, unless
+its arrays are so small that others would not notice.
 
 **Errors** are :class:`pelton.PeltonError`; the text names the program, the argument and the place, and nothing has been
 written unless it says that the program itself stopped.
@@ -136,7 +137,8 @@ class PeltonBackend(gtx_backend.Backend):
 
     def load_artifact(self, artifact: Any) -> Any:
         """The program of an artifact."""
-        return artifact.load(self.workspace)
+        # One that GT4Py made of a loaded program has its memory already.
+        return artifact.load(self.workspace) if isinstance(artifact, _ARTIFACTS) else artifact.load()
 
 
 def _add_sample(metric: str, seconds: float) -> None:
@@ -347,6 +349,8 @@ def memory_needed(program: Any, *args: Any, **kwargs: Any) -> int:
     needed = measure.found[-1]
     return needed and needed + _ALIGNMENT - 1
 
+
+_ARTIFACTS = (PeltonArtifact, _Measurement)
 
 #: Slabs start on cache lines.
 _ALIGNMENT = 64
