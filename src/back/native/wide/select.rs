@@ -244,8 +244,9 @@ impl Select<'_> {
 
     /// Emits in front of the vectorised loop, if there is one.
     pub fn in_front<T>(&mut self, f: impl FnOnce(&mut Self) -> T) -> T {
-        // What changes in an inner loop is computed there.
-        let inner = self.lanes.as_ref().is_some_and(|lanes| lanes.inner > 0);
+        // What changes in an inner loop is computed there. Whoever computes a value that way and needs another one for it
+        // stays where it is: that may be in an inner loop.
+        let inner = self.lanes.as_ref().is_none_or(|lanes| lanes.inner > 0);
         let target = self.front.filter(|_| !inner).unwrap_or(self.target);
         let before = std::mem::replace(&mut self.target, target);
         let lanes = self.lanes.take();
