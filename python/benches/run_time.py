@@ -24,7 +24,7 @@ STENCILS = (
     "common__Edge2CellVectorRBFInterpolation",
     "diffusion__ApplyNabla2AndNabla4ToVn",
     "diffusion__CalculateNabla4__none",
-    "diffusion__TrulyHorizontalDiffusionNablaOfThetaOverSteepPoints",
+    "dycore__AddExtraDiffusionForNormalWindTendencyApproachingCfl",
     "dycore__ComputeAvgVnAndGraddivVnAndVt",
     "dycore__ComputeContravariantCorrectionOfW",
     "dycore__ComputeSolverCoefficientsMatrix",
