@@ -50,6 +50,37 @@ def test_other_arrays_and_other_numbers():
             call_and_compare(numbers(seed), numbers(seed + 10), numbers(seed + 20), x=float(seed), stop=stop)
 
 
+def test_field_objects_that_come_again():
+    arrays = [numbers(seed) for seed in range(3)]
+    fields = [view(array) for array in arrays]
+    for turn in range(8):
+        # Two that a time loop swaps, and every rotation of three.
+        order = (0, 1, 2) if turn % 2 else ((1, 0, 2), (1, 2, 0), (2, 0, 1), (0, 2, 1))[turn // 2]
+        arrays[order[0]][:] = numbers(turn + 10)
+        a, b, out = (arrays[place] for place in order)
+        wanted = expected(a, b, out, float(turn), 0, 4)
+        program(*(fields[place] for place in order), float(turn), 0, 4, offset_provider={})
+        assert np.array_equal(out, wanted)
+
+
+def test_an_array_that_changes_under_its_field():
+    a, b, out = numbers(1), numbers(2), numbers(3)
+    fields = [view(array) for array in (a, b, out)]
+    for _ in range(3):
+        wanted = expected(a, b, out, 2.0, 0, 4)
+        program(*fields, 2.0, 0, 4, offset_provider={})
+        assert np.array_equal(out, wanted)
+    a.shape = (2, 3)
+    before = out.copy()
+    with pytest.raises(pelton.PeltonError, match="`a`"):
+        compiled_program()(*fields, 2.0, 0, 4, offset_provider={})
+    assert np.array_equal(out, before)
+    a.shape = (6,)
+    out.flags.writeable = False
+    with pytest.raises(pelton.PeltonError, match="`out`.*read-only"):
+        compiled_program()(*fields, 2.0, 0, 4, offset_provider={})
+
+
 def test_numbers_of_other_types():
     for x in (2.0, np.float64(3.0), 4.0, np.float64(5.0)):
         for stop in (4, np.int32(3), np.int32(2), 5):
