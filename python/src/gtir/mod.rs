@@ -21,6 +21,7 @@ use pelton::front::gtir::{Connectivity, GtirArgs, OffsetLabel, Program, Term, js
 use pelton::memory::{Arena, Arguments, MemoryOptions};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
 use crate::workspace::Workspace;
@@ -203,7 +204,7 @@ impl GtirProgram {
         out: Option<&Bound<'_, PyAny>>,
         provider: &Bound<'_, PyDict>,
     ) -> Option<(Call, Values)> {
-        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut calls = self.calls.lock_py_attached(args.py()).unwrap_or_else(PoisonError::into_inner);
         let (position, values) = calls.iter_mut().enumerate().rev().find_map(|(position, known)| {
             let recorded = &known.call.recorded;
             Some((position, recorded.matches(args, out, provider, &self.domains, &mut known.seen)?))
@@ -260,7 +261,7 @@ impl GtirProgram {
         let (recorded, values) = Recorded::new(arity, &leaves, tables, names, deciding, &mut memory)?;
         let call = Call { recorded: Arc::new(recorded), variant };
         if call.recorded.is_reusable() && !self.options.checked {
-            let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut calls = self.calls.lock_py_attached(args.py()).unwrap_or_else(PoisonError::into_inner);
             if calls.len() >= MAX_CALLS {
                 calls.remove(0);
             }
@@ -290,7 +291,7 @@ impl GtirProgram {
             connectivities: self.connectivities.clone(),
             column_axis: self.column_axis.clone(),
         };
-        let mut domains = self.domains.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut domains = self.domains.lock_py_attached(args.py()).unwrap_or_else(PoisonError::into_inner);
         let mut reader =
             Reader { program: &self.program, domains: &mut domains, leaves: Vec::new(), raw: Vec::new() };
         for (param, value) in self.program.params.iter().zip(args.iter().chain(out.cloned())) {
@@ -307,7 +308,7 @@ impl GtirProgram {
         let failed = |error| raise(&self.named(error));
         let wanted = environment(&self.program, call).map_err(failed)?;
         {
-            let variants = self.variants.lock().unwrap_or_else(PoisonError::into_inner);
+            let variants = self.variants.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
             if let Some(variant) = variants.iter().find(|variant| variant.environment == wanted) {
                 return Ok(variant.clone());
             }
@@ -320,7 +321,7 @@ impl GtirProgram {
             Ok(Variant { environment: wanted, lowered, prepared })
         });
         let variant = Arc::new(made.map_err(failed)?);
-        let mut variants = self.variants.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut variants = self.variants.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
         if variants.len() >= MAX_VARIANTS {
             variants.remove(0);
         }

@@ -15,6 +15,7 @@ use pelton::exec::Rehearsal;
 use pelton::memory::{Arguments, Binding, Given, GivenArray};
 use pelton::scalar::{DType, Scalar, Type};
 use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
 use pyo3::types::{PyDict, PyTuple, PyType, PyWeakrefMethods, PyWeakrefReference};
 use smallvec::SmallVec;
 
@@ -450,7 +451,7 @@ impl Visit<'_> {
         // The attributes behind the properties `domain` and `ndarray`, which cost a Python call each.
         let domain = field.getattr(pyo3::intern!(py, "_domain")).ok()?;
         if !domain.is(&check.domain) {
-            let mut domains = self.domains.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut domains = self.domains.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
             if !Arc::ptr_eq(&domains.facts(&domain).ok()?, &check.facts) {
                 return None;
             }
