@@ -1,5 +1,7 @@
 //! Taking away nodes, blocks, iterations and levels of nesting.
 
+use crate::analysis::ScopeTree;
+use crate::check::cutout::input_cut;
 use crate::check::edit::{root_mut, tidied};
 use crate::check::locate::{
     Cut, Unit, entered, expose, keep_units, map_ranges, only_state, peeled, restricted, units,
@@ -21,6 +23,34 @@ pub(super) fn shrink(reduction: &mut Reduction<'_>) -> bool {
     changed |= drop_nodes(reduction);
     changed |= drop_containers(reduction);
     changed
+}
+
+/// Of a program of one state: what last writes an array that differs, with what its input is made of if that is smaller.
+pub(super) fn cut_inputs(reduction: &mut Reduction<'_>) {
+    let Failing { program, args } = &reduction.best;
+    let Some((_, state)) = only_state(program) else { return };
+    let Ok(parts) = units(state) else { return };
+    let differs = |node: NodeId| match state.nodes.get(node).map(|node| &node.kind) {
+        Some(NodeKind::Access { data, .. }) => {
+            reduction.differing.iter().any(|name| name == program.names.get(*data))
+        }
+        _ => false,
+    };
+    let Ok(tree) = ScopeTree::of(state) else { return };
+    let writes = |unit: &Unit| match *unit {
+        Unit::Copy(edge) => differs(state.edges[edge].dst),
+        Unit::Code(id) => {
+            let end = tree.exit(id).unwrap_or(id);
+            state.edges.values().any(|edge| !edge.removed && edge.src == end && differs(edge.dst))
+        }
+    };
+    let Some(last) = parts.iter().rev().find(|unit| writes(unit)) else { return };
+    let Ok(kept) = input_cut(program, args, state, &[*last]) else { return };
+    if kept.len() < parts.len() {
+        let candidate = keep_units(program, &kept).ok();
+        let candidate = candidate.map(|program| reduction.best.with_program(program));
+        reduction.accept(candidate);
+    }
 }
 
 /// Blocks become empty states; loops, branches and regions become their bodies.

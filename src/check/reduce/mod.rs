@@ -1,8 +1,9 @@
 //! Makes a failing program small.
 //!
 //! The reduction knows one question, asked of every candidate: *do the two sides still disagree about it?* It first cuts out
-//! the state in which the difference appears, with memory as it was then, and then takes away whatever it can, round after
-//! round, until nothing more can go:
+//! the state in which the difference appears, with memory as it was then, and of that state the part that computes what
+//! differs with whatever makes its input small ([the minimum input-flow cut](super::cutout)). Then it takes away whatever
+//! it can, round after round, until nothing more can go:
 //!
 //! - parts of states, blocks of control flow, nodes inside scopes;
 //! - iterations of maps; maps of one iteration become their body, nested graphs the program;
@@ -77,6 +78,8 @@ pub fn node_count(program: &Program) -> usize {
 struct Reduction<'s> {
     best: Failing,
     sides: [&'s Side; 2],
+    /// Arrays that differ on the best candidate; none where that is not known.
+    differing: Vec<String>,
     /// How the sides end, if they end differently; otherwise they give other values.
     ends: Option<[Ending; 2]>,
     deadline: Instant,
@@ -104,7 +107,13 @@ impl Reduction<'_> {
         }
         self.tried += 1;
         let verdict = judge(&candidate.program, &candidate.args, self.sides);
-        let fails = matches!(verdict, Verdict::Differ(found) if endings(&found) == self.ends);
+        let fails = match verdict {
+            Verdict::Differ(found) if endings(&found) == self.ends => {
+                self.differing = fields(&found);
+                true
+            }
+            _ => false,
+        };
         if fails {
             self.best = candidate;
         }
@@ -128,16 +137,17 @@ pub fn reduce(
 ) -> Result<Reduced> {
     let start = Instant::now();
     let nodes_before = node_count(program);
-    let ends = match judge(program, args, sides) {
-        Verdict::Differ(disagreement) => endings(&disagreement),
+    let (ends, differing) = match judge(program, args, sides) {
+        Verdict::Differ(disagreement) => (endings(&disagreement), fields(&disagreement)),
         Verdict::Refused(why) => {
             return Err(Diagnostic::error("P0435", format!("there is nothing to compare: {why}")));
         }
         _ => return Err(Diagnostic::error("P0435", "the two sides agree, so there is nothing to reduce")),
     };
     let best = Failing { program: program.clone(), args: with_symbols(program, args)? };
-    let mut reduction = Reduction { best, sides, ends, deadline: start + limit, tried: 0 };
+    let mut reduction = Reduction { best, sides, differing, ends, deadline: start + limit, tried: 0 };
     cut_out(&mut reduction);
+    graph::cut_inputs(&mut reduction);
     loop {
         let mut changed = graph::shrink(&mut reduction);
         changed |= code::shrink(&mut reduction);
@@ -174,6 +184,14 @@ fn endings(disagreement: &Disagreement) -> Option<[Ending; 2]> {
             };
             Some([kind(left), kind(right)])
         }
+    }
+}
+
+/// The arrays that two sides give other values.
+fn fields(disagreement: &Disagreement) -> Vec<String> {
+    match disagreement {
+        Disagreement::Values(reports) => reports.iter().map(|report| report.name.clone()).collect(),
+        Disagreement::Ends(..) => Vec::new(),
     }
 }
 

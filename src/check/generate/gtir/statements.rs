@@ -2,7 +2,7 @@
 
 use crate::scalar::DType;
 
-use super::mesh::{Extents, Loc};
+use super::mesh::{Extents, LEVEL, Loc};
 use super::values::Wanted;
 use super::{Field, Generator, HALO};
 
@@ -69,7 +69,10 @@ impl Generator<'_, '_> {
         let domain = self.domain(target.loc, whole);
         let depth = 1 + self.choices.below(3);
         let wanted = Wanted { loc: target.loc, dtype: target.dtype, reach: [0; 3] };
-        let value = self.value(wanted, depth);
+        let value = match target.loc.has(LEVEL) && self.choices.chance(15) {
+            true => self.scan(wanted, depth, true),
+            false => self.value(wanted, depth),
+        };
         format!("{} @ {domain} ← {value};", target.name)
     }
 

@@ -88,8 +88,9 @@ impl Generator<'_, '_> {
         inner
     }
 
-    /// A scan over the levels.
-    pub fn scan(&mut self, wanted: Wanted, depth: usize) -> String {
+    /// A scan over the levels. Where it is not all of a statement's value it is given a domain: without one, its columns
+    /// begin where its readers say, and a reader that is folded away would be one less.
+    pub fn scan(&mut self, wanted: Wanted, depth: usize, is_whole: bool) -> String {
         let (mut params, mut arguments) = (Vec::new(), Vec::new());
         let (state, mut terms) = (self.fresh("s"), Vec::new());
         for _ in 0..1 + self.choices.below(2) {
@@ -110,11 +111,12 @@ impl Generator<'_, '_> {
             DType::I32 => format!("minimum({state}, 100)"),
             dtype => format!("{state} × {}", half(dtype)),
         };
-        format!(
-            "(⇑scan(λ({state}, {}) → {shrunk} + {step}, {forward}, {start}))({})",
-            params.join(", "),
-            arguments.join(", ")
-        )
+        let scan = format!("scan(λ({state}, {}) → {shrunk} + {step}, {forward}, {start})", params.join(", "));
+        let arguments = arguments.join(", ");
+        match is_whole {
+            true => format!("(⇑{scan})({arguments})"),
+            false => format!("as_fieldop({scan}, {})({arguments})", self.whole_domain(wanted)),
+        }
     }
 
     /// Scalar code of a type over terms.

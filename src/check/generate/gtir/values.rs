@@ -34,7 +34,7 @@ impl Generator<'_, '_> {
         ];
         match self.choices.weighted(&weights) {
             0 => self.leaf(wanted),
-            2 => self.scan(wanted, depth),
+            2 => self.scan(wanted, depth, false),
             3 => self.masked(wanted, depth),
             4 => self.bound(wanted, depth),
             5 => self.called(wanted, depth),
@@ -43,6 +43,16 @@ impl Generator<'_, '_> {
             8 => self.broadcast(wanted),
             _ => self.stencil(wanted, depth),
         }
+    }
+
+    /// All that readers of a value may look at.
+    pub fn whole_domain(&self, wanted: Wanted) -> String {
+        let ranges = wanted.loc.dims().map(|dim| {
+            let reach = wanted.reach[dim];
+            format!("{}: [{}, {}[", self.mesh.name(dim), -reach, self.mesh.sizes[dim] + reach)
+        });
+        let kind = if self.mesh.unstructured { "u" } else { "c" };
+        format!("{kind}⟨ {} ⟩", ranges.collect::<Vec<_>>().join(", "))
     }
 
     /// A field that is there, or a number.
