@@ -3,7 +3,7 @@
 //! ```text
 //! ; test parse                    text and graph are inverse (always checked for files that parse)
 //! ; test print                    the printed graph is the snapshot beside the file
-//! ; test run                      runs on every engine, plainly and checked, and gives what is expected
+//! ; test run                      runs on every engine there is, plainly and checked, and gives what is expected
 //! ; test compile native           native code takes it
 //! ; test checked                  runs in checked mode only, and gives what is expected
 //! ; test checked P0502            checked mode stops with that fault
@@ -129,9 +129,13 @@ impl Case {
                 self.gives_what_is_expected(Engine::Interp, false)?;
                 self.gives_what_is_expected(Engine::Interp, true)?;
                 // What native code refuses, `auto` interprets; what it takes has to give the same bits.
-                match Prepared::new(&self.program()?, Engine::Native, false)?.engine() {
-                    Engine::Native => self.gives_what_is_expected(Engine::Native, false),
-                    _ => Ok(()),
+                if Prepared::new(&self.program()?, Engine::Native, false)?.engine() != Engine::Native {
+                    return Ok(());
+                }
+                self.gives_what_is_expected(Engine::Native, false)?;
+                match pelton::back::gpu::open() {
+                    Ok(_) => self.gives_what_is_expected(Engine::Gpu, false),
+                    Err(_) => Ok(()),
                 }
             }
             ["compile", "native"] => {

@@ -87,6 +87,8 @@ pub struct CaseReport {
     pub engine: Option<Engine>,
     /// Why that engine.
     pub why: String,
+    /// Launches of shaders in the run, where maps may run on a GPU.
+    pub launches: Option<u64>,
     /// One report per expected array.
     pub fields: Vec<FieldReport>,
     /// What is worth knowing even if the case passes.
@@ -110,6 +112,7 @@ impl CaseReport {
         let start = Instant::now();
         let outcome = prepared.run(args, options);
         self.run_seconds = start.elapsed().as_secs_f64();
+        self.launches = prepared.launches();
         match outcome? {
             Outcome::Done(_) => Ok(()),
             Outcome::Trap(fault) => Err(fault.into()),
@@ -147,6 +150,7 @@ pub fn run_case(case: &Case, program: &CaseProgram, how: &How) -> CaseReport {
         run_seconds: 0.0,
         engine: None,
         why: String::new(),
+        launches: None,
         fields: Vec::new(),
         notes: Vec::new(),
     };

@@ -11,11 +11,12 @@ use serde_json::json;
 use crate::diag::codes::{CODES, Code, lookup};
 use crate::transform::{RULES, Rule};
 
+use crate::back::gpu::Divided;
 use crate::exec::{Engine, Prepared, Settings, load};
 
 use super::native::NativeArgs;
 use super::output::Output;
-use super::{TextFormat, Usage, Verdict};
+use super::{TextFormat, Usage, Verdict, engine};
 
 /// Describe a diagnostic code or a rule of the optimizer, or say what becomes of a program's maps.
 #[derive(Args, Debug)]
@@ -24,10 +25,14 @@ Examples:
   pelton explain P0503
   pelton explain map_fusion_vertical
   pelton explain program.sdfgz    for each map: how it runs, and why not otherwise
+  pelton explain program.sdfgz --engine gpu    which maps run on the GPU, and why others do not
   pelton explain                  lists all codes and rules")]
 pub struct ExplainArgs {
     /// The code, the rule, or a program file; all codes and rules are listed without either.
     code: Option<String>,
+    /// For programs: the engine that is asked about: auto, native or gpu.
+    #[arg(long, default_value = "auto", value_parser = engine, value_name = "ENGINE")]
+    engine: Engine,
     #[command(flatten)]
     native: NativeArgs,
     /// How the answer is written.
@@ -52,7 +57,7 @@ pub fn explain(args: &ExplainArgs, out: &mut Output) -> anyhow::Result<Verdict> 
             writeln!(out)?;
         }
         (Some(text), format) if Path::new(text).is_file() => {
-            return program(Path::new(text), args.native.settings(), format, out);
+            return program(Path::new(text), args.engine, args.native.settings(), format, out);
         }
         (Some(text), format) if let Some(rule) = Rule::by_name(text) => match format {
             TextFormat::Text => write!(out, "{}", rule.page())?,
@@ -72,9 +77,18 @@ pub fn explain(args: &ExplainArgs, out: &mut Output) -> anyhow::Result<Verdict> 
 }
 
 /// What the native engine makes of a program.
-fn program(path: &Path, settings: Settings, format: TextFormat, out: &mut Output) -> anyhow::Result<Verdict> {
+fn program(
+    path: &Path,
+    engine: Engine,
+    settings: Settings,
+    format: TextFormat,
+    out: &mut Output,
+) -> anyhow::Result<Verdict> {
     let program = Arc::new(load(path)?.program);
-    let prepared = Prepared::with(program, Engine::Auto, false, settings)?;
+    let prepared = Prepared::with(program, engine, false, settings)?;
+    if let Some(divided) = prepared.divided() {
+        return gpu(path, &prepared, &divided, format, out);
+    }
     let compiled = prepared.compiled();
     let loops = compiled.as_ref().map(|compiled| compiled.loops()).unwrap_or_default();
     let threads = |serial: Option<&str>, inside: bool| match (serial, inside) {
@@ -128,6 +142,51 @@ fn program(path: &Path, settings: Settings, format: TextFormat, out: &mut Output
     writeln!(out, "\nVectors, loop by loop of the kernel (`--dump kernel` shows it):")?;
     for report in compiled.vectors() {
         writeln!(out, "  {report}")?;
+    }
+    Ok(Verdict::Good)
+}
+
+/// What runs on the GPU, and why the rest does not.
+fn gpu(
+    path: &Path,
+    prepared: &Prepared,
+    divided: &Divided,
+    format: TextFormat,
+    out: &mut Output,
+) -> anyhow::Result<Verdict> {
+    let runs = |host: Option<&String>| match host {
+        None => "on the GPU".to_owned(),
+        Some(reason) => format!("on the host: {reason}"),
+    };
+    if format == TextFormat::Json {
+        let maps: Vec<_> = divided
+            .maps()
+            .iter()
+            .map(|map| {
+                json!({
+                    "place": map.place,
+                    "parameter": map.parameter,
+                    "gpu": map.host.is_none(),
+                    "reason": map.host,
+                })
+            })
+            .collect();
+        let report = json!({
+            "program": path.display().to_string(),
+            "engine": prepared.engine().name(),
+            "why": prepared.why(),
+            "device": divided.device(),
+            "shaders": divided.nests(),
+            "maps": maps,
+        });
+        serde_json::to_writer_pretty(&mut *out, &report)?;
+        writeln!(out)?;
+        return Ok(Verdict::Good);
+    }
+    writeln!(out, "{}; the rest is machine code.", prepared.why())?;
+    for map in divided.maps() {
+        writeln!(out, "\n{}, parameter {}", map.place.join(" / "), map.parameter)?;
+        writeln!(out, "  {}", runs(map.host.as_ref()))?;
     }
     Ok(Verdict::Good)
 }

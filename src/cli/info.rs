@@ -28,10 +28,15 @@ use super::{TextFormat, Usage, Verdict};
 #[command(after_help = "\
 Examples:
   pelton info program.sdfgz
-  pelton info program.sdfgz --set N=1000 --format json")]
+  pelton info program.sdfgz --set N=1000 --format json
+  pelton info --gpu    the GPUs there are, and what they can do")]
 pub struct InfoArgs {
     /// The program file.
-    program: PathBuf,
+    #[arg(required_unless_present = "gpu")]
+    program: Option<PathBuf>,
+    /// List the GPUs that programs can run on, and what they can do. None is an answer, not an error.
+    #[arg(long, conflicts_with_all = ["program", "case", "sets"])]
+    gpu: bool,
     /// What describes the arguments of a GTIR program; the case.json beside it by default.
     #[arg(long, value_name = "CASE.json")]
     case: Option<PathBuf>,
@@ -61,7 +66,10 @@ struct Counts {
 
 /// Runs the subcommand.
 pub fn info(args: &InfoArgs, out: &mut Output) -> anyhow::Result<Verdict> {
-    let loaded = examine_with(&args.program, args.case.as_deref())?;
+    let Some(path) = args.program.as_deref().filter(|_| !args.gpu) else {
+        return super::info_gpu::info(args.format, out);
+    };
+    let loaded = examine_with(path, args.case.as_deref())?;
     let gtir = loaded.gtir.as_deref().map(GtirInfo::of);
     let program = &loaded.program;
     let values = symbol_values(program, &args.sets)?;
@@ -87,7 +95,7 @@ pub fn info(args: &InfoArgs, out: &mut Output) -> anyhow::Result<Verdict> {
     match args.format {
         TextFormat::Json => {
             let report = json!({
-                "program": args.program.display().to_string(),
+                "program": path.display().to_string(),
                 "format": loaded.format.name(),
                 "name": root.name,
                 "dace_version": program.dace_version,
@@ -132,7 +140,7 @@ pub fn info(args: &InfoArgs, out: &mut Output) -> anyhow::Result<Verdict> {
                 writeln!(out, "\nsymbols that shapes tell or a call has to give: {}", list.join(", "))?;
             }
             if errors > 0 {
-                writeln!(out, "\n{errors} errors: see `pelton check {}`", args.program.display())?;
+                writeln!(out, "\n{errors} errors: see `pelton check {}`", path.display())?;
             }
         }
     }

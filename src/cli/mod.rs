@@ -11,6 +11,7 @@ mod explain;
 mod fuzz;
 mod fuzz_program;
 mod info;
+mod info_gpu;
 mod info_gtir;
 mod locate;
 mod memory;

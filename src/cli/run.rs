@@ -63,7 +63,7 @@ pub struct RunArgs {
     /// Where the arrays go after the run.
     #[arg(long, value_name = "OUT.npz")]
     pub(super) output: Option<PathBuf>,
-    /// Engine to run on: auto, interp, native or gtir-oracle.
+    /// Engine to run on: auto, interp, native, gpu or gtir-oracle.
     #[arg(long, default_value = "auto", value_parser = engine, value_name = "ENGINE")]
     pub(super) engine: Engine,
     #[command(flatten)]
@@ -99,6 +99,8 @@ enum Form {
     Clif,
     /// Machine code.
     Asm,
+    /// The shaders of the maps that run on the GPU; with --engine gpu.
+    Wgsl,
 }
 
 /// Wall times of the steps. What is made ready in other ways than by machine code counts as compilation.
@@ -157,11 +159,20 @@ pub fn run(args: &RunArgs, out: &mut Output) -> anyhow::Result<Verdict> {
         let Some(compiled) = compiled else {
             return Err(Usage(format!("there is no machine code to show: {}", prepared.why())).into());
         };
+        if form == Form::Wgsl {
+            let Some(divided) = prepared.divided() else {
+                return Err(Usage("there are no shaders without --engine gpu".to_owned()).into());
+            };
+            for (_, text) in divided.shaders() {
+                writeln!(out, "{text}")?;
+            }
+            return Ok(Verdict::Good);
+        }
         let dump = compiled.dump();
         let text = match form {
             Form::Kernel => &dump.kernel,
             Form::Clif => &dump.clif,
-            Form::Asm => &dump.assembly,
+            Form::Asm | Form::Wgsl => &dump.assembly,
         };
         out.write_all(text.as_bytes())?;
         return Ok(Verdict::Good);
@@ -178,7 +189,12 @@ pub fn run(args: &RunArgs, out: &mut Output) -> anyhow::Result<Verdict> {
     times.run = start.elapsed();
     spinner.finish_and_clear();
     let stats = match outcome? {
-        Outcome::Done(stats) => stats,
+        Outcome::Done(mut stats) => {
+            if let Some(launches) = prepared.launches() {
+                stats.notes.push(format!("{launches} launches on the GPU"));
+            }
+            stats
+        }
         Outcome::Trap(fault) => {
             return Err(Diagnostic::from(fault).inside(args.program.display().to_string()).into());
         }

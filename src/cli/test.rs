@@ -41,7 +41,7 @@ pub struct TestArgs {
     /// Case folders, or folders that hold some.
     #[arg(required = true, value_name = "DIR")]
     folders: Vec<PathBuf>,
-    /// Engine to run on: auto, interp, native or gtir-oracle.
+    /// Engine to run on: auto, interp, native, gpu or gtir-oracle.
     #[arg(long, default_value = "auto", value_parser = engine, value_name = "ENGINE")]
     engine: Engine,
     /// Only cases whose SUITE/NAME contains the text.
@@ -184,6 +184,7 @@ fn run_row(row: &Row, args: &TestArgs) -> CaseReport {
         run_seconds: 0.0,
         engine: None,
         why: String::new(),
+        launches: None,
         fields: Vec::new(),
         notes: Vec::new(),
     };
@@ -250,6 +251,7 @@ fn to_json(reports: &[CaseReport], totals: &Totals, args: &TestArgs) -> Value {
                 "run_seconds": report.run_seconds,
                 "engine": report.engine.map(Engine::name),
                 "why": report.why,
+                "launches": report.launches,
                 "fields": report.fields.iter().map(field_json).collect::<Vec<_>>(),
             })
         })
@@ -267,6 +269,8 @@ fn to_json(reports: &[CaseReport], totals: &Totals, args: &TestArgs) -> Value {
         "seconds": totals.seconds,
         "engine": args.engine.name(),
         "ran_on": ran_on(reports),
+        "launches": launches(reports).map(|(launches, _)| launches),
+        "without_launches": launches(reports).map(|(_, without)| without),
         "checked": args.checked,
     })
 }
@@ -276,6 +280,13 @@ fn ran_on(reports: &[CaseReport]) -> serde_json::Map<String, Value> {
     let count = |engine| reports.iter().filter(|report| report.engine == Some(engine)).count();
     let counts = Engine::ALL.into_iter().map(|engine| (engine.name().to_owned(), count(engine)));
     counts.filter(|(_, count)| *count > 0).map(|(name, count)| (name, json!(count))).collect()
+}
+
+/// How many launches of shaders there were, and how many cases ran without any; none if none could.
+fn launches(reports: &[CaseReport]) -> Option<(u64, usize)> {
+    let counts: Vec<u64> = reports.iter().filter_map(|report| report.launches).collect();
+    let without = counts.iter().filter(|&&count| count == 0).count();
+    (!counts.is_empty()).then(|| (counts.iter().sum(), without))
 }
 
 /// A number as JSON; infinities and NaN, which JSON lacks, as text.
@@ -338,6 +349,9 @@ fn write_table(out: &mut Output, reports: &[CaseReport], totals: &Totals) -> any
         ran_on(reports).iter().map(|(name, count)| format!("{count} on {name}")).collect();
     if !engines.is_empty() {
         writeln!(out, "ran {}", engines.join(", "))?;
+    }
+    if let Some((launches, without)) = launches(reports) {
+        writeln!(out, "{launches} launches on the GPU; {without} cases without any")?;
     }
     Ok(())
 }

@@ -400,6 +400,20 @@ pub const CODES: &[Code] = &[
          "The size of a transient is negative, does not fit 64 bits, or depends on a symbol that was not given."),
     code("P0799", "no engine",
          "The chosen engine was lost. This is a defect in Pelton."),
+    unsupported("P0801", "there is no GPU",
+         "No adapter with Vulkan, Metal or DX12 was found. `pelton info --gpu` lists what there is. On Linux, a driver \
+          (`mesa-vulkan-drivers` has one in software) and its loader have to be installed."),
+    code("P0802", "the driver gives no device",
+         "An adapter is there, but its driver refuses to open it, or to run the shaders that tell what it computes \
+          right."),
+    code("P0803", "the device was lost",
+         "The driver reset the device, or it was removed. Arguments hold what they held before the run."),
+    code("P0804", "the device has no memory left",
+         "A buffer does not fit the device's memory. Arguments hold what they held before the run."),
+    code("P0805", "the driver refuses",
+         "The driver refused something that Pelton asked for, for a reason that the note gives. It is worth a report."),
+    unsupported("P0806", "not done on a GPU",
+         "The GPU engine does not do this."),
 ];
 
 #[cfg(test)]

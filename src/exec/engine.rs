@@ -12,14 +12,16 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use crate::back::gpu::{self, Divided, Gpu};
+use crate::back::native::companion::Companion;
 use crate::back::native::{self, Unbound};
 use crate::diag::{Diagnostic, Result};
 use crate::interp::{self, FaultKind};
 use crate::ir::Program;
 use crate::kernel::lower::{Refused, Specialization};
-use crate::kernel::{TrapInfo, TrapKind};
+use crate::kernel::{Kernel, TrapInfo, TrapKind};
 use crate::memory::plan::ProgramPlan;
 use crate::memory::{Arguments, Given, MemoryOptions, Required, infer_symbols, required_arguments};
 use crate::scalar::Scalar;
@@ -40,13 +42,16 @@ pub enum Engine {
     Interp,
     /// Machine code.
     Native,
+    /// Maps on a GPU, everything else as machine code.
+    Gpu,
     /// Evaluates raw GTIR element by element; for GTIR programs only.
     GtirOracle,
 }
 
 impl Engine {
     /// All of them.
-    pub const ALL: [Engine; 4] = [Engine::Auto, Engine::Interp, Engine::Native, Engine::GtirOracle];
+    pub const ALL: [Engine; 5] =
+        [Engine::Auto, Engine::Interp, Engine::Native, Engine::Gpu, Engine::GtirOracle];
 
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
@@ -54,6 +59,7 @@ impl Engine {
             Engine::Auto => "auto",
             Engine::Interp => "interp",
             Engine::Native => "native",
+            Engine::Gpu => "gpu",
             Engine::GtirOracle => "gtir-oracle",
         }
     }
@@ -71,7 +77,7 @@ impl FromStr for Engine {
     fn from_str(text: &str) -> std::result::Result<Engine, String> {
         let known = Engine::ALL.into_iter().find(|engine| engine.name() == text);
         known.ok_or_else(|| {
-            format!("no engine is called {text}; there are auto, interp, native and gtir-oracle")
+            format!("no engine is called {text}; there are auto, interp, native, gpu and gtir-oracle")
         })
     }
 }
@@ -91,6 +97,8 @@ pub struct Prepared {
     /// Code of the program as it was written, for calls that the optimized one does not fit; made when it is needed.
     plain: Mutex<Vec<Variant>>,
     settings: Settings,
+    /// The device that maps run on.
+    gpu: Option<Arc<Gpu>>,
     threads: usize,
     /// Made when it is needed.
     interp: Mutex<Option<interp::Prepared>>,
@@ -101,6 +109,8 @@ pub struct Prepared {
 struct Variant {
     special: Specialization,
     code: Option<Arc<native::Compiled>>,
+    /// The part of it that runs on the device.
+    divided: Option<Arc<Divided>>,
 }
 
 /// A call that machine code was bound to once.
@@ -195,17 +205,25 @@ impl Prepared {
             fast: None,
             plain: Mutex::default(),
             settings,
+            gpu: None,
             threads: settings.threads.unwrap_or_else(settings::threads).max(1),
             interp: Mutex::default(),
         };
         match engine {
             Engine::Interp => prepared.interpret()?,
-            Engine::Native | Engine::Auto if observed => {
+            Engine::Native | Engine::Auto | Engine::Gpu if observed => {
                 prepared.why = "checked and counted runs are interpreted".to_owned();
                 prepared.interpret()?;
             }
             Engine::Native | Engine::Auto if settings.tier == Tier::Interp => prepared.interpret()?,
-            Engine::Native | Engine::Auto => {
+            Engine::Native | Engine::Auto | Engine::Gpu => {
+                if engine == Engine::Gpu {
+                    if settings.mode == settings::Mode::Fast {
+                        return Err(Diagnostic::error("P0806", "maps on a GPU have strict arithmetic only")
+                            .with_help("leave --mode fast out"));
+                    }
+                    prepared.gpu = Some(gpu::open()?);
+                }
                 prepared.fast = Fast::of(&prepared.program, &prepared.required);
                 match prepared.compile(Specialization::default(), true) {
                     Ok(variant) => {
@@ -213,6 +231,17 @@ impl Prepared {
                         let count = compiled.map_or(0, |code| code.instructions());
                         prepared.engine = Engine::Native;
                         prepared.why = format!("{count} CLIF instructions");
+                        if let Some(divided) = &variant.divided {
+                            prepared.engine = Engine::Gpu;
+                            let loops = divided.maps();
+                            let there = loops.iter().filter(|map| map.host.is_none()).count();
+                            prepared.why = format!(
+                                "{there} of {} map loops in {} shaders on {}",
+                                loops.len(),
+                                divided.nests(),
+                                divided.device()
+                            );
+                        }
                         prepared.code = Some(Mutex::new(vec![variant]));
                         return Ok(prepared);
                     }
@@ -221,7 +250,7 @@ impl Prepared {
                         let place = diagnostic.place.join(" / ");
                         prepared.why = format!("{} at {place}", diagnostic.message);
                     }
-                    Err(Refused::Invalid(diagnostic)) if engine == Engine::Native => return Err(diagnostic),
+                    Err(Refused::Invalid(diagnostic)) if engine != Engine::Auto => return Err(diagnostic),
                     Err(Refused::Invalid(diagnostic)) => prepared.why = diagnostic.message,
                 }
                 prepared.interpret()?;
@@ -252,8 +281,21 @@ impl Prepared {
             threads: self.threads,
         };
         let program = self.fast.as_ref().filter(|_| fast).map_or(&self.program, |fast| &fast.program);
-        let code = native::Compiled::new(program, &self.required, &options)?;
-        Ok(Variant { special: options.special, code: Some(Arc::new(code)) })
+        let mut divided = None;
+        let code = match &self.gpu {
+            None => native::Compiled::new(program, &self.required, &options)?,
+            Some(gpu) => {
+                let known = OnceLock::new();
+                let recruit = |kernel: &mut Kernel| -> Result<Arc<dyn Companion>> {
+                    let made = Arc::new(Divided::new(gpu, kernel));
+                    Ok(Arc::clone(known.get_or_init(|| made)) as Arc<dyn Companion>)
+                };
+                let code = native::Compiled::with(program, &self.required, &options, Some(&recruit))?;
+                divided = known.into_inner();
+                code
+            }
+        };
+        Ok(Variant { special: options.special, code: Some(Arc::new(code)), divided })
     }
 
     /// The engine that was chosen; never `Auto`.
@@ -270,6 +312,26 @@ impl Prepared {
     pub fn compiled(&self) -> Option<Arc<native::Compiled>> {
         let known = self.code.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
         known.first().and_then(|variant| variant.code.clone())
+    }
+
+    /// The division between host and device for arguments that are all there, if maps run on a GPU.
+    pub fn divided(&self) -> Option<Arc<Divided>> {
+        let known = self.code.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        known.first().and_then(|variant| variant.divided.clone())
+    }
+
+    /// How many launches of shaders there were in all runs, if maps run on a GPU.
+    pub fn launches(&self) -> Option<u64> {
+        self.gpu.as_ref()?;
+        let count = |variants: &Mutex<Vec<Variant>>| -> u64 {
+            let known = variants.lock().unwrap_or_else(PoisonError::into_inner);
+            known
+                .iter()
+                .filter_map(|variant| variant.divided.as_ref())
+                .map(|divided| divided.launched())
+                .sum()
+        };
+        Some(self.code.as_ref().map_or(0, count) + count(&self.plain))
     }
 
     /// What a call has to bring, in the order of [`Prepared::run_given`].
@@ -427,7 +489,7 @@ impl Prepared {
         let wanted = wanted.cloned().unwrap_or_default();
         let variant = match self.compile(wanted.clone(), fast) {
             Ok(variant) => variant,
-            Err(Refused::Unsupported { .. }) => Variant { special: wanted, code: None },
+            Err(Refused::Unsupported { .. }) => Variant { special: wanted, code: None, divided: None },
             Err(Refused::Invalid(diagnostic)) => return Err(diagnostic),
         };
         let code = variant.code.clone();

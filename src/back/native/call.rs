@@ -5,6 +5,7 @@ use crate::kernel::scratch::Planned;
 use crate::memory::MemoryOptions;
 use crate::memory::pool::{OutOfMemory, Workspace};
 
+use super::companion::Session;
 use super::emit::Emitted;
 use super::memory::CodeMemory;
 use super::slab::{Place, Slab};
@@ -40,6 +41,25 @@ pub struct Frame {
     pub grain: f64,
     /// Not zero: arithmetic may be fused.
     pub fast: u64,
+    /// Who answers the calls of a companion; null if nobody does.
+    pub session: *mut SessionRef,
+}
+
+/// A session behind a plain pointer.
+pub struct SessionRef(*mut (dyn Session + 'static));
+
+/// Asks the companion: whether the kernel goes on.
+///
+/// # Safety
+/// `frame` is the one that `run` gave to the machine code that calls; only the thread that runs the kernel asks.
+pub unsafe fn ask_companion(frame: *mut Frame, arguments: &[i64]) -> bool {
+    // SAFETY: as the caller says; the frame outlives the call.
+    let session = unsafe { (*frame).session };
+    if session.is_null() {
+        return false;
+    }
+    // SAFETY: `run` points the frame at a session that it borrows mutably until the machine code returns.
+    unsafe { (*(*session).0).call(arguments) }
 }
 
 /// Byte offsets of [`Frame`]'s fields.
@@ -295,13 +315,28 @@ pub struct Run<'r> {
     pub fast: bool,
 }
 
+/// Who answers a companion's calls during one run.
+pub type Answers<'s, 'c> = Option<&'s mut (dyn Session + 'c)>;
+
 /// Runs a compiled kernel: `None`, or the number of the trap that stopped it.
 ///
 /// # Safety
 /// `code` was emitted for a kernel that verifies. Each argument is valid for reads and writes (reads, where
 /// the kernel only reads) in the extent the kernel's checks allow, and there are as many arguments and
 /// parameters as the kernel has. [`Instance::take`] has taken memory for this code.
-pub unsafe fn run(code: &Code, instance: &mut Instance, run: &Run<'_>) -> Option<u32> {
+pub unsafe fn run(
+    code: &Code,
+    instance: &mut Instance,
+    run: &Run<'_>,
+    answers: Answers<'_, '_>,
+) -> Option<u32> {
+    let mut session = answers.map(|session| {
+        let session: *mut (dyn Session + '_) = session;
+        // SAFETY: only the lifetime changes; nobody looks at the session after this function has returned.
+        SessionRef(unsafe {
+            std::mem::transmute::<*mut (dyn Session + '_), *mut (dyn Session + 'static)>(session)
+        })
+    });
     let (scratch_top, scratch_end) = instance.arena.restart();
     let mut frame = Frame {
         arguments: run.arguments.as_ptr(),
@@ -317,6 +352,7 @@ pub unsafe fn run(code: &Code, instance: &mut Instance, run: &Run<'_>) -> Option
         threads: run.threads,
         grain: run.grain,
         fast: u64::from(run.fast),
+        session: session.as_mut().map_or(std::ptr::null_mut(), std::ptr::from_mut),
     };
     // SAFETY: the code starts with a function of this type, which `emit` made.
     let entry: extern "C" fn(*mut Frame) -> i64 = unsafe { std::mem::transmute(code.memory.address()) };
@@ -474,7 +510,7 @@ mod tests {
             let mut found = fresh();
             let addresses: Vec<*mut u8> = found.iter_mut().map(|bytes| bytes.as_mut_ptr()).collect();
             // SAFETY: three buffers of 64 bytes; eight elements of at most eight bytes are touched.
-            let trap = unsafe { run(&code, &mut Instance::default(), &once(&addresses, &[])) };
+            let trap = unsafe { run(&code, &mut Instance::default(), &once(&addresses, &[]), None) };
             prop_assert_eq!(trap, None);
             prop_assert!(same(out, &found[2], &expected[2]), "{}\n{:?}\n{:?}", kernel, found[2], expected[2]);
         }
@@ -503,7 +539,7 @@ mod tests {
         for size in [100_000_i64, 100_000, -5] {
             let literal = Literal::i64(size);
             // SAFETY: no arguments; one parameter.
-            let stopped = unsafe { run(&code, &mut instance, &once(&[], &[literal.bits])) };
+            let stopped = unsafe { run(&code, &mut instance, &once(&[], &[literal.bits]), None) };
             assert_eq!(stopped, Some(0));
         }
         assert_eq!(instance.arena.chunks.len(), 1);

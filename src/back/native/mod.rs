@@ -10,6 +10,7 @@
 mod bind;
 pub mod call;
 mod callout;
+pub mod companion;
 pub mod emit;
 mod handshake;
 pub mod isa;

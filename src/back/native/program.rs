@@ -1,7 +1,7 @@
 //! A compiled program: kernel, code, and what a call has to do around them.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
@@ -18,6 +18,7 @@ use crate::scalar::{DType, Scalar, arith};
 
 use super::bind::{Binder, Bound, Rehearsal, Unbound};
 use super::call::{self, Code, Instance, Run};
+use super::companion::{Companion, HostArguments, Recruit};
 use super::emit;
 use super::isa;
 use super::memory::CodeMemory;
@@ -141,6 +142,7 @@ pub struct Compiled {
     persistent: bool,
     grain: f64,
     fast: bool,
+    companion: Option<Arc<dyn Companion>>,
     dump: Dump,
     instructions: usize,
     lower_time: Duration,
@@ -160,10 +162,33 @@ impl Compiled {
     /// [`Refused::Unsupported`] for what this engine does not compile; everything else is a defect of the program,
     /// or of Pelton.
     pub fn new(program: &Program, required: &[Required], options: &Options) -> Result<Compiled, Refused> {
+        Compiled::with(program, required, options, None)
+    }
+
+    /// The same; parts of the program may run with a companion.
+    ///
+    /// # Errors
+    /// As [`Compiled::new`].
+    pub fn with(
+        program: &Program,
+        required: &[Required],
+        options: &Options,
+        recruit: Option<&Recruit<'_>>,
+    ) -> Result<Compiled, Refused> {
         let begun = Instant::now();
         let program = &*options.special.applied(program);
         let mut lowered = Box::new(lower::lower(program, &options.special)?);
-        parallel::find(&mut lowered.kernel, if options.always_split { 0.0 } else { parallel::LEAST_WORK });
+        let companion = match recruit {
+            Some(recruit) => {
+                parallel::find_nests(&mut lowered.kernel);
+                Some(recruit(&mut lowered.kernel)?)
+            }
+            None => {
+                let least = if options.always_split { 0.0 } else { parallel::LEAST_WORK };
+                parallel::find(&mut lowered.kernel, least);
+                None
+            }
+        };
         let planned = Planned::of(&mut lowered.kernel);
         let kernel = &lowered.kernel;
         let kernel_text = if options.keep_text { kernel.to_string() } else { String::new() };
@@ -202,6 +227,7 @@ impl Compiled {
             persistent: kernel.buffers.values().any(|b| matches!(b.kind, BufferKind::Persistent(_))),
             grain: if options.always_split { 0.0 } else { threads::GRAIN },
             fast: options.mode == Mode::Fast,
+            companion,
             dump: Dump { kernel: kernel_text, clif: emitted.clif, assembly },
             instructions: emitted.instructions,
             lower_time,
@@ -350,14 +376,15 @@ impl Compiled {
         let taken = instance.take(&self.code, &self.planned, &bound.parameters, memory);
         // SAFETY: the kernel was verified before it was emitted; `bind` saw to it that each address is valid for the
         // declared layout, which is what the kernel's checks are about; counts agree by construction.
-        let ended = taken.map(|()| unsafe { self.guarded(bound, &mut instance, threads) });
+        let ended = taken
+            .map_err(Diagnostic::from)
+            .and_then(|()| unsafe { self.guarded(bound, &mut instance, threads) });
         instance.give_back();
         match alone {
             Some(mut pool) => pool.push(instance),
             None => self.instances.lock().unwrap_or_else(PoisonError::into_inner).push(instance),
         }
-        let trap = ended.map_err(Diagnostic::from)?;
-        let Some(index) = trap else {
+        let Some(index) = ended? else {
             // SAFETY: as the caller says.
             unsafe { bound.finish() };
             return Ok(Outcome::Done);
@@ -375,8 +402,20 @@ impl Compiled {
     }
 
     /// Runs, and puts back what a stopped run has spoilt.
-    unsafe fn guarded(&self, bound: &Bound, instance: &mut Instance, threads: usize) -> Option<u32> {
+    unsafe fn guarded(
+        &self,
+        bound: &Bound,
+        instance: &mut Instance,
+        threads: usize,
+    ) -> Result<Option<u32>, Diagnostic> {
         let overlap = bound.overlap();
+        let mut session = match &self.companion {
+            Some(companion) => {
+                let memory = bound.addresses.iter().copied().zip(bound.bytes.iter().copied()).collect();
+                Some(companion.begin(HostArguments { memory, overlap })?)
+            }
+            None => None,
+        };
         let spoilt: SmallVec<[(*mut u8, usize); 8]> = match self.persistent {
             true => SmallVec::new(),
             false => self
@@ -401,11 +440,12 @@ impl Compiled {
             fast: self.fast,
         };
         // SAFETY: as the caller says.
-        let trap = unsafe { call::run(&self.code, instance, &run) };
-        if trap.is_some() {
+        let trap = unsafe { call::run(&self.code, instance, &run, session.as_deref_mut()) };
+        let ended = session.map_or(Ok(()), |session| session.end());
+        if trap.is_some() || ended.is_err() {
             // SAFETY: as above.
             unsafe { instance.put_back(&spoilt) };
         }
-        trap
+        ended.map(|()| trap)
     }
 }

@@ -238,6 +238,10 @@ pub unsafe extern "C" fn library(
         let count = usize::try_from(count).unwrap_or(0);
         (&*call, Arguments(std::slice::from_raw_parts(arguments, count)))
     };
+    if call.class == super::companion::CLASS {
+        // SAFETY: such calls stand outside parallel regions, so that the thread that runs the kernel asks.
+        return i64::from(!unsafe { super::call::ask_companion(frame, arguments.0) });
+    }
     let dtype = call.operands.first().map(|operand| operand.ty);
     match (call.class.as_str(), dtype) {
         // SAFETY: lowering passes matrices whose extents it checked against their containers.

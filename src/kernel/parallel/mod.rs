@@ -35,6 +35,18 @@ pub struct Region {
     pub apart: Option<ValueId>,
     /// A `float64`: operations of all iterations, roughly.
     pub work: ValueId,
+    /// With [`find_nests`]: parallel loops inside, each the only loop of the body around it, whose iterations are apart as
+    /// well, from the outside in.
+    pub inner: Vec<Inner>,
+}
+
+/// A loop whose iterations are apart in every iteration of the region around it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Inner {
+    /// Its variable.
+    pub variable: ValueId,
+    /// A bool that stands in front of the region: they are apart. None if they always are.
+    pub apart: Option<ValueId>,
 }
 
 /// A parallel loop that stays serial.
@@ -51,6 +63,15 @@ pub const LEAST_WORK: f64 = 40_000.0;
 
 /// Finds regions of more work than `least`, as far as that is known, and puts the code in front of them that decides.
 pub fn find(kernel: &mut Kernel, least: f64) {
+    run(kernel, least, false);
+}
+
+/// The same for regions of any work; also looks how deep they are independent, for machines with very many threads.
+pub fn find_nests(kernel: &mut Kernel) {
+    run(kernel, 0.0, true);
+}
+
+fn run(kernel: &mut Kernel, least: f64, deep: bool) {
     let definitions = Stmt::all(&kernel.body).filter_map(|stmt| match stmt {
         Stmt::Let(value, op) => Some((*value, op.clone())),
         _ => None,
@@ -58,7 +79,7 @@ pub fn find(kernel: &mut Kernel, least: f64) {
     let definitions = definitions.collect();
     let reads = reads_of(&kernel.body);
     let body = std::mem::take(&mut kernel.body);
-    let mut pass = Pass { kernel, definitions, reads, least };
+    let mut pass = Pass { kernel, definitions, reads, least, deep };
     let body = pass.list(body);
     pass.kernel.body = body;
 }
@@ -69,6 +90,7 @@ struct Pass<'k> {
     /// How often each variable is read, in the whole kernel.
     reads: HashMap<VarId, usize>,
     least: f64,
+    deep: bool,
 }
 
 impl Pass<'_> {
@@ -121,6 +143,28 @@ impl Pass<'_> {
         body: &[Stmt],
         before: &mut Vec<Stmt>,
     ) -> Result<(ValueId, ValueId), &'static str> {
+        let (inside, apart, mut stmts) = self.independent(variable, step, body)?;
+        let inner = if self.deep { self.inner(body, &inside.own, &mut stmts) } else { Vec::new() };
+        let mut code = Code { kernel: self.kernel, definitions: &self.definitions, stmts };
+        let work = work::of(&mut code, &inside.own, (start, stop, step), body);
+        if work::is_less(&code, work, self.least) {
+            return Err("too little work");
+        }
+        let zero = code.constant(Literal::i64(0));
+        let start = code.let_(Op::Binary(BinaryOp::Add, start, zero), DType::I64);
+        let stop = code.let_(Op::Binary(BinaryOp::Add, stop, zero), DType::I64);
+        before.append(&mut code.stmts);
+        self.kernel.regions.insert(variable, Region { apart, work, inner });
+        Ok((start, stop))
+    }
+
+    /// Shows that the iterations of a loop are apart: what it holds, the condition, and the code that computes it.
+    fn independent(
+        &mut self,
+        variable: ValueId,
+        step: i64,
+        body: &[Stmt],
+    ) -> Result<(Inside, Option<ValueId>, Vec<Stmt>), &'static str> {
         let mut inside = Inside { own: HashSet::from([variable]), ..Inside::default() };
         inside.collect(body)?;
         let persists =
@@ -148,16 +192,35 @@ impl Pass<'_> {
                 None => holds,
             });
         }
-        let work = work::of(&mut code, &inside.own, (start, stop, step), body);
-        if work::is_less(&code, work, self.least) {
-            return Err("too little work");
+        let stmts = code.stmts;
+        Ok((inside, apart, stmts))
+    }
+
+    /// Independent loops inside a region, as far as the conditions for it can be known in front of the region.
+    fn inner(&mut self, body: &[Stmt], region: &HashSet<ValueId>, before: &mut Vec<Stmt>) -> Vec<Inner> {
+        let mut found = Vec::new();
+        let mut body = body;
+        loop {
+            let mut compound = body.iter().filter(|stmt| !stmt.lists().is_empty());
+            let (Some(Stmt::For { variable, step, parallel: true, body: inside, .. }), None) =
+                (compound.next(), compound.next())
+            else {
+                return found;
+            };
+            let Ok((_, apart, stmts)) = self.independent(*variable, *step, inside) else { return found };
+            let mut known = true;
+            for stmt in &stmts {
+                if let Stmt::Let(_, op) = stmt {
+                    op.each_operand(|operand| known &= !region.contains(&operand));
+                }
+            }
+            if !known {
+                return found;
+            }
+            before.extend(stmts);
+            found.push(Inner { variable: *variable, apart });
+            body = inside;
         }
-        let zero = code.constant(Literal::i64(0));
-        let start = code.let_(Op::Binary(BinaryOp::Add, start, zero), DType::I64);
-        let stop = code.let_(Op::Binary(BinaryOp::Add, stop, zero), DType::I64);
-        before.append(&mut code.stmts);
-        self.kernel.regions.insert(variable, Region { apart, work });
-        Ok((start, stop))
     }
 
     fn variables_are_private(&self, body: &[Stmt], inside: &Inside) -> Result<(), &'static str> {

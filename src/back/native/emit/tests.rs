@@ -341,7 +341,7 @@ proptest! {
         instance.take(&code, &planned, &[], &MemoryOptions::default()).unwrap();
         let call = Run { arguments: &addresses, parameters: &[], overlap: false, threads, grain: 0.0, fast: false };
         // SAFETY: two buffers of 16 numbers, which is what the program touches; memory was taken for the code.
-        let trap = unsafe { run(&code, &mut instance, &call) };
+        let trap = unsafe { run(&code, &mut instance, &call, None) };
         match ended {
             Ok(eval::Ended::Done) => {
                 prop_assert_eq!(trap, None);

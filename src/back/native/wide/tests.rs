@@ -270,7 +270,7 @@ fn compare(shape: &Shape, bits: u32, seed: u64) -> Result<bool, TestCaseError> {
     let mut found = buffers(shape, seed);
     let addresses: Vec<*mut u8> = found.iter_mut().map(|bytes| bytes.as_mut_ptr()).collect();
     // SAFETY: the evaluator ran the same kernel on buffers of the same sizes without a stray access.
-    let trap = unsafe { run(&code, &mut Instance::default(), &once(&addresses, &parameters)) };
+    let trap = unsafe { run(&code, &mut Instance::default(), &once(&addresses, &parameters), None) };
     prop_assert_eq!(trap, None);
     for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
         let ty = shape.types.get(at).copied().unwrap_or(DType::I32);
@@ -377,7 +377,7 @@ fn both(kernel: &Kernel, sizes: &[usize], settings: Settings) -> (Vec<Vec<u8>>, 
     let mut found = fill();
     let addresses: Vec<*mut u8> = found.iter_mut().map(|bytes| bytes.as_mut_ptr()).collect();
     // SAFETY: the evaluator ran the same kernel on buffers of the same sizes without a stray access.
-    let trap = unsafe { run(&code, &mut Instance::default(), &once(&addresses, &[])) };
+    let trap = unsafe { run(&code, &mut Instance::default(), &once(&addresses, &[]), None) };
     assert_eq!(trap, None);
     (found, expected, emitted.loops.into_iter().map(|report| report.decision).collect())
 }
@@ -523,7 +523,7 @@ fn the_fast_exponential_is_within_two_units() {
     let mut outputs = vec![0.0_f64; inputs.len()];
     let addresses = [inputs.as_mut_ptr().cast::<u8>(), outputs.as_mut_ptr().cast::<u8>()];
     // SAFETY: both arrays have as many elements as the loop touches.
-    let trap = unsafe { run(&code, &mut Instance::default(), &once(&addresses, &[])) };
+    let trap = unsafe { run(&code, &mut Instance::default(), &once(&addresses, &[]), None) };
     assert_eq!(trap, None);
     for (x, found) in inputs.into_iter().zip(outputs) {
         let expected = crate::scalar::math::exp(x);

@@ -1,0 +1,106 @@
+//! What a device can do, as far as shaders depend on it.
+
+use std::fmt;
+
+/// Types, limits, and which of the driver's operations give the right bits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Abilities {
+    /// `float64` arithmetic.
+    pub double: bool,
+    /// 64-bit integers.
+    pub long: bool,
+    /// Buffers that one shader can reach.
+    pub buffers: u32,
+    /// Bytes of a buffer that a shader can reach.
+    pub binding_bytes: u64,
+    /// Workgroups along one dimension of a dispatch.
+    pub workgroups: u32,
+    /// Operations that the probe found wrong.
+    pub wrong: Vec<Operation>,
+}
+
+impl Abilities {
+    /// What WebGPU promises, with everything this back end can use; for looking at shaders without a device.
+    pub fn full() -> Abilities {
+        Abilities {
+            double: true,
+            long: true,
+            buffers: 32,
+            binding_bytes: 1 << 27,
+            workgroups: 65_535,
+            wrong: Vec::new(),
+        }
+    }
+
+    /// Whether an operation gives the right bits.
+    pub fn is_right(&self, operation: Operation) -> bool {
+        !self.wrong.contains(&operation)
+    }
+}
+
+macro_rules! operations {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+        /// An operation of the driver that the probe looks at. What is not here is not used, but for exact integer
+        /// arithmetic.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub enum Operation {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Operation {
+            /// All of them.
+            pub const ALL: &'static [Operation] = &[$(Operation::$name,)*];
+
+            /// For people.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Operation::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+operations! {
+    /// Sums, differences, products, comparisons.
+    Single = "float32 arithmetic";
+    /// Products and sums that stay two operations.
+    SingleApart = "float32 products and sums, each rounded";
+    /// Sums and products in the order in which they are written. Where that is wrong, shaders hide their results from
+    /// the driver's optimizer (`Emitter::kept`).
+    Kept = "order of floating-point operations";
+    /// Quotients.
+    SingleDivide = "float32 division";
+    /// Rounding to integers.
+    SingleRound = "float32 floor, ceil, trunc, round";
+    /// Results below the smallest normal number.
+    SingleSubnormal = "float32 subnormal numbers";
+    /// Sums, differences, products, comparisons.
+    Double = "float64 arithmetic";
+    /// Products and sums that stay two operations.
+    DoubleApart = "float64 products and sums, each rounded";
+    /// Quotients.
+    DoubleDivide = "float64 division";
+    /// Square roots.
+    DoubleRoot = "float64 square root";
+    /// Rounding to integers.
+    DoubleRound = "float64 floor, ceil, trunc, round";
+    /// Results below the smallest normal number.
+    DoubleSubnormal = "float64 subnormal numbers";
+    /// `float64` to `float32` and back.
+    Narrow = "conversion between float64 and float32";
+    /// From integers to floats.
+    FromInteger = "conversion from integers to floats";
+    /// From floats to integers, in range.
+    ToInteger = "conversion from floats to integers";
+    /// 64-bit integers.
+    Long = "64-bit integer arithmetic";
+    /// 64-bit patterns of floats.
+    Bits = "bit patterns of float64";
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

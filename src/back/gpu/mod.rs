@@ -1,0 +1,176 @@
+//! Maps on a GPU, through wgpu: any device with Vulkan, Metal or DX12.
+//!
+//! ```text
+//! kernel ── nest ──> which loops can be a dispatch, and why others cannot
+//!        ── wgsl ──> a shader per nest, checked by naga
+//!        ── split ─> the kernel with calls in their place, which machine code runs
+//! session: what happens at these calls: mirrors of memory, launches, copies
+//! ```
+//!
+//! The host runs the program: machine code does control flow, library calls, serial loops, and maps that the device
+//! cannot do, and meets the device only at the calls that [`split`] put in. So every map decides for itself where it runs.
+//!
+//! **Order.** There is one queue. What is launched first runs first, and the host sees what a launch wrote at its next
+//! statement that reads it.
+//!
+//! **Strict.** Shaders use the operations that [`probe`] found to have IEEE's bits on this device, and math functions
+//! from the recipes that define them; so results are the interpreter's, but for subnormal numbers where the device
+//! flushes them (`pelton info --gpu` says whether it does). Loops whose order matters stay on the host.
+//!
+//! **Stops.** A check that fails on the device stops the program at the next copy to the host. As with machine code, the
+//! interpreter then says whether the program is at fault.
+
+mod abilities;
+mod device;
+mod facts;
+mod host;
+mod nest;
+mod probe;
+mod session;
+mod split;
+mod wgsl;
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use hashbrown::HashMap;
+
+use crate::diag::Diagnostic;
+use crate::kernel::{BufferId, BufferKind, Kernel, ValueId};
+
+use super::native::companion::{Companion, HostArguments, Session};
+
+pub use abilities::{Abilities, Operation};
+pub use device::{AdapterReport, Gpu, open, reports};
+use split::Division;
+
+/// A kernel divided between host and device.
+pub struct Divided {
+    gpu: Arc<Gpu>,
+    division: Division,
+    /// Numbers of argument buffers.
+    arguments: HashMap<BufferId, usize>,
+    constants: HashMap<BufferId, Vec<u8>>,
+    pipelines: Vec<OnceLock<Result<wgpu::ComputePipeline, Diagnostic>>>,
+    launched: AtomicU64,
+    maps: Vec<MapReport>,
+}
+
+/// Where a map's loop runs.
+#[derive(Clone, PartialEq, Debug)]
+pub struct MapReport {
+    /// From the outside in: graph, state, node.
+    pub place: Vec<String>,
+    /// The map's parameter.
+    pub parameter: String,
+    /// None: on the device; else why not.
+    pub host: Option<String>,
+}
+
+impl fmt::Debug for Divided {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Divided").field("device", &self.gpu.name).finish_non_exhaustive()
+    }
+}
+
+impl Divided {
+    /// Divides a kernel whose regions are found.
+    pub fn new(gpu: &Arc<Gpu>, kernel: &mut Kernel) -> Divided {
+        let persistent = kernel.buffers.values().any(|b| matches!(b.kind, BufferKind::Persistent(_)));
+        let division = if persistent { Division::default() } else { split::divide(kernel, &gpu.abilities) };
+        let maps = kernel
+            .maps
+            .iter()
+            .map(|map| MapReport {
+                place: map.place.clone(),
+                parameter: map.parameter.clone(),
+                host: if persistent {
+                    Some("the program keeps containers from call to call".to_owned())
+                } else {
+                    reason(kernel, &division, map.variable)
+                },
+            })
+            .collect();
+        let (mut arguments, mut constants) = (HashMap::new(), HashMap::new());
+        for (id, buffer) in kernel.buffers.iter() {
+            match &buffer.kind {
+                BufferKind::Argument(number) => drop(arguments.insert(id, *number as usize)),
+                BufferKind::Constant(bytes) => drop(constants.insert(id, bytes.clone())),
+                _ => {}
+            }
+        }
+        let pipelines = division.launches.iter().map(|_| OnceLock::new()).collect();
+        Divided {
+            gpu: Arc::clone(gpu),
+            division,
+            arguments,
+            constants,
+            pipelines,
+            launched: AtomicU64::new(0),
+            maps,
+        }
+    }
+
+    /// Where each map's loop runs, in the program's order.
+    pub fn maps(&self) -> &[MapReport] {
+        &self.maps
+    }
+
+    /// How many launches there were in all runs.
+    pub fn launched(&self) -> u64 {
+        self.launched.load(Ordering::Relaxed)
+    }
+
+    /// How many nests can be launched.
+    pub fn nests(&self) -> usize {
+        self.division.launches.len()
+    }
+
+    /// The device.
+    pub fn device(&self) -> &str {
+        &self.gpu.name
+    }
+
+    /// The shaders: where each comes from, and its text.
+    pub fn shaders(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.division.launches.iter().map(|launch| (launch.title.as_str(), launch.shader.text.as_str()))
+    }
+
+    /// The pipeline of a nest, made when it is first launched.
+    fn pipeline(&self, number: usize) -> Result<&wgpu::ComputePipeline, Diagnostic> {
+        let missing = || Diagnostic::error("P0704", "a launch of a nest that does not exist");
+        let slot = self.pipelines.get(number).ok_or_else(missing)?;
+        let made = slot.get_or_init(|| match self.division.launches.get(number) {
+            Some(launch) => self.gpu.pipeline(&launch.title, &launch.shader),
+            None => Err(missing()),
+        });
+        made.as_ref().map_err(Clone::clone)
+    }
+}
+
+/// Divides a kernel whose regions are found, for a device with these abilities: where each shader comes from, and its
+/// text.
+pub fn shaders(kernel: &mut Kernel, abilities: &Abilities) -> Vec<(String, String)> {
+    let division = split::divide(kernel, abilities);
+    division.launches.into_iter().map(|launch| (launch.title, launch.shader.text)).collect()
+}
+
+/// Why a map's loop stays on the host.
+fn reason(kernel: &Kernel, division: &Division, variable: ValueId) -> Option<String> {
+    if division.on_device.contains(&variable) {
+        return None;
+    }
+    let refused = division.refused.get(&variable).cloned();
+    let serial = || {
+        let serial = kernel.serial.iter().find(|serial| serial.variable == variable)?;
+        Some(serial.reason.to_owned())
+    };
+    Some(refused.or_else(serial).unwrap_or_else(|| "a loop around it stays on the host".to_owned()))
+}
+
+impl Companion for Divided {
+    fn begin<'c>(&'c self, arguments: HostArguments) -> Result<Box<dyn Session + 'c>, Diagnostic> {
+        Ok(Box::new(session::Run::new(self, arguments)))
+    }
+}

@@ -1,0 +1,282 @@
+//! Which of a driver's operations give IEEE's bits.
+//!
+//! Drivers accept operations that they compute wrong, and may contract a product and a sum. So each operation that
+//! shaders use runs once on numbers that tell, when the device is opened, and is compared with the processor's.
+
+use std::fmt::Write;
+
+use wgpu::util::{BufferInitDescriptor, DeviceExt};
+use wgpu::{BufferUsages, ShaderModuleDescriptor, ShaderSource};
+
+use crate::diag::Diagnostic;
+
+use super::abilities::Operation;
+use super::device::Gpu;
+
+/// Triples of numbers that each operation is tried on.
+const TRIALS: usize = 192;
+
+/// Operations that the device gets wrong.
+pub(super) fn wrong(gpu: &Gpu) -> Result<Vec<Operation>, Diagnostic> {
+    let mut wrong = Vec::new();
+    single(gpu, &mut wrong)?;
+    match gpu.abilities.double {
+        true => double(gpu, &mut wrong)?,
+        false => wrong.extend([Operation::Double, Operation::Narrow]),
+    }
+    match gpu.abilities.long {
+        true => long(gpu, &mut wrong)?,
+        false => wrong.push(Operation::Long),
+    }
+    match gpu.abilities.double && gpu.abilities.long {
+        true => bits(gpu, &mut wrong)?,
+        false => wrong.push(Operation::Bits),
+    }
+    wrong.dedup();
+    Ok(wrong)
+}
+
+/// Numbers in a fixed order that looks random.
+fn numbers(count: usize) -> Vec<u64> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    (0..count)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        })
+        .collect()
+}
+
+/// A result in the shader's terms, the operation it is about, and what it has to be.
+struct Trial<I, O> {
+    operation: Operation,
+    wgsl: &'static str,
+    right: fn(I, I, I) -> O,
+}
+
+fn single(gpu: &Gpu, wrong: &mut Vec<Operation>) -> Result<(), Diagnostic> {
+    use Operation::*;
+    let plain: Vec<f32> = numbers(TRIALS * 3)
+        .into_iter()
+        .map(|bits| f32::from_bits((bits as u32 & 0x807f_ffff) | (((bits >> 40) % 24 + 116) as u32) << 23))
+        .collect();
+    let trials: [Trial<f32, f32>; 18] = [
+        Trial { operation: Single, wgsl: "a + b", right: |a, b, _| a + b },
+        Trial { operation: Single, wgsl: "a - b", right: |a, b, _| a - b },
+        Trial { operation: Single, wgsl: "a * b", right: |a, b, _| a * b },
+        Trial { operation: Single, wgsl: "-a", right: |a, _, _| -a },
+        Trial { operation: Single, wgsl: "select(b, a, a < b)", right: |a, b, _| if a < b { a } else { b } },
+        Trial { operation: SingleApart, wgsl: "a * b + c", right: |a, b, c| a * b + c },
+        Trial { operation: SingleApart, wgsl: "c - a * b", right: |a, b, c| c - a * b },
+        Trial { operation: SingleApart, wgsl: "a * b - b * c", right: |a, b, c| a * b - b * c },
+        Trial { operation: Kept, wgsl: "(a + b) - a", right: |a, b, _| (a + b) - a },
+        Trial { operation: Kept, wgsl: "a * b + a * c", right: |a, b, c| a * b + a * c },
+        Trial { operation: Kept, wgsl: "(a - b) + b", right: |a, b, _| (a - b) + b },
+        Trial { operation: SingleDivide, wgsl: "a / b", right: |a, b, _| a / b },
+        Trial { operation: SingleRound, wgsl: "floor(a)", right: |a, _, _| a.floor() },
+        Trial { operation: SingleRound, wgsl: "ceil(a)", right: |a, _, _| a.ceil() },
+        Trial { operation: SingleRound, wgsl: "trunc(a)", right: |a, _, _| a.trunc() },
+        Trial { operation: SingleRound, wgsl: "round(a)", right: |a, _, _| a.round_ties_even() },
+        Trial {
+            operation: FromInteger,
+            wgsl: "f32(i32(a * 1048576.0f))",
+            right: |a, _, _| (a * 1_048_576.0) as i32 as f32,
+        },
+        Trial { operation: ToInteger, wgsl: "f32(i32(a))", right: |a, _, _| a as i32 as f32 },
+    ];
+    run(gpu, "f32", &plain, &trials, wrong)?;
+    let tiny: Vec<f32> = plain.iter().map(|x| x * f32::from_bits(0x0680_0000)).collect();
+    let trials = [Trial::<f32, f32> {
+        operation: SingleSubnormal,
+        wgsl: "a * 0.0000001f + b * 0.00000001f",
+        right: |a, b, _| a * 0.000_000_1 + b * 0.000_000_01,
+    }];
+    run(gpu, "f32", &tiny, &trials, wrong)
+}
+
+fn double(gpu: &Gpu, wrong: &mut Vec<Operation>) -> Result<(), Diagnostic> {
+    use Operation::*;
+    let plain: Vec<f64> = numbers(TRIALS * 3)
+        .into_iter()
+        .map(|bits| f64::from_bits((bits & 0x800f_ffff_ffff_ffff) | ((bits >> 21) % 40 + 1004) << 52))
+        .collect();
+    let trials: [Trial<f64, f64>; 20] = [
+        Trial { operation: Double, wgsl: "a + b", right: |a, b, _| a + b },
+        Trial { operation: Double, wgsl: "a - b", right: |a, b, _| a - b },
+        Trial { operation: Double, wgsl: "a * b", right: |a, b, _| a * b },
+        Trial { operation: Double, wgsl: "-a", right: |a, _, _| -a },
+        Trial { operation: Double, wgsl: "select(b, a, a < b)", right: |a, b, _| if a < b { a } else { b } },
+        Trial { operation: DoubleApart, wgsl: "a * b + c", right: |a, b, c| a * b + c },
+        Trial { operation: DoubleApart, wgsl: "c - a * b", right: |a, b, c| c - a * b },
+        Trial { operation: DoubleApart, wgsl: "a * b - b * c", right: |a, b, c| a * b - b * c },
+        Trial { operation: Kept, wgsl: "(a + b) - a", right: |a, b, _| (a + b) - a },
+        Trial { operation: Kept, wgsl: "a * b + a * c", right: |a, b, c| a * b + a * c },
+        Trial { operation: Kept, wgsl: "(a - b) + b", right: |a, b, _| (a - b) + b },
+        Trial { operation: DoubleDivide, wgsl: "a / b", right: |a, b, _| a / b },
+        Trial {
+            operation: DoubleRoot,
+            wgsl: "sqrt(select(a, -a, a < 0.0lf))",
+            right: |a, _, _| a.abs().sqrt(),
+        },
+        Trial { operation: DoubleRound, wgsl: "floor(a)", right: |a, _, _| a.floor() },
+        Trial { operation: DoubleRound, wgsl: "ceil(a)", right: |a, _, _| a.ceil() },
+        Trial { operation: DoubleRound, wgsl: "trunc(a)", right: |a, _, _| a.trunc() },
+        Trial { operation: DoubleRound, wgsl: "round(a)", right: |a, _, _| a.round_ties_even() },
+        Trial { operation: Narrow, wgsl: "f64(f32(a))", right: |a, _, _| f64::from(a as f32) },
+        Trial {
+            operation: FromInteger,
+            wgsl: "f64(i32(a * 1024.0lf))",
+            right: |a, _, _| f64::from((a * 1024.0) as i32),
+        },
+        Trial { operation: ToInteger, wgsl: "f64(i32(a))", right: |a, _, _| f64::from(a as i32) },
+    ];
+    run(gpu, "f64", &plain, &trials, wrong)?;
+    let halves: Vec<f64> = (0..TRIALS * 3).map(|number| (number as f64 - 250.0) / 2.0).collect();
+    let rounding = [Trial::<f64, f64> {
+        operation: DoubleRound,
+        wgsl: "round(a)",
+        right: |a, _, _| a.round_ties_even(),
+    }];
+    run(gpu, "f64", &halves, &rounding, wrong)?;
+    let tiny: Vec<f64> = plain.iter().map(|x| x * 1e-304).collect();
+    let trials = [Trial::<f64, f64> {
+        operation: DoubleSubnormal,
+        wgsl: "a * 0.00001lf + b * 0.000001lf",
+        right: |a, b, _| a * 0.000_01 + b * 0.000_001,
+    }];
+    run(gpu, "f64", &tiny, &trials, wrong)
+}
+
+fn long(gpu: &Gpu, wrong: &mut Vec<Operation>) -> Result<(), Diagnostic> {
+    use Operation::Long;
+    let plain: Vec<i64> = numbers(TRIALS * 3).into_iter().map(|bits| bits as i64 >> (bits % 50)).collect();
+    let trials: [Trial<i64, i64>; 13] = [
+        Trial { operation: Long, wgsl: "a + b", right: |a, b, _| a.wrapping_add(b) },
+        Trial { operation: Long, wgsl: "a - b", right: |a, b, _| a.wrapping_sub(b) },
+        Trial { operation: Long, wgsl: "a * b", right: |a, b, _| a.wrapping_mul(b) },
+        Trial { operation: Long, wgsl: "a / (b | 2li)", right: |a, b, _| a.wrapping_div(b | 2) },
+        Trial { operation: Long, wgsl: "a << (u32(b) & 63u)", right: |a, b, _| a.wrapping_shl(b as u32) },
+        Trial { operation: Long, wgsl: "a >> (u32(b) & 63u)", right: |a, b, _| a.wrapping_shr(b as u32) },
+        Trial { operation: Long, wgsl: "(a & b) ^ (a | c)", right: |a, b, c| (a & b) ^ (a | c) },
+        Trial { operation: Long, wgsl: "select(b, a, a < b)", right: |a, b, _| a.min(b) },
+        Trial { operation: Long, wgsl: "i64(i32(a))", right: |a, _, _| i64::from(a as i32) },
+        Trial { operation: Long, wgsl: "i64(u64(u32(a)))", right: |a, _, _| i64::from(a as u32) },
+        Trial { operation: Long, wgsl: "i64(u64(i64(i32(a))))", right: |a, _, _| i64::from(a as i32) },
+        Trial { operation: Long, wgsl: "i64(u64(a) >> 3u)", right: |a, _, _| (a as u64 >> 3) as i64 },
+        Trial {
+            operation: Long,
+            wgsl: "i64(u64(a) / (u64(b) | 1lu))",
+            right: |a, b, _| (a as u64 / (b as u64 | 1)) as i64,
+        },
+    ];
+    run(gpu, "i64", &plain, &trials, wrong)
+}
+
+fn bits(gpu: &Gpu, wrong: &mut Vec<Operation>) -> Result<(), Diagnostic> {
+    use Operation::{Bits, FromInteger, ToInteger};
+    let plain: Vec<i64> = numbers(TRIALS * 3).into_iter().map(|bits| bits as i64).collect();
+    let trials: [Trial<i64, i64>; 4] = [
+        Trial {
+            operation: Bits,
+            wgsl: "i64(bitcast<u64>(bitcast<f64>(u64(a) & 9218868437227405311lu)) ^ u64(b))",
+            right: |a, b, _| (a & 9_218_868_437_227_405_311) ^ b,
+        },
+        Trial {
+            operation: FromInteger,
+            wgsl: "bitcast<i64>(f64(a))",
+            right: |a, _, _| (a as f64).to_bits() as i64,
+        },
+        Trial {
+            operation: FromInteger,
+            wgsl: "i64(u64(bitcast<u32>(f32(a))))",
+            right: |a, _, _| i64::from((a as f32).to_bits()),
+        },
+        Trial { operation: ToInteger, wgsl: "i64(f64(a >> 2u))", right: |a, _, _| (a >> 2) as f64 as i64 },
+    ];
+    run(gpu, "i64", &plain, &trials, wrong)
+}
+
+/// Runs trials on triples of `numbers` and notes the operations whose results have other bits.
+fn run<T: bytemuck::Pod>(
+    gpu: &Gpu,
+    ty: &str,
+    numbers: &[T],
+    trials: &[Trial<T, T>],
+    wrong: &mut Vec<Operation>,
+) -> Result<(), Diagnostic> {
+    let count = numbers.len() / 3;
+    let mut text = format!(
+        "@group(0) @binding(0) var<storage, read> given: array<{ty}>;\n\
+         @group(0) @binding(1) var<storage, read_write> found: array<{ty}>;\n\
+         @compute @workgroup_size(64)\nfn main(@builtin(global_invocation_id) id: vec3<u32>) {{\n    let i = id.x;\n    \
+         if i >= {count}u {{\n        return;\n    }}\n    \
+         let a = given[i];\n    let b = given[i + {count}u];\n    let c = given[i + {}u];\n",
+        2 * count
+    );
+    for (number, trial) in trials.iter().enumerate() {
+        let _ = writeln!(text, "    found[i + {}u] = {};", number * count, trial.wgsl);
+    }
+    text.push_str("}\n");
+    let found = compute(gpu, &text, bytemuck::cast_slice(numbers), trials.len() * count * size_of::<T>())?;
+    for (trial, found) in trials.iter().zip(found.chunks_exact(count * size_of::<T>())) {
+        let right: Vec<T> = (0..count)
+            .map(|i| (trial.right)(numbers[i], numbers[i + count], numbers[i + 2 * count]))
+            .collect();
+        if bytemuck::cast_slice::<T, u8>(&right) != found && !wrong.contains(&trial.operation) {
+            wrong.push(trial.operation);
+        }
+    }
+    Ok(())
+}
+
+/// Runs a shader with one buffer in and one out.
+pub(super) fn compute(gpu: &Gpu, text: &str, input: &[u8], output: usize) -> Result<Vec<u8>, Diagnostic> {
+    let device = &gpu.device;
+    let module = device.create_shader_module(ShaderModuleDescriptor {
+        label: None,
+        source: ShaderSource::Wgsl(text.into()),
+    });
+    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some("probe"),
+        layout: None,
+        module: &module,
+        entry_point: Some("main"),
+        compilation_options: wgpu::PipelineCompilationOptions::default(),
+        cache: None,
+    });
+    gpu.healthy()?;
+    let given = device.create_buffer_init(&BufferInitDescriptor {
+        label: None,
+        contents: input,
+        usage: BufferUsages::STORAGE,
+    });
+    let size = output as u64;
+    let buffer = |usage| {
+        device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
+    };
+    let found = buffer(BufferUsages::STORAGE | BufferUsages::COPY_SRC);
+    let back = buffer(BufferUsages::MAP_READ | BufferUsages::COPY_DST);
+    let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: None,
+        layout: &pipeline.get_bind_group_layout(0),
+        entries: &[
+            wgpu::BindGroupEntry { binding: 0, resource: given.as_entire_binding() },
+            wgpu::BindGroupEntry { binding: 1, resource: found.as_entire_binding() },
+        ],
+    });
+    let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        pass.set_pipeline(&pipeline);
+        pass.set_bind_group(0, &group, &[]);
+        pass.dispatch_workgroups(u32::try_from(output.div_ceil(4 * 64)).unwrap_or(1).min(65_535), 1, 1);
+    }
+    encoder.copy_buffer_to_buffer(&found, 0, &back, 0, size);
+    gpu.queue.submit([encoder.finish()]);
+    back.map_async(wgpu::MapMode::Read, .., |_| {});
+    gpu.wait()?;
+    let view = back.get_mapped_range(..).map_err(|error| Diagnostic::error("P0805", error.to_string()))?;
+    Ok(view.to_vec())
+}

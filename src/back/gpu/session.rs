@@ -1,0 +1,449 @@
+//! One run: mirrors of host memory, launches, and copies when one side needs what the other has.
+//!
+//! A buffer has a mirror on the device once a nest reaches it. Each side knows whether its bytes are current: a launch
+//! makes the mirrors of its buffers current first, and the host's bytes stale where it writes; the host does the reverse.
+//! Launches are collected and submitted together, when something has to be copied or at the end; submission order is
+//! execution order.
+
+use std::sync::atomic::Ordering;
+
+use hashbrown::HashMap;
+use wgpu::util::{BufferInitDescriptor, DeviceExt};
+use wgpu::{Buffer, BufferUsages};
+
+use crate::diag::Diagnostic;
+use crate::kernel::BufferId;
+use crate::scalar::DType;
+
+use super::super::native::companion::{HostArguments, Session};
+use super::Divided;
+use super::host::HostMemory;
+use super::split::{Launch, Site};
+use super::wgsl::{Form, WORKGROUP, fits_size};
+
+/// Memory of the host and its copy on the device.
+struct Mirror {
+    host: HostMemory,
+    device: Option<Buffer>,
+    host_current: bool,
+    device_current: bool,
+    /// A launch that was not yet submitted uses it.
+    pending: bool,
+}
+
+/// A launch to submit.
+struct Pending {
+    launch: usize,
+    buffers: Vec<Buffer>,
+    uniform_at: usize,
+    workgroups: (u32, u32),
+}
+
+/// A run of a divided kernel.
+pub(super) struct Run<'d> {
+    divided: &'d Divided,
+    arguments: HostArguments,
+    mirrors: HashMap<BufferId, Mirror>,
+    pending: Vec<Pending>,
+    uniforms: Vec<u8>,
+    stop: Option<Buffer>,
+    /// Something that may stop the program was submitted since that was last looked at.
+    unchecked: bool,
+    failed: Option<Diagnostic>,
+}
+
+/// Why a launch does not happen.
+enum NoLaunch {
+    /// The host does it.
+    Host,
+    /// Nothing works any more.
+    Failed(Diagnostic),
+}
+
+impl From<Diagnostic> for NoLaunch {
+    fn from(diagnostic: Diagnostic) -> Self {
+        NoLaunch::Failed(diagnostic)
+    }
+}
+
+impl<'d> Run<'d> {
+    pub fn new(divided: &'d Divided, arguments: HostArguments) -> Run<'d> {
+        Run {
+            divided,
+            arguments,
+            mirrors: HashMap::new(),
+            pending: Vec::new(),
+            uniforms: Vec::new(),
+            stop: None,
+            unchecked: false,
+            failed: None,
+        }
+    }
+
+    fn answered(&mut self, arguments: &[i64]) -> Result<bool, Diagnostic> {
+        let site = arguments
+            .first()
+            .and_then(|&number| self.divided.division.sites.get(usize::try_from(number).ok()?));
+        let Some(site) = site else { return Ok(false) };
+        let address = |index: usize| arguments.get(index).copied().unwrap_or(0) as usize as *mut u8;
+        match site {
+            Site::Launch(number) => {
+                let Some(launch) = self.divided.division.launches.get(*number) else { return Ok(false) };
+                let entries = 1 + 2 * launch.loops.len() + launch.conditions + launch.shader.slots.len();
+                let block = HostMemory { address: address(1), bytes: 8 * entries };
+                let done = match self.launch(*number, launch, block, &|index| address(2 + index)) {
+                    Ok(()) => 1,
+                    Err(NoLaunch::Host) => 0,
+                    Err(NoLaunch::Failed(diagnostic)) => return Err(diagnostic),
+                };
+                // SAFETY: the kernel passes its parameter block, which has as many entries.
+                unsafe { block.answer(done) };
+                Ok(true)
+            }
+            Site::Host { reads, writes } => self.serve_host(reads, writes),
+            Site::Allocated { buffer, zero } => {
+                let bytes = usize::try_from(arguments.get(1).copied().unwrap_or(0)).unwrap_or(0);
+                self.allocated(*buffer, HostMemory { address: address(2), bytes }, *zero);
+                Ok(true)
+            }
+            Site::Finish => {
+                let results: Vec<BufferId> = self
+                    .mirrors
+                    .keys()
+                    .copied()
+                    .filter(|buffer| self.divided.arguments.contains_key(buffer))
+                    .collect();
+                self.serve_host(&results, &[])
+            }
+        }
+    }
+
+    /// New memory: what it holds does not matter, unless it was cleared.
+    fn allocated(&mut self, buffer: BufferId, host: HostMemory, zero: bool) {
+        let known = self.mirrors.remove(&buffer);
+        // A launch that is still to come refers to the old mirror, which lives on in it.
+        let device =
+            known.filter(|old| !old.pending && old.host.bytes == host.bytes).and_then(|old| old.device);
+        let mirror = Mirror { host, device, host_current: true, device_current: !zero, pending: false };
+        self.mirrors.insert(buffer, mirror);
+    }
+
+    fn mirror(&mut self, buffer: BufferId) -> Option<&mut Mirror> {
+        if !self.mirrors.contains_key(&buffer) {
+            let host = match (self.divided.arguments.get(&buffer), self.divided.constants.get(&buffer)) {
+                (Some(&number), _) => {
+                    let &(address, bytes) = self.arguments.memory.get(number)?;
+                    HostMemory { address, bytes }
+                }
+                (None, Some(bytes)) => HostMemory { address: bytes.as_ptr().cast_mut(), bytes: bytes.len() },
+                (None, None) => return None,
+            };
+            let mirror =
+                Mirror { host, device: None, host_current: true, device_current: false, pending: false };
+            self.mirrors.insert(buffer, mirror);
+        }
+        self.mirrors.get_mut(&buffer)
+    }
+
+    fn launch(
+        &mut self,
+        number: usize,
+        launch: &Launch,
+        block: HostMemory,
+        address: &dyn Fn(usize) -> *mut u8,
+    ) -> Result<(), NoLaunch> {
+        if self.arguments.overlap {
+            return Err(NoLaunch::Host);
+        }
+        // SAFETY: the kernel passes its parameter block, which has that many entries.
+        let entry = |index: usize| unsafe { block.entry(index) };
+        let size = |index: usize| match entry(index) as i64 {
+            size if fits_size(size) => Ok(size),
+            _ => Err(NoLaunch::Host),
+        };
+        let mut extents = Vec::with_capacity(launch.loops.len());
+        let mut next = 1;
+        for spread in &launch.loops {
+            let (start, stop) = (entry(next) as i64, entry(next + 1) as i64);
+            next += 2;
+            let distance =
+                if spread.step > 0 { stop.saturating_sub(start) } else { start.saturating_sub(stop) };
+            let count = if distance <= 0 { 0 } else { (distance - 1) / spread.step.saturating_abs() + 1 };
+            extents.push((start, stop, count));
+        }
+        if extents.iter().any(|&(.., count)| count == 0) {
+            return Ok(());
+        }
+        let mut count: i64 = 1;
+        for &(start, stop, extent) in &extents {
+            if !fits_size(start) || !fits_size(stop) {
+                return Err(NoLaunch::Host);
+            }
+            count = count.checked_mul(extent).ok_or(NoLaunch::Host)?;
+        }
+        for _ in 0..launch.conditions {
+            if entry(next) & 0xff == 0 {
+                return Err(NoLaunch::Host);
+            }
+            next += 1;
+        }
+        let abilities = &self.divided.gpu.abilities;
+        let groups = count.div_euclid(i64::from(WORKGROUP)) + 1;
+        let columns = groups.min(i64::from(abilities.workgroups));
+        let rows = (groups + columns - 1) / columns;
+        let (Ok(count), Ok(columns), Ok(rows)) =
+            (u32::try_from(count), u32::try_from(columns), u32::try_from(rows))
+        else {
+            return Err(NoLaunch::Host);
+        };
+        if rows > abilities.workgroups {
+            return Err(NoLaunch::Host);
+        }
+        let mut uniform = vec![0; launch.shader.uniform_bytes];
+        for (index, slot) in launch.shader.slots.iter().enumerate() {
+            let bits = entry(next + index);
+            let bytes = match slot.form {
+                Form::Size => (size(next + index)? as i32).to_le_bytes().to_vec(),
+                Form::Low => (bits as u32).to_le_bytes().to_vec(),
+                Form::Typed(DType::Bool | DType::U8) => u32::from(bits as u8).to_le_bytes().to_vec(),
+                Form::Typed(DType::U16) => u32::from(bits as u16).to_le_bytes().to_vec(),
+                Form::Typed(DType::I8) => i32::from(bits as i8).to_le_bytes().to_vec(),
+                Form::Typed(DType::I16) => i32::from(bits as i16).to_le_bytes().to_vec(),
+                Form::Typed(ty) if ty.bytes() == 8 => bits.to_le_bytes().to_vec(),
+                Form::Typed(_) => (bits as u32).to_le_bytes().to_vec(),
+            };
+            uniform[slot.at..slot.at + bytes.len()].copy_from_slice(&bytes);
+        }
+        let mut at = launch.shader.count_at;
+        let mut put = |bytes: [u8; 4]| {
+            uniform[at..at + 4].copy_from_slice(&bytes);
+            at += 4;
+        };
+        put(count.to_le_bytes());
+        for &(start, _, extent) in &extents {
+            put((extent as u32).to_le_bytes());
+            put((start as i32).to_le_bytes());
+        }
+        let buffers = self.bind(launch, address)?;
+        self.divided.pipeline(number)?;
+        let alignment = self.divided.gpu.uniform_alignment;
+        let uniform_at = self.uniforms.len().next_multiple_of(alignment);
+        self.uniforms.resize(uniform_at, 0);
+        self.uniforms.extend_from_slice(&uniform);
+        self.unchecked |= launch.shader.may_stop;
+        self.pending.push(Pending { launch: number, buffers, uniform_at, workgroups: (columns, rows) });
+        self.divided.launched.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Makes the mirrors of a launch current, and the host's bytes stale where it writes.
+    fn bind(&mut self, launch: &Launch, address: &dyn Fn(usize) -> *mut u8) -> Result<Vec<Buffer>, NoLaunch> {
+        let most = self.divided.gpu.abilities.binding_bytes.min(u64::from(u32::MAX));
+        for (index, &(buffer, _)) in launch.shader.bindings.iter().enumerate() {
+            let mirror = self.mirror(buffer).ok_or(NoLaunch::Host)?;
+            if !mirror.host.address.is_null()
+                && mirror.host.bytes > 0
+                && mirror.host.address != address(index)
+            {
+                return Err(NoLaunch::Host);
+            }
+            if padded(mirror.host.bytes) > most {
+                return Err(NoLaunch::Host);
+            }
+        }
+        let stale = |run: &Self| {
+            launch.shader.bindings.iter().any(|(buffer, _)| {
+                run.mirrors.get(buffer).is_some_and(|mirror| mirror.pending && !mirror.device_current)
+            })
+        };
+        if stale(self) {
+            // What was launched before has to see the bytes of before.
+            self.submit()?;
+        }
+        let gpu = &self.divided.gpu;
+        let mut buffers = Vec::with_capacity(launch.shader.bindings.len());
+        for &(buffer, known) in &launch.shader.bindings {
+            let Some(mirror) = self.mirrors.get_mut(&buffer) else { return Err(NoLaunch::Host) };
+            let device = mirror.device.get_or_insert_with(|| gpu.take(padded(mirror.host.bytes)));
+            if !mirror.device_current {
+                // SAFETY: the run's memory is valid while the session lives, and the kernel waits for this call.
+                unsafe { mirror.host.read(|bytes| upload(&gpu.queue, device, bytes)) };
+                mirror.device_current = true;
+            }
+            if known.written {
+                mirror.host_current = false;
+            }
+            mirror.pending = true;
+            buffers.push(device.clone());
+        }
+        gpu.healthy()?;
+        Ok(buffers)
+    }
+
+    /// Hands collected launches to the queue.
+    fn submit(&mut self) -> Result<(), Diagnostic> {
+        for mirror in self.mirrors.values_mut() {
+            mirror.pending = false;
+        }
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let gpu = &self.divided.gpu;
+        let uniforms = gpu.device.create_buffer_init(&BufferInitDescriptor {
+            label: Some("launches"),
+            contents: &self.uniforms,
+            usage: BufferUsages::UNIFORM,
+        });
+        self.uniforms.clear();
+        let stop = self.stop.get_or_insert_with(|| {
+            gpu.device.create_buffer_init(&BufferInitDescriptor {
+                label: Some("stop"),
+                contents: &[0; 4],
+                usage: BufferUsages::STORAGE | BufferUsages::COPY_SRC,
+            })
+        });
+        let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            for pending in self.pending.drain(..) {
+                let pipeline = self.divided.pipeline(pending.launch)?;
+                let shader = &self.divided.division.launches[pending.launch].shader;
+                let mut resources = vec![wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                    buffer: &uniforms,
+                    offset: pending.uniform_at as u64,
+                    size: std::num::NonZeroU64::new(shader.uniform_bytes as u64),
+                })];
+                if shader.may_stop {
+                    resources.push(stop.as_entire_binding());
+                }
+                resources.extend(pending.buffers.iter().map(Buffer::as_entire_binding));
+                let entries: Vec<wgpu::BindGroupEntry<'_>> = (0..)
+                    .zip(resources)
+                    .map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource })
+                    .collect();
+                let layout = pipeline.get_bind_group_layout(0);
+                let group = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+                    label: None,
+                    layout: &layout,
+                    entries: &entries,
+                });
+                pass.set_pipeline(pipeline);
+                pass.set_bind_group(0, &group, &[]);
+                pass.dispatch_workgroups(pending.workgroups.0, pending.workgroups.1, 1);
+            }
+        }
+        gpu.queue.submit([encoder.finish()]);
+        gpu.healthy()
+    }
+
+    /// Makes the host's bytes current where it reads or writes, and the device's stale where it writes. False if the
+    /// program has to stop.
+    fn serve_host(&mut self, reads: &[BufferId], writes: &[BufferId]) -> Result<bool, Diagnostic> {
+        let mut wanted: Vec<BufferId> = reads.iter().chain(writes).copied().collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        wanted.retain(|buffer| self.mirrors.get(buffer).is_some_and(|mirror| !mirror.host_current));
+        let goes_on = wanted.is_empty() || self.download(&wanted)?;
+        for buffer in writes {
+            if let Some(mirror) = self.mirror(*buffer) {
+                mirror.device_current = false;
+            }
+        }
+        Ok(goes_on)
+    }
+
+    fn download(&mut self, wanted: &[BufferId]) -> Result<bool, Diagnostic> {
+        self.submit()?;
+        let gpu = &self.divided.gpu;
+        let checked = self.stop.as_ref().filter(|_| self.unchecked).cloned();
+        let mut total = if checked.is_some() { 16 } else { 0 };
+        let mut places = Vec::with_capacity(wanted.len());
+        for buffer in wanted {
+            let Some(mirror) = self.mirrors.get(buffer) else { continue };
+            let Some(device) = mirror.device.as_ref().filter(|_| mirror.host.bytes > 0) else { continue };
+            places.push((*buffer, device.clone(), total));
+            total += padded(mirror.host.bytes).next_multiple_of(16);
+        }
+        let staging = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("to the host"),
+            size: total.max(16),
+            usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        if let Some(stop) = &checked {
+            encoder.copy_buffer_to_buffer(stop, 0, &staging, 0, 4);
+        }
+        for (_, device, at) in &places {
+            encoder.copy_buffer_to_buffer(device, 0, &staging, *at, device.size());
+        }
+        gpu.queue.submit([encoder.finish()]);
+        staging.map_async(wgpu::MapMode::Read, .., |_| {});
+        gpu.wait()?;
+        let view = staging
+            .get_mapped_range(..)
+            .map_err(|error| Diagnostic::error("P0805", format!("results cannot be read: {error}")))?;
+        if checked.is_some() {
+            self.unchecked = false;
+            if view[..4] != [0; 4] {
+                return Ok(false);
+            }
+        }
+        for (buffer, _, at) in places {
+            let Some(mirror) = self.mirrors.get_mut(&buffer) else { continue };
+            let bytes = &view[at as usize..at as usize + mirror.host.bytes];
+            // SAFETY: the run's memory is valid while the session lives, the kernel may write it (a launch did), and
+            // it waits for this call.
+            unsafe { mirror.host.write(bytes) };
+        }
+        for buffer in wanted {
+            if let Some(mirror) = self.mirrors.get_mut(buffer) {
+                mirror.host_current = true;
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Bytes of a device buffer for so many bytes of the host.
+fn padded(bytes: usize) -> u64 {
+    (bytes as u64).max(16).next_multiple_of(16)
+}
+
+/// Writes bytes to a device buffer; copies have to be whole words.
+fn upload(queue: &wgpu::Queue, device: &Buffer, bytes: &[u8]) {
+    let whole = bytes.len() / 4 * 4;
+    if whole > 0 {
+        queue.write_buffer(device, 0, &bytes[..whole]);
+    }
+    if whole < bytes.len() {
+        let mut last = [0; 4];
+        last[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
+        queue.write_buffer(device, whole as u64, &last);
+    }
+}
+
+impl Session for Run<'_> {
+    fn call(&mut self, arguments: &[i64]) -> bool {
+        match self.answered(arguments) {
+            Ok(goes_on) => goes_on,
+            Err(diagnostic) => {
+                self.failed = Some(diagnostic);
+                false
+            }
+        }
+    }
+
+    fn end(mut self: Box<Self>) -> Result<(), Diagnostic> {
+        let gpu = &self.divided.gpu;
+        for mirror in std::mem::take(&mut self.mirrors).into_values() {
+            if let Some(buffer) = mirror.device {
+                gpu.give_back(buffer);
+            }
+        }
+        match self.failed.take() {
+            Some(diagnostic) => Err(diagnostic),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! Splits a kernel between host and device.
+//!
+//! Where a nest can be a dispatch, a call of the companion takes its place, with the loop beside it for launches that turn
+//! out to be impossible (bounds too large, conditions that do not hold). Around that, calls tell the companion what the
+//! host is about to touch, so that it can move memory just then. The rest of the kernel stays as it is, and machine code
+//! runs it.
+//!
+//! ```text
+//! store block[..] = captured values
+//! call launch 0, block, buffers          ; writes 1 to block[0] if it was launched
+//! if block[0] == 0 {
+//!   call host reads .. writes ..
+//!   parallel for ..                      ; as it was
+//! }
+//! call host reads ..                     ; before the next statements of the host that touch device memory
+//! ```
+
+use hashbrown::{HashMap, HashSet};
+
+use crate::kernel::{
+    BufferDecl, BufferId, BufferKind, Kernel, LibraryCall, Literal, Op, Stmt, TrapId, TrapInfo, TrapKind,
+    ValueId,
+};
+use crate::scalar::{BinaryOp, DType};
+
+use super::super::native::companion::CLASS;
+use super::abilities::Abilities;
+use super::facts::Facts;
+use super::nest::{Nest, Spread};
+use super::wgsl::{self, Shader, Source};
+
+/// A nest that runs on the device.
+#[derive(Debug)]
+pub(super) struct Launch {
+    /// Where its outermost loop comes from.
+    pub title: String,
+    /// Variables of its collapsed loops.
+    pub loops: Vec<Spread>,
+    /// How many conditions the block holds behind the bounds.
+    pub conditions: usize,
+    pub shader: Shader,
+}
+
+/// What a call of the companion means; its number is the call's first argument.
+#[derive(Debug)]
+pub(super) enum Site {
+    /// Runs a nest: block, then addresses of its buffers.
+    Launch(usize),
+    /// The host is about to read and write these; their addresses follow.
+    Host { reads: Vec<BufferId>, writes: Vec<BufferId> },
+    /// Memory was taken: address, bytes.
+    Allocated { buffer: BufferId, zero: bool },
+    /// The end.
+    Finish,
+}
+
+/// A kernel divided.
+#[derive(Debug, Default)]
+pub(super) struct Division {
+    pub launches: Vec<Launch>,
+    pub sites: Vec<Site>,
+    /// Why regions stay on the host, by their variable.
+    pub refused: HashMap<ValueId, String>,
+    /// Loops that run on the device, collapsed or inside, by their variable.
+    pub on_device: HashSet<ValueId>,
+}
+
+/// Bytes of the parameter block's entries.
+pub(super) const ENTRY: i64 = 8;
+
+/// Divides a kernel whose regions are found.
+pub(super) fn divide(kernel: &mut Kernel, abilities: &Abilities) -> Division {
+    let mut division = Division::default();
+    let mut planned: HashMap<ValueId, Planned> = HashMap::new();
+    let mut device: HashSet<BufferId> = HashSet::new();
+    {
+        let facts = Facts::of(kernel);
+        for stmt in Stmt::all(&kernel.body) {
+            let Stmt::For { variable, .. } = stmt else { continue };
+            let Some(region) = kernel.regions.get(variable) else { continue };
+            let title = title(kernel, stmt);
+            let shader = Nest::of(kernel, &facts, region, stmt)
+                .and_then(|nest| Ok((wgsl::shader(&nest, abilities, &title)?, nest)));
+            match shader.and_then(|(shader, nest)| valid(shader).map(|shader| (shader, nest))) {
+                Ok((shader, nest)) => {
+                    device.extend(shader.bindings.iter().map(|(buffer, _)| *buffer));
+                    division.on_device.extend(loops_of(stmt));
+                    let plan =
+                        Planned { launch: division.launches.len(), conditions: nest.conditions.clone() };
+                    division.launches.push(Launch {
+                        title,
+                        loops: nest.loops.clone(),
+                        conditions: nest.conditions.len(),
+                        shader,
+                    });
+                    planned.insert(*variable, plan);
+                }
+                Err(reason) => drop(division.refused.insert(*variable, reason)),
+            }
+        }
+    }
+    if planned.is_empty() {
+        return division;
+    }
+    let trap = kernel.traps.push(TrapInfo {
+        kind: TrapKind::Library,
+        message: "a check failed on the device".to_owned(),
+        place: Vec::new(),
+    });
+    let block = kernel.buffers.push(BufferDecl { name: "launch".to_owned(), kind: BufferKind::Scratch });
+    let entries =
+        |launch: &Launch| 1 + 2 * launch.loops.len() + launch.conditions + launch.shader.slots.len();
+    let bytes = ENTRY * division.launches.iter().map(entries).max().unwrap_or(1) as i64;
+    let visible = kernel
+        .buffers
+        .iter()
+        .filter(|(_, decl)| matches!(decl.kind, BufferKind::Argument(_) | BufferKind::Constant(_)))
+        .map(|(buffer, _)| buffer)
+        .collect();
+    let body = std::mem::take(&mut kernel.body);
+    let mut pass = Pass { kernel, division: &mut division, planned: &planned, device: &device, trap, block };
+    let mut whole = Vec::new();
+    let size = pass.int(bytes, &mut whole);
+    whole.push(Stmt::Alloc { buffer: block, bytes: size, zero: false, trap });
+    whole.extend(pass.list(body, visible));
+    let written: Vec<BufferId> = pass
+        .kernel
+        .buffers
+        .iter()
+        .filter(|(buffer, decl)| device.contains(buffer) && matches!(decl.kind, BufferKind::Argument(_)))
+        .map(|(buffer, _)| buffer)
+        .collect();
+    pass.call(Site::Finish, &written, &written, &written, &[], &mut whole);
+    kernel.body = whole;
+    division
+}
+
+/// Checks a shader as the driver's front end will.
+fn valid(shader: Shader) -> Result<Shader, String> {
+    let defect = |problem: String| {
+        format!("its shader is not valid, which is a defect of Pelton: {problem}\n{}", shader.text)
+    };
+    let module = naga::front::wgsl::parse_str(&shader.text)
+        .map_err(|error| defect(error.emit_to_string(&shader.text)))?;
+    let mut validator =
+        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::all());
+    validator.validate(&module).map_err(|error| defect(error.emit_to_string(&shader.text)))?;
+    Ok(shader)
+}
+
+/// Where a nest comes from.
+fn title(kernel: &Kernel, stmt: &Stmt) -> String {
+    let variables = loops_of(stmt);
+    let mut maps = kernel.maps.iter().filter(|map| variables.contains(&map.variable));
+    let Some(first) = maps.next() else { return kernel.name.clone() };
+    let parameters: Vec<&str> =
+        std::iter::once(first.parameter.as_str()).chain(maps.map(|map| map.parameter.as_str())).collect();
+    format!("{}, over {}", first.place.join(" / "), parameters.join(", "))
+}
+
+/// Variables of a loop and of those inside.
+fn loops_of(stmt: &Stmt) -> Vec<ValueId> {
+    Stmt::all(std::slice::from_ref(stmt))
+        .filter_map(|stmt| if let Stmt::For { variable, .. } = stmt { Some(*variable) } else { None })
+        .collect()
+}
+
+struct Planned {
+    launch: usize,
+    conditions: Vec<ValueId>,
+}
+
+struct Pass<'k> {
+    kernel: &'k mut Kernel,
+    division: &'k mut Division,
+    planned: &'k HashMap<ValueId, Planned>,
+    /// Buffers that some nest reaches.
+    device: &'k HashSet<BufferId>,
+    trap: TrapId,
+    block: BufferId,
+}
+
+impl Pass<'_> {
+    fn is_launch(&self, stmt: &Stmt) -> bool {
+        matches!(stmt, Stmt::For { variable, .. } if self.planned.contains_key(variable))
+    }
+
+    /// A list, and which buffers may be named in it.
+    fn list(&mut self, stmts: Vec<Stmt>, mut visible: HashSet<BufferId>) -> Vec<Stmt> {
+        if !Stmt::all(&stmts).any(|stmt| self.is_launch(stmt)) {
+            return stmts;
+        }
+        let mut result = Vec::with_capacity(stmts.len());
+        let mut host: Vec<Stmt> = Vec::new();
+        for stmt in stmts {
+            if self.is_launch(&stmt) {
+                self.host(&mut host, &visible, &mut result);
+                self.launch(stmt, &visible, &mut result);
+            } else if Stmt::all(std::slice::from_ref(&stmt)).any(|stmt| self.is_launch(stmt)) {
+                self.host(&mut host, &visible, &mut result);
+                result.push(self.inside(stmt, &visible));
+            } else if let Stmt::Alloc { buffer, bytes, zero, .. } = stmt
+                && self.device.contains(&buffer)
+            {
+                host.push(stmt);
+                self.host(&mut host, &visible, &mut result);
+                visible.insert(buffer);
+                self.call(Site::Allocated { buffer, zero }, &[buffer], &[], &[], &[bytes], &mut result);
+            } else {
+                host.push(stmt);
+            }
+        }
+        self.host(&mut host, &visible, &mut result);
+        result
+    }
+
+    fn inside(&mut self, stmt: Stmt, visible: &HashSet<BufferId>) -> Stmt {
+        match stmt {
+            Stmt::For { variable, start, stop, step, parallel, body } => {
+                let body = self.list(body, visible.clone());
+                Stmt::For { variable, start, stop, step, parallel, body }
+            }
+            Stmt::Loop(body) => Stmt::Loop(self.list(body, visible.clone())),
+            Stmt::Block(label, body) => Stmt::Block(label, self.list(body, visible.clone())),
+            Stmt::If { condition, then, otherwise } => Stmt::If {
+                condition,
+                then: self.list(then, visible.clone()),
+                otherwise: self.list(otherwise, visible.clone()),
+            },
+            Stmt::Cfg(mut blocks) => {
+                for block in &mut blocks {
+                    block.body = self.list(std::mem::take(&mut block.body), visible.clone());
+                }
+                Stmt::Cfg(blocks)
+            }
+            other => other,
+        }
+    }
+
+    /// Statements of the host, behind a call that makes what they touch current.
+    fn host(&mut self, stmts: &mut Vec<Stmt>, visible: &HashSet<BufferId>, result: &mut Vec<Stmt>) {
+        self.before_host(stmts, visible, result);
+        result.append(stmts);
+    }
+
+    fn before_host(&mut self, stmts: &[Stmt], visible: &HashSet<BufferId>, result: &mut Vec<Stmt>) {
+        let (mut reads, mut writes): (Vec<BufferId>, Vec<BufferId>) = (Vec::new(), Vec::new());
+        for stmt in Stmt::all(stmts) {
+            match stmt {
+                Stmt::Let(_, Op::Load { buffer, .. }) => reads.push(*buffer),
+                Stmt::Store { buffer, .. } => writes.push(*buffer),
+                Stmt::Call(library, _) => {
+                    let call = &self.kernel.libraries[*library];
+                    reads.extend(&call.reads);
+                    writes.extend(&call.writes);
+                }
+                _ => {}
+            }
+        }
+        let anywhere =
+            |list: &[BufferId]| list.iter().any(|&b| self.kernel.buffers[b].kind == BufferKind::Anywhere);
+        let all: Vec<BufferId> = self.device.iter().copied().collect();
+        if anywhere(&reads) {
+            reads.clone_from(&all);
+        }
+        if anywhere(&writes) {
+            writes = all;
+        }
+        for list in [&mut reads, &mut writes] {
+            list.retain(|buffer| {
+                self.device.contains(buffer)
+                    && visible.contains(buffer)
+                    && !matches!(self.kernel.buffers[*buffer].kind, BufferKind::Constant(_))
+            });
+            list.sort_unstable();
+            list.dedup();
+        }
+        if reads.is_empty() && writes.is_empty() {
+            return;
+        }
+        let mut named = reads.clone();
+        named.extend(&writes);
+        named.sort_unstable();
+        named.dedup();
+        let site = Site::Host { reads, writes };
+        // Bringing the newest bytes to the host writes its memory.
+        self.call(site, &named, &named, &named, &[], result);
+    }
+
+    fn launch(&mut self, stmt: Stmt, visible: &HashSet<BufferId>, result: &mut Vec<Stmt>) {
+        let Stmt::For { variable, .. } = &stmt else { return };
+        let Some(plan) = self.planned.get(variable) else { return };
+        let launch = &self.division.launches[plan.launch];
+        let (loops, slots) = (launch.loops.clone(), launch.shader.slots.clone());
+        let bindings = launch.shader.bindings.clone();
+        let block = self.value(Op::Base(self.block), DType::I64, result);
+        let mut at = ENTRY;
+        let mut store = |value: ValueId, result: &mut Vec<Stmt>| {
+            result.push(Stmt::Store { buffer: self.block, address: block, displacement: at, value });
+            at += ENTRY;
+        };
+        for spread in &loops {
+            store(spread.start, result);
+            store(spread.stop, result);
+        }
+        for &condition in &plan.conditions {
+            store(condition, result);
+        }
+        let mut values = Vec::with_capacity(slots.len());
+        for slot in &slots {
+            values.push(match slot.source {
+                Source::Value(value) => value,
+                Source::Offset(value, buffer) => {
+                    let base = self.kernel.values.push(DType::I64);
+                    result.push(Stmt::Let(base, Op::Base(buffer)));
+                    let offset = self.kernel.values.push(DType::I64);
+                    result.push(Stmt::Let(offset, Op::Binary(BinaryOp::Sub, value, base)));
+                    offset
+                }
+                Source::Variable(variable) => {
+                    let value = self.kernel.values.push(self.kernel.variables[variable].ty);
+                    result.push(Stmt::Let(value, Op::Get(variable)));
+                    value
+                }
+            });
+        }
+        for value in values {
+            result.push(Stmt::Store { buffer: self.block, address: block, displacement: at, value });
+            at += ENTRY;
+        }
+        let named: Vec<BufferId> = bindings.iter().map(|(buffer, _)| *buffer).collect();
+        let written: Vec<BufferId> =
+            bindings.iter().filter(|(_, known)| known.written).map(|(buffer, _)| *buffer).collect();
+        self.call(Site::Launch(plan.launch), &named, &named, &written, &[block], result);
+        let load = Op::Load { buffer: self.block, address: block, displacement: 0, ty: DType::I64 };
+        let answer = self.value(load, DType::I64, result);
+        let zero = self.int(0, result);
+        let refused = self.value(Op::Binary(BinaryOp::Eq, answer, zero), DType::Bool, result);
+        let mut then = Vec::new();
+        self.before_host(std::slice::from_ref(&stmt), visible, &mut then);
+        then.push(stmt);
+        result.push(Stmt::If { condition: refused, then, otherwise: Vec::new() });
+    }
+
+    fn value(&mut self, op: Op, ty: DType, result: &mut Vec<Stmt>) -> ValueId {
+        let value = self.kernel.values.push(ty);
+        result.push(Stmt::Let(value, op));
+        value
+    }
+
+    fn int(&mut self, number: i64, result: &mut Vec<Stmt>) -> ValueId {
+        self.value(Op::Const(Literal::i64(number)), DType::I64, result)
+    }
+
+    /// A call: its site, `before`, and the addresses of `named`.
+    fn call(
+        &mut self,
+        site: Site,
+        named: &[BufferId],
+        reads: &[BufferId],
+        writes: &[BufferId],
+        extra: &[ValueId],
+        result: &mut Vec<Stmt>,
+    ) {
+        let number = self.division.sites.len() as i64;
+        self.division.sites.push(site);
+        let mut arguments = vec![self.int(number, result)];
+        arguments.extend(extra);
+        for &buffer in named {
+            arguments.push(self.value(Op::Base(buffer), DType::I64, result));
+        }
+        let library = self.kernel.libraries.push(LibraryCall {
+            class: CLASS.to_owned(),
+            properties: serde_json::Map::new(),
+            operands: Vec::new(),
+            factor: None,
+            reads: reads.to_vec(),
+            writes: writes.to_vec(),
+            trap: self.trap,
+        });
+        result.push(Stmt::Call(library, arguments));
+    }
+}

@@ -1,0 +1,294 @@
+//! Loop nests as WGSL: one thread per element of the collapsed loops, the innermost fastest.
+//!
+//! Values keep the names they have in the kernel, so that a shader reads beside `--dump kernel`. An `int64` value has up
+//! to two forms: its exact value (`i32` where it provably fits, else `i64`), and its lowest 32 bits as `u32`, which is
+//! all that an address needs: offsets into a buffer below 4 GiB are sums and products modulo 2^32.
+//!
+//! Every operation is written so that its bits are those of [`scalar`](crate::scalar); operations of the driver are used only where the
+//! probe found them right.
+
+mod helpers;
+mod math;
+mod memory;
+mod needs;
+mod stmt;
+mod value;
+
+use std::fmt::Write;
+
+use hashbrown::HashMap;
+use indexmap::IndexMap;
+
+use crate::kernel::{BufferId, LabelId, Literal, ValueId, VarId};
+use crate::scalar::DType;
+
+use super::abilities::{Abilities, Operation};
+use super::nest::{Nest, Reason, Use};
+use needs::Needs;
+use value::Held;
+
+pub(super) use value::fits_size;
+
+/// Threads of a workgroup.
+pub(super) const WORKGROUP: u32 = 64;
+
+/// A shader and what a launch has to give it.
+#[derive(Clone, Debug)]
+pub(super) struct Shader {
+    /// WGSL.
+    pub text: String,
+    /// What each launch passes, in the order of the kernel's parameter block.
+    pub slots: Vec<Slot>,
+    /// Buffers, in the order of their bindings.
+    pub bindings: Vec<(BufferId, Use)>,
+    /// Whether it may ask for the program to be stopped.
+    pub may_stop: bool,
+    /// Bytes of the uniform.
+    pub uniform_bytes: usize,
+    /// Where counts and starts of the collapsed loops lie in the uniform.
+    pub count_at: usize,
+}
+
+/// A value from in front of the nest.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slot {
+    pub source: Source,
+    pub form: Form,
+    /// Where it lies in the uniform.
+    pub at: usize,
+}
+
+/// Where a captured value comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Source {
+    Value(ValueId),
+    /// The distance of an address from its buffer.
+    Offset(ValueId, BufferId),
+    Variable(VarId),
+}
+
+/// How a captured value is passed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Form {
+    /// As `i32`, of a size or index that is small enough.
+    Size,
+    /// The lowest 32 bits.
+    Low,
+    /// As a value of its type.
+    Typed(DType),
+}
+
+impl Form {
+    const fn bytes(self) -> usize {
+        match self {
+            Form::Size | Form::Low => 4,
+            Form::Typed(ty) => {
+                if ty.bytes() == 8 {
+                    8
+                } else {
+                    4
+                }
+            }
+        }
+    }
+}
+
+/// What emitting something gives, or why it cannot be.
+type Emit<T> = Result<T, Reason>;
+
+/// The shader of a nest; `title` says where it comes from.
+pub(super) fn shader(nest: &Nest<'_>, abilities: &Abilities, title: &str) -> Emit<Shader> {
+    let bindings = u32::try_from(nest.buffers.len()).unwrap_or(u32::MAX);
+    if bindings.saturating_add(1) > abilities.buffers {
+        return Err(format!("it reaches {bindings} buffers, and the device binds {}", abilities.buffers));
+    }
+    let mut emitter = Emitter {
+        nest,
+        abilities,
+        needs: Needs::of(nest),
+        out: String::new(),
+        depth: 1,
+        captured: IndexMap::new(),
+        helpers: IndexMap::new(),
+        held: nest.loops.iter().map(|spread| (spread.variable, Held::Narrow)).collect(),
+        folded: HashMap::new(),
+        names: HashMap::new(),
+        blocks: Vec::new(),
+        may_stop: nest.may_stop(),
+    };
+    emitter.name_buffers();
+    for &stmt in &nest.code {
+        if emitter.stmt(stmt)?.ends {
+            break;
+        }
+    }
+    emitter.finish(title)
+}
+
+struct Emitter<'n, 'k> {
+    nest: &'n Nest<'k>,
+    abilities: &'n Abilities,
+    needs: Needs,
+    /// The body of the entry point so far.
+    out: String,
+    depth: usize,
+    captured: IndexMap<(Source, Form), String>,
+    /// Functions by name.
+    helpers: IndexMap<String, String>,
+    /// How values defined so far are held.
+    held: HashMap<ValueId, Held>,
+    /// Values that turned out to be literals.
+    folded: HashMap<ValueId, Literal>,
+    /// Of buffers.
+    names: HashMap<BufferId, String>,
+    /// What `break` leaves, from the outside in: a block's label, or a loop.
+    blocks: Vec<Option<LabelId>>,
+    may_stop: bool,
+}
+
+impl Emitter<'_, '_> {
+    fn line(&mut self, text: &str) {
+        for _ in 0..self.depth {
+            self.out.push_str("    ");
+        }
+        self.out.push_str(text);
+        self.out.push('\n');
+    }
+
+    /// Refuses what the driver does not get right.
+    fn trust(&self, operation: Operation) -> Emit<()> {
+        if self.abilities.is_right(operation) {
+            Ok(())
+        } else {
+            Err(format!("the driver's {operation} does not have the right bits"))
+        }
+    }
+
+    /// A float so that the driver's optimizer cannot see how it was computed, where it would reorder what is written.
+    fn kept(&self, ty: DType, text: String) -> Emit<String> {
+        if self.abilities.is_right(Operation::Kept) {
+            return Ok(text);
+        }
+        match ty {
+            DType::F32 => Ok(format!("bitcast<f32>(bitcast<u32>({text}) ^ call.keep)")),
+            DType::F64 => {
+                self.element(DType::I64)?;
+                self.trust(Operation::Bits)?;
+                Ok(format!("bitcast<f64>(bitcast<u64>({text}) ^ u64(call.keep))"))
+            }
+            _ => Ok(text),
+        }
+    }
+
+    /// Readable names for buffers.
+    fn name_buffers(&mut self) {
+        let all = self.nest.buffers.keys().chain(self.nest.own.keys());
+        for &buffer in all {
+            let text = &self.nest.kernel.buffers[buffer].name;
+            let clean: String =
+                text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+            self.names.insert(buffer, format!("b{}_{}", buffer.0, clean.trim_matches('_')));
+        }
+    }
+
+    fn finish(mut self, title: &str) -> Emit<Shader> {
+        let loops = self.nest.loops.len();
+        let mut text = String::new();
+        for line in title.lines() {
+            let _ = writeln!(text, "// {line}");
+        }
+        // Wide members first: no padding inside.
+        self.captured.sort_by(|(_, a), _, (_, b), _| b.bytes().cmp(&a.bytes()));
+        let mut at = 0;
+        let mut slots = Vec::new();
+        let _ = writeln!(text, "\nstruct Call {{");
+        for ((source, form), name) in &self.captured {
+            let _ = writeln!(text, "    {name}: {},", form.wgsl());
+            slots.push(Slot { source: *source, form: *form, at });
+            at += form.bytes();
+        }
+        let count_at = at;
+        let _ = writeln!(text, "    count: u32,");
+        for number in 0..loops {
+            let _ = writeln!(text, "    extent_{number}: u32,\n    start_{number}: i32,");
+        }
+        // Always zero, which the driver does not know.
+        let _ = writeln!(text, "    keep: u32,");
+        at += 8 + 8 * loops;
+        let _ = writeln!(text, "}}\n\n@group(0) @binding(0) var<uniform> call: Call;");
+        if self.may_stop {
+            let _ = writeln!(text, "@group(0) @binding(1) var<storage, read_write> stop: atomic<u32>;");
+        }
+        let first = if self.may_stop { 2 } else { 1 };
+        for (number, (buffer, known)) in self.nest.buffers.iter().enumerate() {
+            let access = if known.written { "read_write" } else { "read" };
+            let name = &self.names[buffer];
+            let element = memory::stored_as(known);
+            let _ = writeln!(
+                text,
+                "@group(0) @binding({}) var<storage, {access}> {name}: array<{element}>;",
+                number + first
+            );
+        }
+        for helper in self.helpers.values() {
+            let _ = write!(text, "\n{helper}");
+        }
+        let _ = write!(
+            text,
+            "\n@compute @workgroup_size({WORKGROUP})\nfn main(\n    @builtin(workgroup_id) group: vec3<u32>,\n    \
+             @builtin(num_workgroups) groups: vec3<u32>,\n    @builtin(local_invocation_index) thread: u32,\n) {{\n    \
+             let element = (group.y * groups.x + group.x) * {WORKGROUP}u + thread;\n    if element >= call.count {{\n        \
+             return;\n    }}\n"
+        );
+        if self.may_stop {
+            text.push_str("    if atomicLoad(&stop) != 0u {\n        return;\n    }\n");
+        }
+        let mut rest = "element".to_owned();
+        for number in (0..loops).rev() {
+            let spread = self.nest.loops[number];
+            let position = if number == 0 {
+                rest.clone()
+            } else {
+                let position = format!("position_{number}");
+                let _ = writeln!(text, "    let {position} = {rest} % call.extent_{number};");
+                let _ = writeln!(text, "    let rest_{number} = {rest} / call.extent_{number};");
+                rest = format!("rest_{number}");
+                position
+            };
+            let step = match spread.step {
+                1 => format!("i32({position})"),
+                step => format!("i32({position}) * {}", value::int_literal(step)),
+            };
+            let _ = writeln!(text, "    let v{} = call.start_{number} + {step};", spread.variable.0);
+        }
+        self.declare_variables(&mut text);
+        text.push_str(&self.out);
+        text.push_str("}\n");
+        let bindings = self.nest.buffers.iter().map(|(&buffer, &known)| (buffer, known)).collect();
+        let uniform_bytes = at.next_multiple_of(16);
+        Ok(Shader { text, slots, bindings, may_stop: self.may_stop, uniform_bytes, count_at })
+    }
+
+    /// The name of a captured value in the uniform.
+    fn capture(&mut self, source: Source, form: Form) -> String {
+        let name = match (source, form) {
+            (Source::Variable(variable), _) => format!("var{}", variable.0),
+            (Source::Value(value) | Source::Offset(value, _), Form::Low) => format!("o{}", value.0),
+            (Source::Value(value) | Source::Offset(value, _), _) => format!("v{}", value.0),
+        };
+        let text = format!("call.{name}");
+        self.captured.entry((source, form)).or_insert(name);
+        text
+    }
+}
+
+impl Form {
+    fn wgsl(self) -> &'static str {
+        match self {
+            Form::Size => "i32",
+            Form::Low => "u32",
+            Form::Typed(DType::Bool) => "u32",
+            Form::Typed(ty) => value::wgsl_type(ty),
+        }
+    }
+}
