@@ -1,0 +1,164 @@
+"""NPBench programs: run time and time to the first result, against DaCe's auto-optimized C++.
+
+    python python/benches/npbench.py CORPUS [--scale 1] [--threads 1] [--rounds 9] [--only gemm ...]
+
+CORPUS is a folder with the recorded programs (`npbench/NAME`). DaCe gets `optimized.sdfgz`, its own auto-optimized graph,
+and builds it with the C++ compiler; Pelton gets `program.sdfgz`. Both run NPBench's preset S (`--scale` multiplies its
+sizes) on the recorded values, repeated to fill the larger arrays, and start each call from the same values. Calls
+alternate; what counts is the median of the ratios of neighbouring calls: above 1, Pelton is faster. `first` is the time from
+the file to the first result, at the recorded tiny sizes. For DaCe it is load, code generation, C++ and one call; parsing the
+Python program and optimizing it are not counted, so its real time is longer. The column `error` is the largest difference
+between the results, relative to the largest value.
+
+DaCe needs CMake and a C++ compiler.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import pathlib
+import statistics
+import tempfile
+import time
+import warnings
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("corpus", type=pathlib.Path)
+    parser.add_argument("--scale", type=float, default=1.0, help="factor on the sizes of preset S")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--only", nargs="+", help="names of programs")
+    options = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = os.environ["PELTON_NUM_THREADS"] = str(options.threads)
+    warnings.simplefilter("ignore")
+    os.chdir(tempfile.mkdtemp())
+    import dace
+
+    dace.Config.set("compiler", "cpu", "args", value="-std=c++14 -fPIC -Wall -Wextra -O3 -march=native -ffast-math")
+    dace.Config.set("progress", value=False)
+    print(f"{'program':12} {'Pelton ms':>10} {'ratio':>7} {'error':>8} {'first ms':>9} {'DaCe first s':>13} {'times':>7}")
+    ratios, firsts = [], []
+    for folder in sorted((options.corpus / "npbench").iterdir()):
+        if options.only and folder.name not in options.only:
+            continue
+        try:
+            row = _compare(folder, options)
+        except Exception as error:  # A peer or a program that fails is a line of the table, not its end.
+            print(f"{folder.name:12} failed: {type(error).__name__}: {str(error).splitlines()[0][:100]}", flush=True)
+            continue
+        ratios.append(row[1])
+        firsts.append(row[4] / row[3] * 1e3)
+        print(f"{folder.name:12} {row[0]:10.3f} {row[1]:7.2f} {row[2]:8.0e} {row[3]:9.2f} {row[4]:13.2f} {firsts[-1]:7.0f}", flush=True)
+    if ratios:
+        print(f"geometric mean of the ratios {statistics.geometric_mean(ratios):.2f}, least {min(ratios):.2f}; "
+              f"first result at least {min(firsts):.0f} times sooner")
+
+
+def _compare(folder: pathlib.Path, options: argparse.Namespace) -> tuple[float, float, float, float, float]:
+    import dace
+    import numpy as np
+    import pelton
+
+    case = json.loads((folder / "case.json").read_text())
+    with np.load(folder / "inputs.npz") as stored:
+        recorded = {name: stored[name] for name in stored.files}
+
+    began = time.perf_counter()
+    graph = dace.SDFG.from_file(str(folder / "optimized.sdfgz"))
+    compiled = graph.compile()
+    small = _arguments(graph, recorded, _sizes(case, recorded, None))
+    _dace_call(compiled, small)()
+    their_first = time.perf_counter() - began
+    our_first = math.inf
+    for _ in range(3):
+        small = _arguments(graph, recorded, _sizes(case, recorded, None))
+        began = time.perf_counter()
+        program = pelton.Program(str(folder / "program.sdfgz"), engine="native")
+        program(**small)
+        our_first = min(our_first, (time.perf_counter() - began) * 1e3)
+
+    sizes = _sizes(case, recorded, options.scale)
+    start = _arguments(graph, recorded, sizes)
+    ours, theirs = ({name: _copy(value) for name, value in start.items()} for _ in range(2))
+    calls = {"ours": lambda: program(**ours), "theirs": _dace_call(compiled, theirs)}
+    arguments = {"ours": ours, "theirs": theirs}
+    times = {"ours": [], "theirs": []}
+    for number in range(options.rounds + 1):
+        for side in ("ours", "theirs") if number % 2 else ("theirs", "ours"):
+            for name, value in start.items():
+                if isinstance(value, np.ndarray):
+                    arguments[side][name][...] = value
+            began = time.perf_counter()
+            calls[side]()
+            times[side].append(time.perf_counter() - began)
+    ratios = [b / a for a, b in zip(times["ours"][1:], times["theirs"][1:], strict=True)]
+    return min(times["ours"]) * 1e3, statistics.median(ratios), _error(ours, theirs), our_first, their_first
+
+
+def _sizes(case: dict, recorded: dict, scale: float | None) -> dict:
+    """Symbols and scalars of a call: as recorded, or preset S."""
+    import numpy as np
+
+    sizes = dict(case.get("symbol_values") or {})
+    sizes |= {name: value.item() for name, value in recorded.items() if np.ndim(value) == 0}
+    if scale is not None:
+        for name, value in case["presets"]["S"].items():
+            if name in sizes or name in case["arguments"]:
+                whole = isinstance(value, int) and name in (case.get("symbol_values") or {})
+                sizes[name] = max(2, round(value * scale)) if whole else value
+    return sizes
+
+
+def _arguments(graph, recorded: dict, sizes: dict) -> dict:
+    import dace
+    import numpy as np
+
+    arguments = {}
+    for name, container in graph.arglist().items():
+        if isinstance(container, dace.data.Array):
+            shape = tuple(int(dace.symbolic.evaluate(extent, sizes)) for extent in container.shape)
+            dtype = container.dtype.as_numpy_dtype()
+            values = recorded.get(name)
+            arguments[name] = np.zeros(shape, dtype) if values is None else np.resize(values, shape).astype(dtype)
+        else:
+            arguments[name] = sizes[name]
+    return arguments
+
+
+def _dace_call(compiled, arguments: dict):
+    """A call without the checks that DaCe's own call makes."""
+    # Returned arrays are arguments like any other here.
+    names = {name for name in arguments if name.startswith("__return")}
+    try:
+        compiled._return_arrays = tuple(arguments[name] for name in sorted(names))
+        call, init = compiled.construct_arguments(**arguments)
+        return lambda: compiled.fast_call(call, init)
+    except (AttributeError, TypeError):
+        plain = {name: value for name, value in arguments.items() if name not in names}
+        return lambda: compiled(**plain)
+
+
+def _copy(value):
+    return value.copy() if hasattr(value, "copy") else value
+
+
+def _error(ours: dict, theirs: dict) -> float:
+    import numpy as np
+
+    worst = 0.0
+    for name, value in ours.items():
+        if isinstance(value, np.ndarray) and value.size:
+            with np.errstate(all="ignore"):
+                scale = np.nanmax(np.abs(value)) or 1.0
+                difference = np.nanmax(np.abs(value.astype(np.complex128) - theirs[name].astype(np.complex128)))
+            worst = max(worst, float(difference / scale))
+    return worst
+
+
+if __name__ == "__main__":
+    main()
