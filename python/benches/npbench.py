@@ -1,16 +1,19 @@
 """NPBench programs: run time and time to the first result, against DaCe's auto-optimized C++.
 
-    python python/benches/npbench.py CORPUS [--scale 1] [--threads 1] [--rounds 9] [--only gemm ...]
+    python python/benches/npbench.py CORPUS [--scale 1] [--threads 1] [--rounds 9] [--only gemm ...] [--builds DIR]
 
-CORPUS is a folder with the recorded programs (`npbench/NAME`). DaCe gets `optimized.sdfgz`, its own auto-optimized graph,
-and builds it with the C++ compiler; Pelton gets `program.sdfgz`. Both run NPBench's preset S (`--scale` multiplies its
-sizes) on the recorded values, repeated to fill the larger arrays, and start each call from the same values. Calls
-alternate; what counts is the median of the ratios of neighbouring calls: above 1, Pelton is faster. `first` is the time from
-the file to the first result, at the recorded tiny sizes. For DaCe it is load, code generation, C++ and one call; parsing the
-Python program and optimizing it are not counted, so its real time is longer. The column `error` is the largest difference
-between the results, relative to the largest value.
+CORPUS is a folder with the recorded programs (`npbench/NAME`). Both sides get `program.sdfgz`; DaCe optimizes it with its
+`auto_optimize` and builds it with the C++ compiler. Both run NPBench's preset S (`--scale` multiplies its sizes) on the
+recorded values, repeated to fill the larger arrays, and start each call from the same values. Calls alternate; what
+counts is the median of the ratios of neighbouring calls: above 1, Pelton is faster. `first` is the time from the file to
+the first result, at the recorded tiny sizes; for DaCe that leaves out parsing the Python program. The column `error` is
+the largest difference between the results, relative to the largest value.
 
-DaCe needs CMake and a C++ compiler.
+Every program has a process of its own, so that one that hangs or dies is a line of the table. `--builds` keeps DaCe's
+libraries, so that a second run (other sizes, other threads) need not build them again.
+
+DaCe needs CMake and a C++ compiler. Without an OpenBLAS it multiplies matrices in loops with atomic additions, which is no
+peer: the program stops then.
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ import math
 import os
 import pathlib
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 import warnings
@@ -32,24 +37,25 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="factor on the sizes of preset S")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--mode", default="strict", choices=["strict", "fast"], help="Pelton's arithmetic")
     parser.add_argument("--only", nargs="+", help="names of programs")
+    parser.add_argument("--builds", type=pathlib.Path, help="where DaCe's libraries are kept")
+    parser.add_argument("--timeout", type=float, default=300.0, help="seconds for a program, C++ included")
+    parser.add_argument("--row", action="store_true", help="compare the program CORPUS itself, print its row as JSON")
     options = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = os.environ["PELTON_NUM_THREADS"] = str(options.threads)
-    warnings.simplefilter("ignore")
-    os.chdir(tempfile.mkdtemp())
-    import dace
-
-    dace.Config.set("compiler", "cpu", "args", value="-std=c++14 -fPIC -Wall -Wextra -O3 -march=native -ffast-math")
-    dace.Config.set("progress", value=False)
+    options.corpus = options.corpus.resolve()
+    options.builds = (options.builds or pathlib.Path(tempfile.mkdtemp())).resolve()
+    if options.row:
+        print(json.dumps(_compare(options.corpus, options)))
+        return
     print(f"{'program':12} {'Pelton ms':>10} {'ratio':>7} {'error':>8} {'first ms':>9} {'DaCe first s':>13} {'times':>7}")
     ratios, firsts = [], []
     for folder in sorted((options.corpus / "npbench").iterdir()):
         if options.only and folder.name not in options.only:
             continue
-        try:
-            row = _compare(folder, options)
-        except Exception as error:  # A peer or a program that fails is a line of the table, not its end.
-            print(f"{folder.name:12} failed: {type(error).__name__}: {str(error).splitlines()[0][:100]}", flush=True)
+        row = _row(folder, options)
+        if isinstance(row, str):
+            print(f"{folder.name:12} failed: {row[:100]}", flush=True)
             continue
         ratios.append(row[1])
         firsts.append(row[4] / row[3] * 1e3)
@@ -59,26 +65,62 @@ def main() -> None:
               f"first result at least {min(firsts):.0f} times sooner")
 
 
+def _row(folder: pathlib.Path, options: argparse.Namespace) -> list[float] | str:
+    """The row of a program, from a process of its own; why there is none, else."""
+    command = [sys.executable, __file__, str(folder), "--row", "--scale", str(options.scale), "--mode", options.mode,
+               "--rounds", str(options.rounds), "--builds", str(options.builds)]
+    # Libraries read these when they are loaded, so they have to be there before the process is.
+    threads = {name: str(options.threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PELTON_NUM_THREADS")}
+    try:
+        done = subprocess.run(command, env=os.environ | threads, capture_output=True, text=True, timeout=options.timeout)
+    except subprocess.TimeoutExpired:
+        return f"no result after {options.timeout:.0f} s"
+    if done.returncode:
+        return (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def _compare(folder: pathlib.Path, options: argparse.Namespace) -> tuple[float, float, float, float, float]:
+    warnings.simplefilter("ignore")
     import dace
     import numpy as np
     import pelton
+    from dace.libraries.blas.environments import OpenBLAS
+    from dace.transformation.auto.auto_optimize import auto_optimize
 
+    if not OpenBLAS.is_installed():
+        raise SystemExit("DaCe finds no OpenBLAS")
+    dace.Config.set("compiler", "cpu", "args", value="-std=c++14 -fPIC -Wall -Wextra -O3 -march=native -ffast-math")
+    dace.Config.set("progress", value=False)
     case = json.loads((folder / "case.json").read_text())
     with np.load(folder / "inputs.npz") as stored:
         recorded = {name: stored[name] for name in stored.files}
 
+    build = options.builds / folder.name
+    build.mkdir(parents=True, exist_ok=True)
+    os.chdir(build)
+    built = build / "first.json"
+    dace.Config.set("compiler", "use_cache", value=built.exists())
     began = time.perf_counter()
-    graph = dace.SDFG.from_file(str(folder / "optimized.sdfgz"))
+    graph = dace.SDFG.from_file(str(folder / "program.sdfgz"))
+    if not built.exists():
+        graph = auto_optimize(graph, dace.DeviceType.CPU)
+        graph.save("optimized.sdfgz", compress=True)
+    else:
+        graph = dace.SDFG.from_file("optimized.sdfgz")
     compiled = graph.compile()
     small = _arguments(graph, recorded, _sizes(case, recorded, None))
     _dace_call(compiled, small)()
     their_first = time.perf_counter() - began
+    compiled.finalize()  # Its persistent memory has the small sizes.
+    if built.exists():
+        their_first = json.loads(built.read_text())
+    built.write_text(json.dumps(their_first))
     our_first = math.inf
     for _ in range(3):
         small = _arguments(graph, recorded, _sizes(case, recorded, None))
         began = time.perf_counter()
-        program = pelton.Program(str(folder / "program.sdfgz"), engine="native")
+        program = pelton.Program(str(folder / "program.sdfgz"), engine="native", mode=options.mode)
         program(**small)
         our_first = min(our_first, (time.perf_counter() - began) * 1e3)
 
@@ -131,12 +173,13 @@ def _arguments(graph, recorded: dict, sizes: dict) -> dict:
 
 
 def _dace_call(compiled, arguments: dict):
-    """A call without the checks that DaCe's own call makes."""
+    """A call without the checks that DaCe's own call makes, and its memory for these sizes."""
     # Returned arrays are arguments like any other here.
     names = {name for name in arguments if name.startswith("__return")}
     try:
         compiled._return_arrays = tuple(arguments[name] for name in sorted(names))
         call, init = compiled.construct_arguments(**arguments)
+        compiled.initialize(**arguments)
         return lambda: compiled.fast_call(call, init)
     except (AttributeError, TypeError):
         plain = {name: value for name, value in arguments.items() if name not in names}
