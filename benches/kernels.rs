@@ -7,7 +7,7 @@
 //! Each kernel is a program in `benches/kernels`, run through the native engine at sizes that fit the first-level
 //! cache, the second-level cache, and memory. Where `g++` is installed, `peer.cpp` is compiled (`-O3 -march=native
 //! -ffast-math`) and timed in turn with ours, on the processor time of the thread. A ratio above 1 says that ours is
-//! faster; it is the median over the rounds. Results are compared too: the column `error` is the largest relative
+//! faster; it is the median over the rounds. All work on the same memory, filled anew before each run. Results are compared too: the column `error` is the largest relative
 //! difference.
 
 use std::ffi::{CString, c_char, c_int, c_void};
@@ -185,11 +185,6 @@ fn bytes(kernel: &Kernel, array: &Array, count: usize, position: usize, sizes: &
     numbers.iter().flat_map(|x| (x + shift).to_le_bytes()).collect()
 }
 
-struct Run {
-    prepared: Prepared,
-    arguments: Arguments<'static>,
-}
-
 fn load(text: &str) -> Arc<Program> {
     let loaded = examine_bytes(text.as_bytes()).expect("the program parses");
     let problems: Vec<String> = loaded.errors().map(ToString::to_string).collect();
@@ -258,23 +253,20 @@ fn measure(
 ) {
     let points = (kernel.points)(numbers);
     let repeats = (1_500_000 / points).max(1);
-    let make = |mode| {
-        let mut arguments = Arguments::new();
-        for (position, array) in kernel.arrays.iter().enumerate() {
-            let shape: Vec<usize> =
-                array.2.iter().map(|&at| if at < 0 { -at } else { numbers[at as usize] } as usize).collect();
-            let count = shape.iter().product();
-            let data = bytes(kernel, array, count, position, numbers);
-            arguments.insert_array(array.0, Type::Scalar(array.1), array.1.bytes(), &shape, data);
-        }
-        for (name, &value) in kernel.sizes.iter().zip(numbers) {
-            arguments.insert_scalar(name, Scalar::I64(value));
-        }
-        arguments.insert_scalar("R", Scalar::I64(repeats));
-        Run { prepared: prepare(program, mode), arguments }
-    };
-    let mut runs = [make(Mode::Strict), make(Mode::Fast)];
-    let mut peer_run = make(Mode::Strict);
+    let mut arguments = Arguments::new();
+    let mut fresh: Vec<Vec<u8>> = Vec::new();
+    for (position, array) in kernel.arrays.iter().enumerate() {
+        let shape: Vec<usize> =
+            array.2.iter().map(|&at| if at < 0 { -at } else { numbers[at as usize] } as usize).collect();
+        let count = shape.iter().product();
+        let data = bytes(kernel, array, count, position, numbers);
+        fresh.push(data.clone());
+        arguments.insert_array(array.0, Type::Scalar(array.1), array.1.bytes(), &shape, data);
+    }
+    for (name, &value) in kernel.sizes.iter().zip(numbers) {
+        arguments.insert_scalar(name, Scalar::I64(value));
+    }
+    arguments.insert_scalar("R", Scalar::I64(repeats));
     let peer: Option<Peer> = library.and_then(|library| {
         let name = CString::new(kernel.name).ok()?;
         // SAFETY: the library is open; its functions have this type.
@@ -282,42 +274,51 @@ fn measure(
         // SAFETY: as above.
         (!found.is_null()).then(|| unsafe { std::mem::transmute::<*mut c_void, Peer>(found) })
     });
-    let ids: Vec<_> = peer_run.arguments.buffers.iter().map(|(id, _)| id).collect();
+    let ids: Vec<_> = arguments.buffers.iter().map(|(id, _)| id).take(fresh.len()).collect();
     let addresses: Vec<*mut c_void> =
-        ids.iter().map(|&id| peer_run.arguments.buffers[id].bytes_mut().as_mut_ptr().cast()).collect();
-    let rounds = 15;
-    let mut times = [Vec::new(), Vec::new()];
-    let mut ratios = [Vec::new(), Vec::new()];
-    for _ in 0..rounds {
-        let mut theirs = f64::NAN;
-        if let Some(peer) = peer {
-            let start = now();
-            // SAFETY: the arrays have the extents that the function reads and writes.
-            unsafe { peer(addresses.as_ptr(), numbers.as_ptr(), repeats) };
-            theirs = now() - start;
+        ids.iter().map(|&id| arguments.buffers[id].bytes_mut().as_mut_ptr().cast()).collect();
+    let runs = [Mode::Strict, Mode::Fast].map(|mode| prepare(program, mode));
+    // One after the other on the same memory and the same numbers: where arrays lie decides as much as the code does.
+    let mut timed = |which: Option<usize>, outputs: Option<&mut Vec<Vec<u8>>>| -> f64 {
+        for (&id, fresh) in ids.iter().zip(&fresh) {
+            arguments.buffers[id].bytes_mut().copy_from_slice(fresh);
         }
-        for (at, run) in runs.iter_mut().enumerate() {
-            let start = now();
-            run.prepared.run(&mut run.arguments, &Options::default()).expect("it runs");
-            let ours = now() - start;
-            times[at].push(ours);
-            ratios[at].push(theirs / ours);
+        let start = now();
+        match (which, peer) {
+            (Some(at), _) => {
+                runs[at].run(&mut arguments, &Options::default()).expect("it runs");
+            }
+            // SAFETY: the arrays have the extents that the function reads and writes.
+            (None, Some(peer)) => unsafe { peer(addresses.as_ptr(), numbers.as_ptr(), repeats) },
+            (None, None) => return f64::NAN,
+        }
+        let time = now() - start;
+        if let Some(outputs) = outputs {
+            *outputs = ids.iter().map(|&id| arguments.buffers[id].bytes_mut().to_vec()).collect();
+        }
+        time
+    };
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    timed(Some(0), Some(&mut ours));
+    timed(None, Some(&mut theirs));
+    let mut error = 0.0_f64;
+    for (ours, theirs) in ours.iter().zip(&theirs).filter(|(ours, _)| ours.len() % 8 == 0) {
+        for (x, y) in ours.chunks(8).zip(theirs.chunks(8)) {
+            let number = |bytes: &[u8]| f64::from_le_bytes(bytes.try_into().unwrap_or_default());
+            let (x, y) = (number(x), number(y));
+            if x.to_bits() != y.to_bits() {
+                error = error.max((x - y).abs() / y.abs().max(1e-300));
+            }
         }
     }
-    let mut error = 0.0_f64;
-    if peer.is_some() {
-        let theirs = peer_run.arguments.buffers.values();
-        for (ours, theirs) in runs[0].arguments.buffers.values().zip(theirs) {
-            if ours.bytes().len() % 8 != 0 {
-                continue;
-            }
-            for (x, y) in ours.bytes().chunks(8).zip(theirs.bytes().chunks(8)) {
-                let number = |bytes: &[u8]| f64::from_le_bytes(bytes.try_into().unwrap_or_default());
-                let (x, y) = (number(x), number(y));
-                if x.to_bits() != y.to_bits() {
-                    error = error.max((x - y).abs() / y.abs().max(1e-300));
-                }
-            }
+    let mut times = [Vec::new(), Vec::new()];
+    let mut ratios = [Vec::new(), Vec::new()];
+    for _ in 0..15 {
+        let theirs = timed(None, None);
+        for at in 0..2 {
+            let ours = timed(Some(at), None);
+            times[at].push(ours);
+            ratios[at].push(theirs / ours);
         }
     }
     let per_point = |times: &Vec<f64>| median(times.clone()) * 1e9 / (points * repeats) as f64;

@@ -1,8 +1,8 @@
 //! Machine code against the interpreter: over the corpus, both leave the same bits.
 //!
 //! Each program runs once under the interpreter and under machine code in every way there is: both tiers, one thread and
-//! several, vectors of 128 and 256 bits and none, whole and in pieces. Every buffer of the call is compared byte by byte
-//! (NaNs compare equal whatever their payload). Programs that end otherwise are in [`EXCEPTIONS`] with the reason; another
+//! several, vectors of 128, 256 and (where the machine has them) 512 bits and none, whole and in pieces. Every buffer of
+//! the call is compared byte by byte (NaNs compare equal whatever their payload). Programs that end otherwise are in [`EXCEPTIONS`] with the reason; another
 //! one, or one that is no exception any more, fails. A crash of machine code ends only the child process that runs
 //! the cases.
 //!
@@ -156,7 +156,9 @@ impl Way {
 }
 
 /// Every way that has to give the interpreter's bits.
-const WAYS: [Way; 10] = [
+const WAYS: [Way; 12] = [
+    Way::new(Tier::Best, 2, 512, true),
+    Way::new(Tier::Best, 1, 512, false),
     Way::new(Tier::Best, 2, 256, true),
     Way::new(Tier::Best, 1, 256, false),
     Way::new(Tier::Best, 2, 128, true),

@@ -18,7 +18,7 @@ pub struct NativeArgs {
     /// Threads to use; PELTON_NUM_THREADS, or all there are, without it. Results do not depend on it.
     #[arg(long, value_name = "COUNT")]
     threads: Option<NonZeroUsize>,
-    /// Bits of vectors: 256, 128, or 0 for none; the widest there are without it. Results do not depend on it.
+    /// Bits of vectors: 512, 256, 128, or 0 for none; the widest that are quick here without it. Results do not depend on it.
     #[arg(long, value_name = "BITS", value_parser = settings::vector_bits)]
     vector_bits: Option<u32>,
 }

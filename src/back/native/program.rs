@@ -64,7 +64,7 @@ impl Default for Options {
             optimize: true,
             keep_text: false,
             always_split: false,
-            vector_bits: 256,
+            vector_bits: wide::usual_bits(),
             special: Specialization::default(),
             longest: emit::LONGEST,
             threads: 1,
@@ -199,7 +199,9 @@ impl Compiled {
         let lower_time = begun.elapsed();
         let begun = Instant::now();
         let isa = isa::host(options.optimize)?;
-        let settings = Settings { bits: options.vector_bits, fast: options.mode == Mode::Fast };
+        let most = if wide::has_512_bits() { 512 } else { 256 };
+        let bits = options.vector_bits.min(most);
+        let settings = Settings { bits, fast: options.mode == Mode::Fast };
         let settings = (options.vector_bits > 0 && wide::is_available()).then_some(settings);
         let request = emit::Request {
             vectors: settings,

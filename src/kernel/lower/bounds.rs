@@ -8,7 +8,7 @@
 //!
 //! The check then fails exactly if some iteration would. Arithmetic is modulo 2^64. For the extremes to speak
 //! for all values between them, the loop must be short: below 2^40 iterations in reach, which is checked once
-//! per loop; factors are at most 2^20 (see [`Linear`]).
+//! per loop, as far out as its range is known; factors are at most 2^20 (see [`Linear`]).
 
 use crate::scalar::BinaryOp;
 
@@ -120,7 +120,16 @@ impl Lowerer<'_> {
             let within = self.b.and(above, below);
             fine = self.b.and(fine, within);
         }
-        let fine = self.b.or(fine, facts.empty);
+        let mut fine = self.b.or(fine, facts.empty);
+        // Out of the loops around it: a kernel that checks before it writes has nothing to put back.
+        let mut depth = depth;
+        while let Some(around) = self.b.loop_at(depth)
+            && self.b.depth_of(fine) < depth
+            && self.b.as_int(fine) != Some(1)
+        {
+            fine = self.b.or(fine, around.empty);
+            depth -= 1;
+        }
         if self.b.as_int(fine) != Some(1) && self.b.note_check(fine, depth) {
             let trap = self.trap(TrapKind::OutOfRange, "a loop reaches beyond 2^40");
             self.b.push_at(Stmt::Check(fine, trap), depth);

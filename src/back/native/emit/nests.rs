@@ -8,7 +8,7 @@ use cranelift_codegen::ir::{self, InstBuilder, types};
 use hashbrown::HashMap;
 
 use crate::diag::Diagnostic;
-use crate::kernel::vector::{Decision, LoopReport};
+use crate::kernel::vector::{Decision, LoopReport, Reason};
 use crate::kernel::{Kernel, Stmt, ValueId, VarId};
 use crate::scalar::DType;
 
@@ -105,7 +105,7 @@ impl Nests {
         for stmt in stmts {
             match stmt {
                 Stmt::For { variable, body, .. } => {
-                    match compile(search.kernel, search.facts, stmt, depth, search.settings) {
+                    match search.compiled(stmt, depth) {
                         Ok(mut nest) => {
                             self.loops.append(&mut nest.reports);
                             let alone = holds_region(search.kernel, body);
@@ -154,6 +154,18 @@ struct Search<'k> {
     kernel: &'k Kernel,
     facts: &'k Facts,
     settings: Settings,
+}
+
+impl Search<'_> {
+    /// A nest as wide as asked for, or with 256 bits where something in it has no 512-bit form.
+    fn compiled(&self, stmt: &Stmt, depth: u32) -> Result<Nest, Reason> {
+        let with = |settings| compile(self.kernel, self.facts, stmt, depth, settings);
+        let nest = with(self.settings);
+        if nest.is_err() && self.settings.bits == 512 {
+            return with(Settings { bits: 256, ..self.settings });
+        }
+        nest
+    }
 }
 
 /// What remains to be emitted for a loop that has a nest.

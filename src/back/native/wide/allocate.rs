@@ -7,13 +7,14 @@
 //! but the load.
 
 use super::code::{Bank, Item, Program, Reg, Role};
+use super::evex::reaching;
 
 /// Where a virtual register lives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Home {
     /// A register, by number in its bank.
     Register(u8),
-    /// A slot of the frame, by number: 32 bytes for a vector, 8 for an integer.
+    /// A slot of the frame, by number: as long as a vector, or 8 bytes for an integer.
     Slot(u32),
 }
 
@@ -34,7 +35,12 @@ struct Range {
     start: u32,
     end: u32,
     weight: f32,
+    /// Whether all instructions that mention it reach the vector registers from [`FIRST_HIGH`] on.
+    high: bool,
 }
+
+/// The first vector register that instructions of AVX2 do not reach.
+pub const FIRST_HIGH: u8 = 16;
 
 /// Chooses homes, with so many registers of each bank.
 pub fn allocate(program: &Program, integers: &[u8], vectors: &[u8]) -> Homes {
@@ -59,6 +65,7 @@ fn ranges(program: &Program) -> Vec<Range> {
     let mut first = vec![u32::MAX; count];
     let mut last = vec![0_u32; count];
     let mut weight = vec![0.0_f32; count];
+    let mut high = vec![program.large; count];
     // Whether the first mention inside the present loop may read what was there before the turn.
     let mut loops: Vec<u32> = Vec::new();
     let mut spans: Vec<(u32, u32)> = Vec::new();
@@ -71,14 +78,16 @@ fn ranges(program: &Program) -> Vec<Range> {
                     spans.push((start, at));
                 }
             }
-            Item::Do { operands, either, .. } => {
+            Item::Do { operands, either, code } => {
                 let turns = 8.0_f32.powi(loops.len().min(5) as i32);
+                let low = program.large && reaching(*code).is_none();
                 for (position, operand) in operands.iter().enumerate() {
                     let cheap = *either == Some(position as u8);
                     operand.each_register(|reg, role| {
                         let index = reg.0 as usize;
                         first[index] = first[index].min(at);
                         last[index] = last[index].max(at);
+                        high[index] &= !low;
                         let cost = match role {
                             Role::Use if cheap => 1.0,
                             Role::Use | Role::Define => 2.0,
@@ -112,6 +121,7 @@ fn ranges(program: &Program) -> Vec<Range> {
                 start: first[index],
                 end: last[index],
                 weight: weight[index] / (length + 8.0),
+                high: high[index],
             }
         })
         .collect();
@@ -121,7 +131,8 @@ fn ranges(program: &Program) -> Vec<Range> {
 
 /// Assigns one bank; the number of slots used.
 fn scan(ranges: &[Range], registers: &[u8], homes: &mut [Home]) -> u32 {
-    let mut free: Vec<u8> = registers.iter().rev().copied().collect();
+    let (mut high, mut low): (Vec<u8>, Vec<u8>) =
+        registers.iter().rev().partition(|&&register| register >= FIRST_HIGH);
     let mut active: Vec<(Range, u8)> = Vec::new();
     let mut spilled: Vec<Range> = Vec::new();
     for &range in ranges {
@@ -129,16 +140,19 @@ fn scan(ranges: &[Range], registers: &[u8], homes: &mut [Home]) -> u32 {
             // A register may be read and another one written there by one instruction.
             let over = old.end <= range.start;
             if over {
-                free.push(register);
+                if register >= FIRST_HIGH { high.push(register) } else { low.push(register) }
             }
             !over
         });
-        if let Some(register) = free.pop() {
+        let free = if range.high { high.pop() } else { None };
+        if let Some(register) = free.or_else(|| low.pop()) {
             homes[range.reg.0 as usize] = Home::Register(register);
             active.push((range, register));
             continue;
         }
-        let cheapest = active.iter().enumerate().min_by(|(_, a), (_, b)| a.0.weight.total_cmp(&b.0.weight));
+        let fits = |register: u8| range.high || register < FIRST_HIGH;
+        let fitting = active.iter().enumerate().filter(|(_, (_, register))| fits(*register));
+        let cheapest = fitting.min_by(|(_, a), (_, b)| a.0.weight.total_cmp(&b.0.weight));
         match cheapest.map(|(at, &(old, register))| (at, old, register)) {
             Some((at, old, register)) if old.weight < range.weight => {
                 spilled.push(old);

@@ -35,6 +35,8 @@ pub enum View {
     Xmm,
     /// 256 bits of a vector register.
     Ymm,
+    /// 512 bits of a vector register. The instruction is the 256-bit one until [`evex`](super::evex) replaces it.
+    Zmm,
 }
 
 /// What an instruction does to an operand.
@@ -83,6 +85,10 @@ pub enum Operand {
     Word(i32),
     /// A 64-bit immediate.
     Wide(u64),
+    /// A mask register, by number.
+    Mask(u8),
+    /// Behind all other operands: the mask register by which lanes are chosen.
+    Under(u8),
 }
 
 /// A place in the code.
@@ -122,6 +128,8 @@ pub struct Program {
     pub items: Vec<Item>,
     /// Bytes of the frame's temporaries.
     pub temporaries: i32,
+    /// Whether vectors have 512 bits and there are 32 of them.
+    pub large: bool,
 }
 
 /// Reads a register.
@@ -152,7 +160,8 @@ impl Operand {
                     visit(reg, Role::Use);
                 }
             }
-            Operand::Byte(_) | Operand::Word(_) | Operand::Wide(_) => {}
+            Operand::Byte(_) | Operand::Word(_) | Operand::Wide(_) | Operand::Mask(_) | Operand::Under(_) => {
+            }
         }
     }
 }

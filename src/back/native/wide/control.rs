@@ -1,6 +1,6 @@
 //! Statements: loops, branches, checks, and the versions of a vectorised loop.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use iced_x86::Code;
 
 use crate::kernel::vector::{Body, Class, Decision, LoopReport, Reason, Rules, classify};
@@ -187,6 +187,7 @@ impl Select<'_> {
         self.target = self.lists.len() - 1;
         let index = self.integer();
         self.emit(Code::Mov_r64_rm64, &[give(index, View::Full), take(start, View::Full)]);
+        let reductions = facts.reductions.len();
         let products = if self.settings.fast { self.products(stmts, &facts) } else { HashMap::new() };
         self.lanes = Some(Lanes {
             body: facts,
@@ -199,14 +200,28 @@ impl Select<'_> {
             held: HashMap::new(),
             scattered: HashMap::new(),
             partial: Vec::new(),
+            checked: HashSet::new(),
             products,
         });
         self.start_reductions(unroll)?;
-        let mut versions = vec![(unroll, lanes), (1, lanes), (1, 1)];
-        versions.dedup();
-        for (copies, count) in versions {
-            self.version(counter.step, stop, stmts, copies, count)?;
+        let mut versions = vec![(unroll, lanes), (1, lanes)];
+        // Partial results are as wide as the widest vectors.
+        if self.settings.bits == 512 && reductions == 0 {
+            versions.push((1, lanes / 2));
         }
+        versions.push((1, 1));
+        versions.dedup();
+        let done = self.label();
+        let last = versions.len() - 1;
+        for (at, (copies, count)) in versions.into_iter().enumerate() {
+            self.version(counter.step, stop, stmts, copies, count)?;
+            if at == 0 && last > 0 {
+                // Often nothing is left.
+                self.compare(index, stop);
+                self.item(Item::Jump(Code::Jge_rel32_64, done));
+            }
+        }
+        self.item(Item::Mark(done));
         self.finish_reductions(lanes)?;
         self.lanes = None;
         let code = self.lists.pop().unwrap_or_default();
@@ -289,7 +304,9 @@ impl Select<'_> {
             }
             Stmt::Check(condition, trap) => match self.class(*condition) {
                 Class::Uniform => {
-                    if self.lanes.as_ref().is_some_and(|lanes| lanes.copy > 0) && !self.in_inner_loop() {
+                    // In front of the loop once is enough.
+                    let inner = self.in_inner_loop();
+                    if self.lanes.as_mut().is_some_and(|lanes| !inner && !lanes.checked.insert(*condition)) {
                         return Ok(());
                     }
                     self.in_front(|select| select.check_uniform(*condition, *trap, 0))
@@ -432,6 +449,7 @@ impl Select<'_> {
             _ => None,
         };
         match parts {
+            Some((BinaryOp::BitAnd, ..)) if self.check_index(condition, trap)? => return Ok(()),
             Some((BinaryOp::BitAnd, a, b)) => {
                 self.check_uniform(a, trap, depth + 1)?;
                 return self.check_uniform(b, trap, depth + 1);
@@ -478,10 +496,10 @@ impl Select<'_> {
         let view = self.view(DType::Bool);
         let (_, lane_bytes) = self.lane_shape();
         let code = match (lane_bytes, view) {
-            (8, View::Ymm) => Code::VEX_Vmovmskpd_r32_ymm,
-            (8, _) => Code::VEX_Vmovmskpd_r32_xmm,
-            (_, View::Ymm) => Code::VEX_Vmovmskps_r32_ymm,
-            (..) => Code::VEX_Vmovmskps_r32_xmm,
+            (8, View::Xmm) => Code::VEX_Vmovmskpd_r32_xmm,
+            (8, _) => Code::VEX_Vmovmskpd_r32_ymm,
+            (_, View::Xmm) => Code::VEX_Vmovmskps_r32_xmm,
+            (..) => Code::VEX_Vmovmskps_r32_ymm,
         };
         self.emit(code, &[give(bits, View::Half), take(mask, view)]);
         bits

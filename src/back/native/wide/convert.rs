@@ -79,7 +79,14 @@ impl Select<'_> {
 
     /// The low halves of 64-bit lanes.
     fn narrowed(&mut self, a: Reg) -> Reg {
-        let upper = if self.view(DType::I64) == View::Ymm {
+        let view = self.view(DType::I64);
+        if view == View::Zmm {
+            let result = self.vector();
+            let code = Code::EVEX_Vpmovqd_ymmm256_k1z_zmm;
+            self.emit(code, &[give(result, View::Ymm), take(a, View::Zmm)]);
+            return result;
+        }
+        let upper = if view == View::Ymm {
             let upper = self.vector();
             self.emit(
                 Code::VEX_Vextracti128_xmmm128_ymm_imm8,
@@ -116,6 +123,9 @@ impl Select<'_> {
         const HIGH: u64 = 0x4530_0000_8000_0000;
         const BOTH: u64 = 0x4530_0000_8010_0000;
         let view = self.view(DType::I64);
+        if view == View::Zmm {
+            return self.two(Code::EVEX_Vcvtqq2pd_zmm_k1z_zmmm512b64_er, view, a, view);
+        }
         let (low_bits, high_bits, both) =
             (self.bits_everywhere(LOW), self.bits_everywhere(HIGH), self.bits_everywhere(BOTH));
         let low = self.vector();

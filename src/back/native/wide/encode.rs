@@ -1,19 +1,26 @@
 //! Homes to bytes: registers and slots in place of virtual registers, the frame, and the encoding.
 //!
 //! The function follows the System V convention: the inputs' address arrives in `rdi` and stays there; the
-//! result leaves in `rax`. Three integer and two vector registers are kept free for what lives in the frame.
+//! result leaves in `rax`. Three integer and two vector registers are kept free for what lives in the frame, and the mask
+//! registers are [`evex`](super::evex)'s.
 
 use hashbrown::HashMap;
 use iced_x86::{BlockEncoder, BlockEncoderOptions, Code, Instruction, InstructionBlock, OpKind, Register};
 
 use crate::kernel::vector::Reason;
 
-use super::allocate::{Home, Homes, allocate};
+use super::allocate::{FIRST_HIGH, Home, Homes, allocate};
 use super::code::{Bank, Base, Item, Label, Operand, Place, Program, Reg, Role, View};
+use super::evex::reaching;
 
 /// rcx, rdx, rbx, rsi, r8, r9, r12 to r15.
 const INTEGERS: [u8; 10] = [1, 2, 3, 6, 8, 9, 12, 13, 14, 15];
 const VECTORS: [u8; 14] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13];
+/// With vectors of 512 bits.
+const MANY_VECTORS: [u8; 30] = [
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30,
+    31,
+];
 /// rax, r10, r11.
 const FREE_INTEGERS: [u8; 3] = [0, 10, 11];
 const FREE_VECTORS: [u8; 2] = [14, 15];
@@ -25,10 +32,13 @@ const SAVED: [Register; 5] = [Register::RBX, Register::R12, Register::R13, Regis
 /// # Errors
 /// The encoder refuses an instruction, which is a defect of this back end.
 pub fn encode(program: &Program) -> Result<Vec<u8>, Reason> {
-    let homes = allocate(program, &INTEGERS, &VECTORS);
+    let vectors: &[u8] = if program.large { &MANY_VECTORS } else { &VECTORS };
+    let homes = allocate(program, &INTEGERS, vectors);
+    let unit = if program.large { 64 } else { 32 };
     let mut encoder = Encoder {
         program,
-        temporaries: (program.temporaries + 31) & !31,
+        temporaries: (program.temporaries + unit - 1) & -unit,
+        unit,
         homes,
         out: Vec::new(),
         labels: HashMap::new(),
@@ -44,6 +54,8 @@ struct Encoder<'p> {
     program: &'p Program,
     homes: Homes,
     temporaries: i32,
+    /// Bytes of a vector in the frame, and what the frame is aligned to.
+    unit: i32,
     out: Vec<Instruction>,
     /// Positions of labels in `out`.
     labels: HashMap<Label, u64>,
@@ -128,7 +140,11 @@ fn integer(number: u8, view: View) -> Register {
 }
 
 fn vector(number: u8, view: View) -> Register {
-    let first = if view == View::Xmm { Register::XMM0 } else { Register::YMM0 };
+    let first = match view {
+        View::Xmm => Register::XMM0,
+        View::Zmm => Register::ZMM0,
+        _ => Register::YMM0,
+    };
     Register::try_from(first as usize + usize::from(number)).unwrap_or(first)
 }
 
@@ -137,6 +153,17 @@ fn physical(bank: Bank, number: u8, view: View) -> Register {
         Bank::Integer => integer(number, view),
         Bank::Vector => vector(number, view),
     }
+}
+
+/// A mask register.
+fn mask(number: u8) -> Register {
+    Register::try_from(Register::K0 as usize + usize::from(number)).unwrap_or(Register::K1)
+}
+
+/// Whether an operand is a register that instructions of AVX2 do not reach.
+fn is_high(found: &Found) -> bool {
+    matches!(found, Found::Register(register)
+        if register.is_vector_register() && register.number() >= usize::from(FIRST_HIGH))
 }
 
 /// A memory operand with physical registers.
@@ -155,6 +182,8 @@ enum Found {
     Byte(u8),
     Word(i32),
     Wide(u64),
+    /// The mask register that chooses lanes.
+    Under(Register),
 }
 
 impl Encoder<'_> {
@@ -204,6 +233,10 @@ impl Encoder<'_> {
         for (at, found) in found.iter().enumerate() {
             let at = at as u32;
             let kind = match found {
+                Found::Under(register) => {
+                    instruction.set_op_mask(*register);
+                    continue;
+                }
                 Found::Register(_) => OpKind::Register,
                 Found::Memory(_) => OpKind::Memory,
                 Found::Byte(_) => OpKind::Immediate8,
@@ -227,6 +260,7 @@ impl Encoder<'_> {
                 Found::Byte(value) => instruction.set_immediate8(value),
                 Found::Word(value) => instruction.set_immediate32to64(i64::from(value)),
                 Found::Wide(value) => instruction.set_immediate64(value),
+                Found::Under(_) => {}
             }
         }
         self.push(instruction);
@@ -234,15 +268,15 @@ impl Encoder<'_> {
     }
 
     fn frame_bytes(&self) -> i32 {
-        let vectors = self.homes.vector_slots as i32 * 32;
-        let integers = (self.homes.integer_slots as i32 * 8 + 31) & !31;
+        let vectors = self.homes.vector_slots as i32 * self.unit;
+        let integers = (self.homes.integer_slots as i32 * 8 + self.unit - 1) & -self.unit;
         self.temporaries + vectors + integers
     }
 
     fn slot(&self, bank: Bank, slot: u32) -> Memory {
         let displacement = match bank {
-            Bank::Vector => self.temporaries + slot as i32 * 32,
-            Bank::Integer => self.temporaries + self.homes.vector_slots as i32 * 32 + slot as i32 * 8,
+            Bank::Vector => self.temporaries + slot as i32 * self.unit,
+            Bank::Integer => self.temporaries + self.homes.vector_slots as i32 * self.unit + slot as i32 * 8,
         };
         Memory { base: Register::RSP, index: Register::None, scale: 1, displacement }
     }
@@ -255,7 +289,7 @@ impl Encoder<'_> {
             self.emit(Code::Push_r64, &[R(register)])?;
         }
         self.emit(Code::Sub_rm64_imm32, &[R(Register::RSP), Word(self.frame_bytes())])?;
-        self.emit(Code::And_rm64_imm32, &[R(Register::RSP), Word(-32)])
+        self.emit(Code::And_rm64_imm32, &[R(Register::RSP), Word(-self.unit)])
     }
 
     fn leave(&mut self, result: i32) -> Result<(), Reason> {
@@ -274,6 +308,7 @@ impl Encoder<'_> {
     fn load(&mut self, bank: Bank, number: u8, slot: u32) -> Result<(), Reason> {
         let (code, view) = match bank {
             Bank::Integer => (Code::Mov_r64_rm64, View::Full),
+            Bank::Vector if self.program.large => (Code::EVEX_Vmovups_zmm_k1z_zmmm512, View::Zmm),
             Bank::Vector => (Code::VEX_Vmovups_ymm_ymmm256, View::Ymm),
         };
         let place = self.slot(bank, slot);
@@ -283,6 +318,7 @@ impl Encoder<'_> {
     fn store(&mut self, bank: Bank, number: u8, slot: u32) -> Result<(), Reason> {
         let (code, view) = match bank {
             Bank::Integer => (Code::Mov_rm64_r64, View::Full),
+            Bank::Vector if self.program.large => (Code::EVEX_Vmovups_zmmm512_k1z_zmm, View::Zmm),
             Bank::Vector => (Code::VEX_Vmovups_ymmm256_ymm, View::Ymm),
         };
         let place = self.slot(bank, slot);
@@ -312,6 +348,8 @@ impl Encoder<'_> {
                 Operand::Byte(value) => Found::Byte(value),
                 Operand::Word(value) => Found::Word(value),
                 Operand::Wide(value) => Found::Wide(value),
+                Operand::Mask(number) => Found::Register(mask(number)),
+                Operand::Under(number) => Found::Under(mask(number)),
                 Operand::Memory(place) => Found::Memory(self.memory(place, &mut borrowed)?),
                 Operand::Register(reg, view, role) => {
                     let bank = self.program.banks[reg.0 as usize];
@@ -339,6 +377,11 @@ impl Encoder<'_> {
                 }
             });
         }
+        let code = if found.iter().any(is_high) {
+            reaching(code).ok_or_else(|| format!("{code:?} does not reach its registers"))?
+        } else {
+            code
+        };
         self.emit(code, &found)?;
         for (bank, number, slot) in after {
             self.store(bank, number, slot)?;
@@ -348,14 +391,17 @@ impl Encoder<'_> {
 
     fn memory(&mut self, place: Place, borrowed: &mut Borrowed) -> Result<Memory, Reason> {
         let mut address = |encoder: &mut Self, reg: Reg| -> Result<Register, Reason> {
+            let bank = encoder.program.banks[reg.0 as usize];
+            // Indices of a gather are a whole vector.
+            let view = if bank == Bank::Integer { View::Full } else { View::Zmm };
             Ok(match encoder.homes.homes[reg.0 as usize] {
-                Home::Register(number) => integer(number, View::Full),
+                Home::Register(number) => physical(bank, number, view),
                 Home::Slot(slot) => {
-                    let (number, fresh) = borrowed.for_reading(reg, Bank::Integer)?;
+                    let (number, fresh) = borrowed.for_reading(reg, bank)?;
                     if fresh {
-                        encoder.load(Bank::Integer, number, slot)?;
+                        encoder.load(bank, number, slot)?;
                     }
-                    integer(number, View::Full)
+                    physical(bank, number, view)
                 }
             })
         };

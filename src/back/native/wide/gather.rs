@@ -1,7 +1,8 @@
 //! Gathered elements: addresses that differ between lanes, and checks of the indices behind them.
 //!
 //! An address `uniform + factor * index` with indices that lie one behind the other in memory (a connectivity
-//! table) takes each index straight from there into an integer register; other indices pass through the frame.
+//! table) takes each index straight from there into an integer register; other indices pass through the frame. With 512
+//! bits, elements of 64 bits are gathered by one instruction, and eight indices are checked by one.
 
 use iced_x86::Code;
 
@@ -10,8 +11,12 @@ use crate::kernel::{Op, TrapId, ValueId};
 use crate::scalar::{BinaryOp, DType};
 
 use super::code::{Base, Item, Operand, Place, Reg, View, change, give, take};
+use super::evex::FREE_MASK;
 use super::lanes::sized;
 use super::select::Select;
+
+/// How unsigned numbers are compared: whether the first is at least the second.
+const NOT_LESS: u8 = 5;
 
 /// `sum of terms + constant + factor * index`.
 struct Form {
@@ -51,6 +56,38 @@ impl Select<'_> {
             places.push(place);
         }
         Ok(places)
+    }
+
+    /// Elements gathered by one instruction, where there is one.
+    pub fn gathered_at_once(
+        &mut self,
+        address: ValueId,
+        displacement: i64,
+        ty: DType,
+    ) -> Result<Option<Reg>, Reason> {
+        if self.view(DType::I64) != View::Zmm || ty.bytes() != 8 || self.class(address) != Class::Lanes {
+            return Ok(None);
+        }
+        let Some(form) = self.form(address, 0) else { return Ok(None) };
+        let Ok(displacement) = i32::try_from(displacement.wrapping_add(form.constant)) else {
+            return Ok(None);
+        };
+        if form.terms.is_empty() || !matches!(form.factor, 1 | 2 | 4 | 8) {
+            return Ok(None);
+        }
+        let base = Base::Register(self.sum_of(&form.terms, 0)?);
+        let lanes = self.operand(form.index)?;
+        let (result, zero) = (self.vector(), self.bits_everywhere(0));
+        self.copy_vector(result, zero);
+        // The instruction clears the mask.
+        let all = Operand::Mask(FREE_MASK);
+        self.emit(Code::VEX_Kxnorw_kr_kr_kr, &[all, all, all]);
+        let place = Place { base, index: Some((lanes, form.factor as u32)), displacement };
+        self.emit(
+            Code::EVEX_Vgatherqpd_zmm_k1_vm64z,
+            &[change(result, View::Zmm), Operand::Memory(place), Operand::Under(FREE_MASK)],
+        );
+        Ok(Some(result))
     }
 
     fn definition(&self, value: ValueId) -> Option<&Op> {
@@ -127,7 +164,7 @@ impl Select<'_> {
             regs.push(reg);
             return Ok(());
         }
-        let frame = |lane: i64| Place { base: Base::Frame, index: None, displacement: 32 + 8 * lane as i32 };
+        let frame = |lane: i64| Place { base: Base::Frame, index: None, displacement: 64 + 8 * lane as i32 };
         let code = sized!(view, VEX_Vmovups_xmmm128_xmm, VEX_Vmovups_ymmm256_ymm);
         self.emit(code, &[Operand::Memory(frame(0)), take(lanes, view)]);
         for lane in 0..count {
@@ -170,23 +207,54 @@ impl Select<'_> {
     /// Stops unless `0 <= index < limit` in every lane, where the condition says that; false if it says something
     /// else.
     pub fn check_range(&mut self, condition: ValueId, trap: TrapId) -> Result<bool, Reason> {
-        let Some((index, limit)) = self.range(condition) else { return Ok(false) };
-        let zero = self.constant_integer(0);
-        let limit = self.integer_of(limit)?;
-        // A negative limit must not look large.
-        let limit = self.in_front(|select| {
-            let clamped = select.integer();
-            select.emit_either(Code::Mov_r64_rm64, &[give(clamped, View::Full), take(limit, View::Full)], 1);
-            select.compare(clamped, zero);
-            select.emit(Code::Cmovl_r64_rm64, &[change(clamped, View::Full), take(zero, View::Full)]);
-            clamped
-        });
+        let Some((index, limit)) =
+            self.range(condition).filter(|&(index, _)| self.class(index) == Class::Lanes)
+        else {
+            return Ok(false);
+        };
         let label = self.trap_label(trap);
+        if self.view(DType::I64) == View::Zmm {
+            let limits = self.clamped_everywhere(limit)?;
+            let lanes = self.operand(index)?;
+            let outside = Operand::Mask(FREE_MASK);
+            self.emit_either(
+                Code::EVEX_Vpcmpuq_kr_k1_zmm_zmmm512b64_imm8,
+                &[outside, take(lanes, View::Zmm), take(limits, View::Zmm), Operand::Byte(NOT_LESS)],
+                2,
+            );
+            self.emit(Code::VEX_Kortestw_kr_kr, &[outside, outside]);
+            self.item(Item::Jump(Code::Jne_rel32_64, label));
+            return Ok(true);
+        }
+        let limit = self.clamped(limit)?;
         for lane in self.in_integers(index)? {
             self.compare(lane, limit);
             self.item(Item::Jump(Code::Jae_rel32_64, label));
         }
         Ok(true)
+    }
+
+    /// A limit of indices, in front of the loop; a negative one must not look large.
+    fn clamped(&mut self, limit: ValueId) -> Result<Reg, Reason> {
+        if let Some(&(known, _)) = self.caches.limits.get(&limit) {
+            return Ok(known);
+        }
+        let zero = self.constant_integer(0);
+        let number = self.integer_of(limit)?;
+        let clamped = self.in_front(|select| select.not_negative(number, zero));
+        self.caches.limits.insert(limit, (clamped, None));
+        Ok(clamped)
+    }
+
+    /// That limit in all lanes.
+    fn clamped_everywhere(&mut self, limit: ValueId) -> Result<Reg, Reason> {
+        let clamped = self.clamped(limit)?;
+        if let Some(&(_, Some(known))) = self.caches.limits.get(&limit) {
+            return Ok(known);
+        }
+        let lanes = self.in_front(|select| select.broadcast_integer(clamped, DType::I64));
+        self.caches.limits.insert(limit, (clamped, Some(lanes)));
+        Ok(lanes)
     }
 
     /// The index and the limit of `index >= 0 and index < limit`.
@@ -198,11 +266,38 @@ impl Select<'_> {
             return None;
         };
         let is_zero = self.facts.around.constants.get(&zero) == Some(&0);
-        let fits = a == b
-            && is_zero
-            && self.ty(a) == DType::I64
-            && self.class(a) == Class::Lanes
-            && self.class(limit) == Class::Uniform;
+        let fits = a == b && is_zero && self.ty(a) == DType::I64 && self.class(limit) == Class::Uniform;
         fits.then_some((a, limit))
+    }
+
+    /// The same check of an index that all lanes share, by one comparison; false if it is none, or if the limit is
+    /// computed in the nest.
+    pub fn check_index(&mut self, condition: ValueId, trap: TrapId) -> Result<bool, Reason> {
+        let Some((index, limit)) = self.range(condition) else { return Ok(false) };
+        if self.definitions.contains_key(&limit) && !self.facts.constants.contains_key(&limit) {
+            return Ok(false);
+        }
+        let clamped = match self.outside_limits.get(&limit) {
+            Some(&known) => known,
+            None => {
+                let (number, zero) = (self.integer_of(limit)?, self.constant_integer(0));
+                let clamped = self.at_entry(|select| select.not_negative(number, zero));
+                self.outside_limits.insert(limit, clamped);
+                clamped
+            }
+        };
+        let (index, label) = (self.integer_of(index)?, self.trap_label(trap));
+        self.compare(index, clamped);
+        self.item(Item::Jump(Code::Jae_rel32_64, label));
+        Ok(true)
+    }
+
+    /// A number, or zero if it is negative.
+    fn not_negative(&mut self, number: Reg, zero: Reg) -> Reg {
+        let clamped = self.integer();
+        self.emit_either(Code::Mov_r64_rm64, &[give(clamped, View::Full), take(number, View::Full)], 1);
+        self.compare(clamped, zero);
+        self.emit(Code::Cmovl_r64_rm64, &[change(clamped, View::Full), take(zero, View::Full)]);
+        clamped
     }
 }

@@ -12,10 +12,10 @@ use super::select::{Held, Select};
 const SIGN: u64 = 1 << 63;
 const SIGNS: u64 = 0x8000_0000_8000_0000;
 
-/// The 128-bit or the 256-bit form of an instruction.
+/// The 128-bit or the 256-bit form of an instruction; the latter also stands for 512 bits.
 macro_rules! sized {
     ($view:expr, $xmm:ident, $ymm:ident) => {
-        if $view == View::Ymm { Code::$ymm } else { Code::$xmm }
+        if $view == View::Xmm { Code::$xmm } else { Code::$ymm }
     };
 }
 pub(super) use sized;
@@ -33,7 +33,11 @@ impl Select<'_> {
     pub fn view(&self, ty: DType) -> View {
         let Some(lanes) = &self.lanes else { return self.whole() };
         let bytes = if ty == DType::Bool { lanes.body.lane_bytes } else { ty.bytes() as i64 };
-        if lanes.count * bytes > 16 { View::Ymm } else { View::Xmm }
+        match lanes.count * bytes {
+            ..=16 => View::Xmm,
+            17..=32 => View::Ymm,
+            _ => View::Zmm,
+        }
     }
 
     /// An operand of lane-wise code.
@@ -69,7 +73,7 @@ impl Select<'_> {
         let code = sized!(view, VEX_Vpbroadcastq_xmm_xmmm64, VEX_Vpbroadcastq_ymm_xmmm64);
         self.emit(code, &[give(wide, view), take(low, View::Xmm)]);
         let distance = stride.wrapping_mul(step);
-        let steps = [0, 1, 2, 3].map(|lane: i64| distance.wrapping_mul(lane) as u64);
+        let steps = [0, 1, 2, 3, 4, 5, 6, 7].map(|lane: i64| distance.wrapping_mul(lane) as u64);
         let steps = self.constant_vector(steps);
         Ok(self.three(
             sized!(view, VEX_Vpaddq_xmm_xmm_xmmm128, VEX_Vpaddq_ymm_ymm_ymmm256),
@@ -104,7 +108,10 @@ impl Select<'_> {
         }
         let reg = self.in_front(|select| {
             let total = select.integer();
-            select.set_integer(total, constant);
+            let mut started = constant != 0;
+            if started {
+                select.set_integer(total, constant);
+            }
             for &(value, factor) in terms {
                 let mut term = select.integer_of(value)?;
                 if factor != 1 {
@@ -112,11 +119,13 @@ impl Select<'_> {
                     select.scaled(product, term, factor)?;
                     term = product;
                 }
-                select.emit_either(
-                    Code::Add_r64_rm64,
-                    &[change(total, View::Full), take(term, View::Full)],
-                    1,
-                );
+                let (code, role) = if started {
+                    (Code::Add_r64_rm64, change(total, View::Full))
+                } else {
+                    (Code::Mov_r64_rm64, give(total, View::Full))
+                };
+                started = true;
+                select.emit_either(code, &[role, take(term, View::Full)], 1);
             }
             Ok::<Reg, Reason>(total)
         })?;

@@ -184,7 +184,7 @@ impl Select<'_> {
         let view = self.view(ty);
         let at = |id: u32| values.get(id as usize).copied().ok_or_else(|| "a recipe is malformed".to_owned());
         let bit = |select: &mut Self, xmm: Code, ymm: Code, a: Reg, b: Reg| {
-            select.three(if view == View::Ymm { ymm } else { xmm }, view, a, b)
+            select.three(if view == View::Xmm { xmm } else { ymm }, view, a, b)
         };
         Ok(match step {
             Step::Argument(index) => {

@@ -21,6 +21,9 @@ enum Spread {
 impl Select<'_> {
     pub fn lane_load(&mut self, address: ValueId, displacement: i64, ty: DType) -> Result<Reg, Reason> {
         self.supported(ty)?;
+        if let Some(lanes) = self.gathered_at_once(address, displacement, ty)? {
+            return Ok(lanes);
+        }
         match self.spread_of(address, displacement, ty)? {
             Spread::Contiguous(place) => self.load_contiguous(place, ty),
             Spread::Places(places) => self.load_places(&places, ty),
@@ -132,6 +135,7 @@ impl Select<'_> {
         }
         let reg = self.vector();
         let (code, view) = match count * ty.bytes() as i64 {
+            64 => (Code::VEX_Vmovups_ymm_ymmm256, View::Zmm),
             32 => (Code::VEX_Vmovups_ymm_ymmm256, View::Ymm),
             16 => (Code::VEX_Vmovups_xmm_xmmm128, View::Xmm),
             8 => (Code::VEX_Vmovsd_xmm_m64, View::Xmm),
@@ -174,6 +178,7 @@ impl Select<'_> {
             return self.store_bools(place, reg, count);
         }
         let (code, view) = match count * ty.bytes() as i64 {
+            64 => (Code::VEX_Vmovups_ymmm256_ymm, View::Zmm),
             32 => (Code::VEX_Vmovups_ymmm256_ymm, View::Ymm),
             16 => (Code::VEX_Vmovups_xmmm128_xmm, View::Xmm),
             8 => (Code::VEX_Vmovsd_m64_xmm, View::Xmm),
@@ -187,6 +192,12 @@ impl Select<'_> {
     /// The bit of each lane becomes a byte.
     fn store_bools(&mut self, place: Place, mask: Reg, count: i64) -> Result<(), Reason> {
         let memory = Operand::Memory(place);
+        if count == 16 {
+            let one = self.bits_everywhere(0x1_0000_0001);
+            let ones = self.and(View::Zmm, mask, one);
+            self.emit(Code::EVEX_Vpmovdb_xmmm128_k1z_zmm, &[memory, take(ones, View::Zmm)]);
+            return Ok(());
+        }
         let bits = self.mask_bits(mask);
         if count == 1 {
             self.emit(Code::And_rm64_imm32, &[change(bits, View::Full), Operand::Word(1)]);
@@ -247,17 +258,30 @@ impl Select<'_> {
         }
         match halves[..] {
             [half] => Ok(half),
-            [low, high] => {
+            [low, high] => Ok(self.joined(low, high)),
+            [a, b, c, d] => {
+                let (low, high) = (self.joined(a, b), self.joined(c, d));
                 let both = self.vector();
                 self.emit_either(
-                    Code::VEX_Vinsertf128_ymm_ymm_xmmm128_imm8,
-                    &[give(both, View::Ymm), take(low, View::Ymm), take(high, View::Xmm), Operand::Byte(1)],
+                    Code::EVEX_Vinsertf64x4_zmm_k1z_zmm_ymmm256_imm8,
+                    &[give(both, View::Zmm), take(low, View::Zmm), take(high, View::Ymm), Operand::Byte(1)],
                     2,
                 );
                 Ok(both)
             }
             _ => Err("a vector without lanes".to_owned()),
         }
+    }
+
+    /// 128 bits and 128 bits behind them.
+    fn joined(&mut self, low: Reg, high: Reg) -> Reg {
+        let both = self.vector();
+        self.emit_either(
+            Code::VEX_Vinsertf128_ymm_ymm_xmmm128_imm8,
+            &[give(both, View::Ymm), take(low, View::Ymm), take(high, View::Xmm), Operand::Byte(1)],
+            2,
+        );
+        both
     }
 
     fn store_places(&mut self, places: &[Place], ty: DType, reg: Reg) -> Result<(), Reason> {
@@ -271,10 +295,12 @@ impl Select<'_> {
                 reg
             } else {
                 let upper = self.vector();
-                self.emit(
-                    Code::VEX_Vextractf128_xmmm128_ymm_imm8,
-                    &[give(upper, View::Xmm), take(reg, View::Ymm), Operand::Byte(1)],
-                );
+                let (code, view) = if places.len() > 2 * per_half {
+                    (Code::EVEX_Vextractf32x4_xmmm128_k1z_zmm_imm8, View::Zmm)
+                } else {
+                    (Code::VEX_Vextractf128_xmmm128_ymm_imm8, View::Ymm)
+                };
+                self.emit(code, &[give(upper, View::Xmm), take(reg, view), Operand::Byte(number as u8)]);
                 upper
             };
             for (lane, &place) in part.iter().enumerate() {

@@ -1,9 +1,9 @@
-//! Vector code for x86-64 at 256 bits (and 128): loop nests around vectorised loops as functions of their own.
+//! Vector code for x86-64 at 512, 256 and 128 bits: loop nests around vectorised loops as functions of their own.
 //!
 //! Cranelift has no vectors of 256 bits. So a nest of loops that holds vectorisable ones leaves the Cranelift
-//! function and is compiled here, to AVX2: [`compile`] selects instructions over virtual registers ([`code`]) in one
-//! walk of the kernel ([`select`], [`memory`], [`gather`], [`lanes`], [`convert`], [`math`], [`reduce`], [`control`]), [`tidy`] drops what is not needed, [`allocate`] gives
-//! homes, [`encode`] writes bytes through iced-x86. What has no selection here is a [`Reason`], and the loop
+//! function and is compiled here, to AVX2 and AVX-512: [`compile`] selects instructions over virtual registers ([`code`]) in one
+//! walk of the kernel ([`select`], [`memory`], [`gather`], [`lanes`], [`convert`], [`math`], [`reduce`], [`control`]), [`tidy`] drops what is not needed, [`evex`] makes 512
+//! bits of 256, [`allocate`] gives homes, [`encode`] writes bytes through iced-x86. What has no selection here is a [`Reason`], and the loop
 //! stays with Cranelift, which compiles every kernel.
 //!
 //! # The code
@@ -13,7 +13,7 @@
 //!
 //! # Vectors
 //!
-//! All values of a vectorised loop have as many lanes as 256 bits hold of the widest type in it; narrower types fill
+//! All values of a vectorised loop have as many lanes as a register holds of the widest type in it; narrower types fill
 //! half a register. A bool is a mask, as wide as the widest type. Remaining iterations run one by one through the
 //! same selection with one lane. Within a lane the operations are the kernel's, in its order: strict mode has
 //! the same bits as scalar code. Fast mode contracts `a * b + c`.
@@ -26,6 +26,7 @@ mod code;
 mod control;
 mod convert;
 mod encode;
+mod evex;
 mod gather;
 mod lanes;
 mod math;
@@ -43,7 +44,7 @@ pub use select::{Constants, compile};
 /// How to compile a nest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Settings {
-    /// Bits of a vector register: 128 or 256.
+    /// Bits of a vector register: 128, 256 or 512.
     pub bits: u32,
     /// May contract.
     pub fast: bool,
@@ -71,6 +72,36 @@ pub struct Nest {
     pub needs_disjoint: bool,
     /// What became of its loops, outer ones first.
     pub reports: Vec<LoopReport>,
+}
+
+/// The most bits of vectors that this machine runs at full speed, 0 for none: 512 where there is AVX-512 of a generation
+/// that does not slow down for it, which the instructions for bfloat16 stand for.
+pub fn usual_bits() -> u32 {
+    #[cfg(all(target_arch = "x86_64", unix))]
+    let quick = std::arch::is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(all(target_arch = "x86_64", unix)))]
+    let quick = false;
+    match is_available() {
+        true if quick && has_512_bits() => 512,
+        true => 256,
+        false => 0,
+    }
+}
+
+/// Whether this machine runs vectors of 512 bits.
+pub fn has_512_bits() -> bool {
+    #[cfg(all(target_arch = "x86_64", unix))]
+    {
+        is_available()
+            && std::arch::is_x86_feature_detected!("avx512f")
+            && std::arch::is_x86_feature_detected!("avx512dq")
+            && std::arch::is_x86_feature_detected!("avx512bw")
+            && std::arch::is_x86_feature_detected!("avx512vl")
+    }
+    #[cfg(not(all(target_arch = "x86_64", unix)))]
+    {
+        false
+    }
 }
 
 /// Whether this machine runs what is compiled here.

@@ -84,6 +84,13 @@ impl Select<'_> {
             for &other in rest {
                 total = self.lane_binary(op, ty, total, other)?;
             }
+            if self.view(ty) == View::Zmm {
+                let upper = self.vector();
+                let code = Code::EVEX_Vextractf64x4_ymmm256_k1z_zmm_imm8;
+                self.emit(code, &[give(upper, View::Ymm), take(total, View::Zmm), Operand::Byte(1)]);
+                self.lanes_are(count / 2);
+                total = self.lane_binary(op, ty, total, upper)?;
+            }
             if self.view(ty) == View::Ymm {
                 let upper = self.vector();
                 let code = Code::VEX_Vextractf128_xmmm128_ymm_imm8;

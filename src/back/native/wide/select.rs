@@ -1,6 +1,6 @@
 //! The walk of a nest: registers, constants, inputs, and what is known of every value.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use iced_x86::Code;
 use indexmap::IndexSet;
 use smallvec::SmallVec;
@@ -11,6 +11,7 @@ use crate::scalar::DType;
 
 use super::code::{Bank, Base, Item, Label, Operand, Place, Program, Reg, View, give, take};
 use super::encode::encode;
+use super::lanes::sized;
 use super::tidy::tidy;
 use super::{Facts, Input, Nest, Settings};
 
@@ -48,6 +49,8 @@ pub(super) struct Lanes {
     pub scattered: HashMap<ValueId, Vec<Reg>>,
     /// Registers of partial results, per reduction: one per copy, and one for single lanes.
     pub partial: Vec<Vec<Reg>>,
+    /// Checks of what all lanes share, which stand in front of the loop.
+    pub checked: HashSet<ValueId>,
     /// Products that are contracted with the sum they are part of.
     pub products: HashMap<ValueId, (ValueId, ValueId)>,
 }
@@ -58,6 +61,8 @@ pub(super) struct Caches {
     pub broadcasts: HashMap<ValueId, Reg>,
     /// Sums of uniform values.
     pub sums: HashMap<(Vec<(ValueId, i64)>, i64), Reg>,
+    /// Limits of indices, none of them negative: as numbers and as vectors.
+    pub limits: HashMap<ValueId, (Reg, Option<Reg>)>,
 }
 
 pub(super) struct Select<'k> {
@@ -78,8 +83,10 @@ pub(super) struct Select<'k> {
     pub aliases: HashMap<ValueId, ValueId>,
     pub caches: Caches,
     pub constant_integers: HashMap<i64, Reg>,
-    pub constant_lanes: HashMap<[u64; 4], Reg>,
+    pub constant_lanes: HashMap<[u64; 8], Reg>,
     pub outside: HashMap<(ValueId, Bank), Reg>,
+    /// Limits of indices that are known at the entry, none of them negative.
+    pub outside_limits: HashMap<ValueId, Reg>,
     pub inputs: IndexSet<Slot>,
     pub lanes: Option<Lanes>,
     pub labels: u32,
@@ -127,6 +134,7 @@ pub fn compile(
         constant_integers: HashMap::new(),
         constant_lanes: HashMap::new(),
         outside: HashMap::new(),
+        outside_limits: HashMap::new(),
         inputs: IndexSet::new(),
         lanes: None,
         labels: 0,
@@ -137,8 +145,9 @@ pub fn compile(
         reports: Vec::new(),
         depth,
     };
-    // Addresses of gathered elements pass through here.
-    select.program.temporaries = 64;
+    // Constants and addresses of gathered elements pass through here.
+    select.program.temporaries = 128;
+    select.program.large = settings.bits == 512;
     define(std::slice::from_ref(root), &mut select.definitions);
     select.stmt(root)?;
     if !select.reports.iter().any(|report| matches!(report.decision, Decision::Vector { .. })) {
@@ -169,7 +178,7 @@ pub fn compile(
             *conditional = needs_disjoint || !select.conditions.is_empty();
         }
     }
-    tidy(&mut select.program);
+    tidy(&mut select.program)?;
     let code = encode(&select.program)?;
     let inputs = select.inputs.iter().map(|slot| match *slot {
         Slot::Value(value) => Input::Value(value),
@@ -358,16 +367,20 @@ impl Select<'_> {
 
     /// The widest view this nest uses.
     pub fn whole(&self) -> View {
-        if self.settings.bits == 256 { View::Ymm } else { View::Xmm }
+        match self.settings.bits {
+            128 => View::Xmm,
+            256 => View::Ymm,
+            _ => View::Zmm,
+        }
     }
 
     pub fn load_everywhere(&mut self, ty: DType, place: Place) -> Reg {
         let reg = self.vector();
         let code = match (ty, self.whole()) {
-            (DType::F64, View::Ymm) => Code::VEX_Vbroadcastsd_ymm_m64,
-            (DType::F64, _) => Code::VEX_Vmovddup_xmm_xmmm64,
-            (_, View::Ymm) => Code::VEX_Vbroadcastss_ymm_m32,
-            (..) => Code::VEX_Vbroadcastss_xmm_m32,
+            (DType::F64, View::Xmm) => Code::VEX_Vmovddup_xmm_xmmm64,
+            (DType::F64, _) => Code::VEX_Vbroadcastsd_ymm_m64,
+            (_, View::Xmm) => Code::VEX_Vbroadcastss_xmm_m32,
+            (..) => Code::VEX_Vbroadcastss_ymm_m32,
         };
         let view = self.whole();
         self.emit(code, &[give(reg, view), Operand::Memory(place)]);
@@ -392,10 +405,10 @@ impl Select<'_> {
         let reg = self.vector();
         let long = ty.bytes() == 8 || ty == DType::Bool;
         let code = match (long, self.whole()) {
-            (true, View::Ymm) => Code::VEX_Vpbroadcastq_ymm_xmmm64,
-            (true, _) => Code::VEX_Vpbroadcastq_xmm_xmmm64,
-            (false, View::Ymm) => Code::VEX_Vpbroadcastd_ymm_xmmm32,
-            (false, _) => Code::VEX_Vpbroadcastd_xmm_xmmm32,
+            (true, View::Xmm) => Code::VEX_Vpbroadcastq_xmm_xmmm64,
+            (true, _) => Code::VEX_Vpbroadcastq_ymm_xmmm64,
+            (false, View::Xmm) => Code::VEX_Vpbroadcastd_xmm_xmmm32,
+            (false, _) => Code::VEX_Vpbroadcastd_ymm_xmmm32,
         };
         let view = self.whole();
         self.emit(code, &[give(reg, view), take(low, View::Xmm)]);
@@ -421,11 +434,11 @@ impl Select<'_> {
 
     /// 64 bits in all 64-bit lanes.
     pub fn bits_everywhere(&mut self, bits: u64) -> Reg {
-        self.constant_vector([bits; 4])
+        self.constant_vector([bits; 8])
     }
 
-    /// Four 64-bit lanes.
-    pub fn constant_vector(&mut self, bits: [u64; 4]) -> Reg {
+    /// 64-bit lanes, as many as there are.
+    pub fn constant_vector(&mut self, bits: [u64; 8]) -> Reg {
         if let Some(&reg) = self.constant_lanes.get(&bits) {
             return reg;
         }
@@ -445,10 +458,8 @@ impl Select<'_> {
             }
             let reg = select.vector();
             let place = Place { base: Base::Frame, index: None, displacement: 0 };
-            let (code, view) = match select.whole() {
-                View::Ymm => (Code::VEX_Vmovups_ymm_ymmm256, View::Ymm),
-                _ => (Code::VEX_Vmovups_xmm_xmmm128, View::Xmm),
-            };
+            let view = select.whole();
+            let code = sized!(view, VEX_Vmovups_xmm_xmmm128, VEX_Vmovups_ymm_ymmm256);
             select.emit(code, &[give(reg, view), Operand::Memory(place)]);
             reg
         });

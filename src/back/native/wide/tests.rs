@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::super::call::{Code, Instance, Run, run};
 use super::super::{emit, isa};
-use super::{Settings, is_available};
+use super::{Settings, has_512_bits, is_available};
 use crate::kernel::build::{Builder, LoopFacts};
 use crate::kernel::vector::Decision;
 use crate::kernel::{BufferKind, Kernel, Literal, Op, Stmt, TrapInfo, TrapKind, ValueId, eval, verify};
@@ -251,6 +251,11 @@ fn same(ty: DType, a: &[u8], b: &[u8]) -> bool {
     })
 }
 
+/// Bits of vectors that this machine has.
+fn sizes() -> Vec<u32> {
+    [128, 256, 512].into_iter().filter(|&bits| bits < 512 || has_512_bits()).collect()
+}
+
 fn cases() -> u32 {
     std::env::var("PELTON_PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(600)
 }
@@ -297,7 +302,7 @@ proptest! {
     #[test]
     fn vector_code_gives_the_evaluators_bits(shape in shape(), seed: u64) {
         if is_available() {
-            for bits in [128, 256] {
+            for bits in sizes() {
                 compare(&shape, bits, seed)?;
             }
         }
@@ -329,9 +334,42 @@ fn tails_of_every_length() {
     if !is_available() {
         return;
     }
-    for count in 0..40 {
-        for bits in [128, 256] {
+    for count in 0..80 {
+        for bits in sizes() {
             assert!(compare(&plain(count), bits, 7).unwrap(), "{count} iterations are not vectorised");
+        }
+    }
+}
+
+/// Every cast, comparison and choice has a form of 512 bits: what had none would take 256 bits, silently.
+#[test]
+fn all_types_have_vectors_of_512_bits() {
+    if !has_512_bits() {
+        return;
+    }
+    for from in TYPES {
+        for to in TYPES {
+            let steps =
+                vec![(1, 1, 0, TYPES.iter().position(|ty| *ty == to).unwrap()), (2, 3, 2, 0), (0, 4, 3, 9)];
+            let types = [from, to, to];
+            for gathered in [false, true] {
+                let shape = Shape { types, gathered, checked: true, steps: steps.clone(), ..plain(71) };
+                let kernel = kernel(&shape);
+                let settings = Settings { bits: 512, fast: false };
+                let emitted = emit::emit(&kernel, &isa::host(false).unwrap(), &request(settings)).unwrap();
+                let widths = emitted.loops.iter().filter_map(|report| match report.decision {
+                    Decision::Vector { bits, .. } => Some(bits),
+                    _ => None,
+                });
+                let widths: Vec<u32> = widths.collect();
+                if widths.is_empty() {
+                    // Then it is none with 256 bits either.
+                    assert!(!compare(&shape, 256, 5).unwrap(), "{from} to {to}");
+                    continue;
+                }
+                assert_eq!(widths, [512], "{from} to {to}");
+                assert!(compare(&shape, 512, 5).unwrap());
+            }
         }
     }
 }
@@ -355,7 +393,9 @@ fn functions_and_gathers_are_vectorised() {
     }
     for position in [0, 1, 10, 11, 12] {
         let shape = Shape { gathered: true, checked: true, steps: vec![(3, 2, 0, position)], ..plain(29) };
-        assert!(compare(&shape, 256, 11).unwrap(), "{:?}", FUNCTIONS[position]);
+        for bits in sizes() {
+            assert!(compare(&shape, bits, 11).unwrap(), "{:?}", FUNCTIONS[position]);
+        }
     }
 }
 
@@ -420,7 +460,7 @@ fn scans_run_for_several_columns_at_once() {
         return;
     }
     for columns in [1, 3, 4, 8, 13] {
-        for bits in [128, 256] {
+        for bits in sizes() {
             let kernel = scan(columns, 5);
             let size = (columns * 5) as usize;
             let (found, expected, decisions) = both(&kernel, &[size, size], Settings { bits, fast: false });
@@ -463,13 +503,15 @@ fn totals_of_integers_are_the_same_in_any_order() {
         for ty in [DType::I32, DType::I64] {
             for count in 0..70 {
                 let kernel = total(op, ty, count);
-                let settings = Settings { bits: 256, fast: false };
-                let (found, expected, decisions) = both(&kernel, &[1, 80], settings);
-                assert!(found == expected, "{op:?} of {count} {ty}\n{kernel}");
-                assert!(
-                    decisions.iter().any(|decision| matches!(decision, Decision::Vector { .. })),
-                    "{decisions:?}"
-                );
+                for bits in sizes() {
+                    let settings = Settings { bits, fast: false };
+                    let (found, expected, decisions) = both(&kernel, &[1, 80], settings);
+                    assert!(found == expected, "{op:?} of {count} {ty}, {bits} bits\n{kernel}");
+                    assert!(
+                        decisions.iter().any(|decision| matches!(decision, Decision::Vector { .. })),
+                        "{decisions:?}"
+                    );
+                }
             }
         }
     }
@@ -482,8 +524,8 @@ fn totals_of_floats_are_regrouped_in_fast_mode_only() {
     }
     for count in 0..70 {
         let kernel = total(BinaryOp::Add, DType::F64, count);
-        for fast in [false, true] {
-            let (found, expected, decisions) = both(&kernel, &[1, 80], Settings { bits: 256, fast });
+        for (fast, bits) in sizes().into_iter().flat_map(|bits| [(false, bits), (true, bits)]) {
+            let (found, expected, decisions) = both(&kernel, &[1, 80], Settings { bits, fast });
             let number = |bytes: &[u8]| f64::from_le_bytes(bytes[..8].try_into().unwrap());
             let vectorised = decisions.iter().any(|decision| matches!(decision, Decision::Vector { .. }));
             assert_eq!(vectorised, fast);
@@ -515,8 +557,14 @@ fn the_fast_exponential_is_within_two_units() {
     let body = b.close();
     b.push(Stmt::For { variable: i, start: zero, stop, step: 1, parallel: true, body });
     let kernel = b.finish();
-    let settings = Settings { bits: 256, fast: true };
-    let emitted = emit::emit(&kernel, &isa::host(false).unwrap(), &request(settings)).unwrap();
+    for bits in sizes() {
+        fast_exponential(&kernel, count, bits);
+    }
+}
+
+fn fast_exponential(kernel: &Kernel, count: i64, bits: u32) {
+    let settings = Settings { bits, fast: true };
+    let emitted = emit::emit(kernel, &isa::host(false).unwrap(), &request(settings)).unwrap();
     let code = Code::new(&emitted, "test").unwrap();
     let mut inputs: Vec<f64> = (0..count).map(|at| (at - count / 2) as f64 * 0.0749).collect();
     inputs[..4].copy_from_slice(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0]);

@@ -3,9 +3,12 @@
 //! Both look at straight-line code over registers that are written once; a register that is written several times (a
 //! counter, a partial result) is left alone.
 
-use iced_x86::Code;
+use iced_x86::{Code, Mnemonic};
+
+use crate::kernel::vector::Reason;
 
 use super::code::{Item, Operand, Program, Reg, Role, View};
+use super::evex::widen;
 
 /// Uses and writes of every register.
 struct Counts {
@@ -14,9 +17,18 @@ struct Counts {
 }
 
 /// Tidies a program up.
-pub fn tidy(program: &mut Program) {
+///
+/// # Errors
+/// An instruction that has no form of 512 bits, where those are wanted.
+pub fn tidy(program: &mut Program) -> Result<(), Reason> {
     remove_dead(program);
+    if program.large {
+        // Before loads move into instructions: the sizes of registers say which ones are large.
+        widen(program)?;
+        remove_dead(program);
+    }
     fold_loads(program);
+    Ok(())
 }
 
 fn count(program: &Program) -> Counts {
@@ -111,44 +123,33 @@ fn reads_flags(code: Code) -> bool {
 /// A load of a whole register, and which.
 fn whole_load(item: &Item) -> Option<(Reg, View, Operand)> {
     let Item::Do { code, operands, .. } = item else { return None };
-    let view = match code {
-        Code::VEX_Vmovups_ymm_ymmm256 => View::Ymm,
-        Code::VEX_Vmovups_xmm_xmmm128 => View::Xmm,
-        _ => return None,
-    };
+    if code.mnemonic() != Mnemonic::Vmovups {
+        return None;
+    }
     match operands[..] {
-        [Operand::Register(reg, _, Role::Define), place @ Operand::Memory(_)] => Some((reg, view, place)),
+        [Operand::Register(reg, view, Role::Define), place @ Operand::Memory(_)] => Some((reg, view, place)),
         _ => None,
     }
 }
 
+/// Whether the second and third operand may change places.
 fn commutes(code: Code) -> bool {
     matches!(
-        code,
-        Code::VEX_Vaddpd_xmm_xmm_xmmm128
-            | Code::VEX_Vaddpd_ymm_ymm_ymmm256
-            | Code::VEX_Vmulpd_xmm_xmm_xmmm128
-            | Code::VEX_Vmulpd_ymm_ymm_ymmm256
-            | Code::VEX_Vaddps_xmm_xmm_xmmm128
-            | Code::VEX_Vaddps_ymm_ymm_ymmm256
-            | Code::VEX_Vmulps_xmm_xmm_xmmm128
-            | Code::VEX_Vmulps_ymm_ymm_ymmm256
-            | Code::VEX_Vpaddq_xmm_xmm_xmmm128
-            | Code::VEX_Vpaddq_ymm_ymm_ymmm256
-            | Code::VEX_Vpaddd_xmm_xmm_xmmm128
-            | Code::VEX_Vpaddd_ymm_ymm_ymmm256
-            | Code::VEX_Vandpd_ymm_ymm_ymmm256
-            | Code::VEX_Vandpd_xmm_xmm_xmmm128
-            | Code::VEX_Vorpd_ymm_ymm_ymmm256
-            | Code::VEX_Vorpd_xmm_xmm_xmmm128
-            | Code::VEX_Vfmadd231pd_xmm_xmm_xmmm128
-            | Code::VEX_Vfmadd231pd_ymm_ymm_ymmm256
-            | Code::VEX_Vfmadd231ps_xmm_xmm_xmmm128
-            | Code::VEX_Vfmadd231ps_ymm_ymm_ymmm256
-            | Code::VEX_Vfnmadd231pd_xmm_xmm_xmmm128
-            | Code::VEX_Vfnmadd231pd_ymm_ymm_ymmm256
-            | Code::VEX_Vfmsub231pd_ymm_ymm_ymmm256
-            | Code::VEX_Vfmsub231pd_xmm_xmm_xmmm128
+        code.mnemonic(),
+        Mnemonic::Vaddpd
+            | Mnemonic::Vmulpd
+            | Mnemonic::Vaddps
+            | Mnemonic::Vmulps
+            | Mnemonic::Vpaddq
+            | Mnemonic::Vpaddd
+            | Mnemonic::Vandpd
+            | Mnemonic::Vorpd
+            | Mnemonic::Vfmadd231pd
+            | Mnemonic::Vfmadd231ps
+            | Mnemonic::Vfnmadd231pd
+            | Mnemonic::Vfnmadd231ps
+            | Mnemonic::Vfmsub231pd
+            | Mnemonic::Vfmsub231ps
     )
 }
 
@@ -232,12 +233,13 @@ mod tests {
         );
         let store = |reg| instruction(Code::VEX_Vmovups_ymmm256_ymm, &[place, take(reg, View::Ymm)], None);
         let banks = vec![Bank::Vector; 3];
-        let program = |items: Vec<Item>| Program { banks: banks.clone(), items, temporaries: 0 };
+        let program =
+            |items: Vec<Item>| Program { banks: banks.clone(), items, temporaries: 0, large: false };
         let mut near = program(vec![load(other), store(other), load(loaded), add.clone(), store(sum)]);
-        tidy(&mut near);
+        tidy(&mut near).unwrap();
         assert_eq!(near.items.len(), 4);
         let mut apart = program(vec![load(other), load(loaded), store(other), add, store(sum)]);
-        tidy(&mut apart);
+        tidy(&mut apart).unwrap();
         assert_eq!(apart.items.len(), 5);
     }
 
@@ -252,8 +254,8 @@ mod tests {
                 Some(2),
             ),
         ];
-        let mut program = Program { banks: vec![Bank::Vector; 2], items, temporaries: 0 };
-        tidy(&mut program);
+        let mut program = Program { banks: vec![Bank::Vector; 2], items, temporaries: 0, large: false };
+        tidy(&mut program).unwrap();
         assert!(program.items.is_empty());
     }
 }
