@@ -25,6 +25,22 @@ enum Dimension {
 }
 
 impl Correspondence {
+    /// Per dimension of the result: the dimension of what is mapped that it follows, if it follows one, and what is added to its
+    /// index (or the index). `rank`: dimensions of what is mapped.
+    pub fn new(dims: Vec<(Option<usize>, ExprId)>, rank: usize) -> Correspondence {
+        let dimension = |(from, offset)| match from {
+            Some(from) => Dimension::Follows(from, offset),
+            None => Dimension::Fixed(offset),
+        };
+        Correspondence { dims: dims.into_iter().map(dimension).collect(), rank }
+    }
+
+    /// Every element is itself.
+    pub fn identity(exprs: &mut ExprPool, rank: usize) -> Correspondence {
+        let zero = exprs.int(0);
+        Correspondence::new((0..rank).map(|dim| (Some(dim), zero)).collect(), rank)
+    }
+
     /// The elements that `subset` becomes.
     pub fn map(&self, exprs: &mut ExprPool, subset: &Subset) -> Option<Subset> {
         if subset.ranges.len() != self.rank {

@@ -62,9 +62,15 @@ pub struct Editor<'p> {
     loosened: Vec<Place>,
 }
 
+/// A node and the connector at which an edge meets it.
+type End = (NodeId, Option<Name>);
+
 /// How to take a change back.
 enum Change {
+    AddedNode(Place, NodeId),
     Node(Place, NodeId, Box<Node>),
+    AddedEdge(Place, EdgeId),
+    RemovedEdge(Place, EdgeId),
     Edge(Place, EdgeId, Box<Edge>),
     /// Added if there was none before.
     Data(GraphId, Name, Option<Box<Data>>),
@@ -247,7 +253,7 @@ impl<'p> Editor<'p> {
         if let (Some(data), Some(facts)) = (data, self.facts.get_mut(&at.graph)) {
             *facts.access_nodes.entry(data).or_default() += 1;
         }
-        self.journal.push(Change::Node(at, id, Box::new(removed_node())));
+        self.journal.push(Change::AddedNode(at, id));
         self.touched.push(Site::Node(at, id));
         Some(id)
     }
@@ -255,11 +261,11 @@ impl<'p> Editor<'p> {
     /// Adds an edge.
     pub fn add_edge(&mut self, at: Place, edge: Edge) -> Option<EdgeId> {
         let (src, dst) = (edge.src, edge.dst);
-        let id = self.state_mut(at)?.edges.push(edge.clone());
+        let id = self.state_mut(at)?.edges.push(edge);
         if let Some(index) = self.indices.get_mut(&at) {
             index.add_edge(id, src, dst);
         }
-        self.journal.push(Change::Edge(at, id, Box::new(Edge { removed: true, ..edge })));
+        self.journal.push(Change::AddedEdge(at, id));
         self.touched.extend([Site::Node(at, src), Site::Node(at, dst)]);
         Some(id)
     }
@@ -282,17 +288,18 @@ impl<'p> Editor<'p> {
         let edge = self.state_mut(at)?.edges.get_mut(id)?;
         let before = edge.clone();
         change(edge);
-        let after = edge.clone();
+        let (src, dst, removed) = (edge.src, edge.dst, edge.removed);
         if let Some(index) = self.indices.get_mut(&at) {
             if !before.removed {
                 index.remove_edge(id, before.src, before.dst);
             }
-            if !after.removed {
-                index.add_edge(id, after.src, after.dst);
+            if !removed {
+                index.add_edge(id, src, dst);
             }
         }
-        for end in [before.src, before.dst, after.src, after.dst] {
-            self.touched.push(Site::Node(at, end));
+        self.touched.extend([before.src, before.dst].map(|end| Site::Node(at, end)));
+        if (src, dst) != (before.src, before.dst) {
+            self.touched.extend([src, dst].map(|end| Site::Node(at, end)));
         }
         self.journal.push(Change::Edge(at, id, Box::new(before)));
         Some(())
@@ -300,10 +307,22 @@ impl<'p> Editor<'p> {
 
     /// Removes an edge, and connectors of maps that it leaves without edges.
     pub fn remove_edge(&mut self, at: Place, id: EdgeId) -> Option<()> {
-        let edge = self.state(at)?.edges.get(id).filter(|edge| !edge.removed)?.clone();
-        self.edit_edge(at, id, |edge| edge.removed = true)?;
-        self.drop_connector(at, edge.src, edge.src_conn, true)?;
-        self.drop_connector(at, edge.dst, edge.dst_conn, false)
+        let (src, dst) = self.detach(at, id)?;
+        self.drop_connector(at, src.0, src.1, true)?;
+        self.drop_connector(at, dst.0, dst.1, false)
+    }
+
+    /// Removes an edge and gives its ends.
+    fn detach(&mut self, at: Place, id: EdgeId) -> Option<(End, End)> {
+        let edge = self.state_mut(at)?.edges.get_mut(id).filter(|edge| !edge.removed)?;
+        edge.removed = true;
+        let (src, dst) = ((edge.src, edge.src_conn), (edge.dst, edge.dst_conn));
+        if let Some(index) = self.indices.get_mut(&at) {
+            index.remove_edge(id, src.0, dst.0);
+        }
+        self.touched.extend([src.0, dst.0].map(|end| Site::Node(at, end)));
+        self.journal.push(Change::RemovedEdge(at, id));
+        Some((src, dst))
     }
 
     fn drop_connector(&mut self, at: Place, node: NodeId, connector: Option<Name>, out: bool) -> Option<()> {
@@ -340,8 +359,13 @@ impl<'p> Editor<'p> {
         let edges: SmallVec<[EdgeId; 8]> =
             view.index.incoming(id).iter().chain(view.index.outgoing(id)).copied().collect();
         for edge in edges {
-            if self.state(at)?.edges.get(edge).is_some_and(|edge| !edge.removed) {
-                self.remove_edge(at, edge)?;
+            // The node's own connectors go with it.
+            let Some((src, dst)) = self.detach(at, edge) else { continue };
+            if src.0 != id {
+                self.drop_connector(at, src.0, src.1, true)?;
+            }
+            if dst.0 != id {
+                self.drop_connector(at, dst.0, dst.1, false)?;
             }
         }
         let node = self.state_mut(at)?.nodes.get_mut(id)?;
@@ -349,6 +373,9 @@ impl<'p> Editor<'p> {
             return Some(());
         }
         let before = std::mem::replace(node, removed_node());
+        if let Some(index) = self.indices.get_mut(&at) {
+            index.remove_node(id);
+        }
         if let Some(data) = accessed(&before) {
             if let Some(index) = self.indices.get_mut(&at) {
                 index.forget_access(id, data);
@@ -363,12 +390,24 @@ impl<'p> Editor<'p> {
         Some(())
     }
 
+    /// Says that [`is_settled`](super::scope::is_settled) holds for a scope after all that was done to it.
+    pub(super) fn set_settled(&mut self, at: Place, entry: NodeId) {
+        if let Some(index) = self.indices.get(&at) {
+            index.set_settled(entry);
+        }
+    }
+
     /// Moves a node to another scope and place of the order.
     pub fn set_place(&mut self, at: Place, node: NodeId, parent: Option<NodeId>, like: NodeId) {
         if let Some(index) = self.indices.get_mut(&at) {
             let key = index.key(like);
             index.set_place(node, parent, key);
         }
+    }
+
+    /// Has rules look again at a place.
+    pub(super) fn touch(&mut self, site: Site) {
+        self.touched.push(site);
     }
 
     // ---- containers, regions, blocks ----------------------------------------------------------------------
@@ -450,7 +489,12 @@ impl<'p> Editor<'p> {
         while self.journal.len() > mark {
             let Some(change) = self.journal.pop() else { break };
             let graph = match &change {
-                Change::Node(at, ..) | Change::Edge(at, ..) | Change::Block(at, _) => at.graph,
+                Change::AddedNode(at, _)
+                | Change::Node(at, ..)
+                | Change::AddedEdge(at, _)
+                | Change::RemovedEdge(at, _)
+                | Change::Edge(at, ..)
+                | Change::Block(at, _) => at.graph,
                 Change::Data(graph, ..) | Change::Region(graph, ..) | Change::Dropped(graph, _) => *graph,
             };
             self.facts.remove(&graph);
@@ -462,6 +506,9 @@ impl<'p> Editor<'p> {
 
     fn take_back(&mut self, change: Change) -> Option<()> {
         match change {
+            Change::AddedNode(at, id) => *self.state_mut(at)?.nodes.get_mut(id)? = removed_node(),
+            Change::AddedEdge(at, id) => self.state_mut(at)?.edges.get_mut(id)?.removed = true,
+            Change::RemovedEdge(at, id) => self.state_mut(at)?.edges.get_mut(id)?.removed = false,
             Change::Node(at, id, node) => *self.state_mut(at)?.nodes.get_mut(id)? = *node,
             Change::Edge(at, id, edge) => *self.state_mut(at)?.edges.get_mut(id)? = *edge,
             Change::Block(at, kind) => {

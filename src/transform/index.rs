@@ -1,6 +1,8 @@
 //! What the editor knows about one state, kept up to date by its edits instead of computed anew.
 
-use hashbrown::HashMap;
+use std::cell::RefCell;
+
+use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
 
 use crate::analysis::ScopeTree;
@@ -20,6 +22,10 @@ pub struct StateIndex {
     parents: Vec<Option<NodeId>>,
     exits: Vec<Option<NodeId>>,
     keys: Vec<u32>,
+    /// How many live nodes lie directly in the scope of an entry.
+    sizes: Vec<u32>,
+    /// Scopes of which it is known that the order inside an iteration follows from paths.
+    settled: RefCell<HashSet<NodeId>>,
     /// Access nodes per container, in order of execution; some may be gone.
     accesses: HashMap<Name, Vec<NodeId>>,
     /// Whether conflicting accesses are joined by paths, once somebody asked.
@@ -44,6 +50,7 @@ impl StateIndex {
             parents: vec![None; count],
             exits: vec![None; count],
             keys: vec![0; count],
+            sizes: vec![0; count],
             ..StateIndex::default()
         };
         for (id, edge) in state.edges.iter().filter(|(_, edge)| !edge.removed) {
@@ -52,6 +59,9 @@ impl StateIndex {
         }
         for (position, &node) in order.iter().enumerate() {
             index.parents[node.index()] = tree.parent(node);
+            if let Some(entry) = tree.parent(node) {
+                index.sizes[entry.index()] += 1;
+            }
             index.exits[node.index()] = tree.exit(node);
             index.keys[node.index()] = u32::try_from(position).ok()?;
             if let NodeKind::Access { data, .. } = state.nodes[node].kind {
@@ -87,6 +97,29 @@ impl StateIndex {
         self.exits.get(entry.index()).copied().flatten()
     }
 
+    /// How many nodes lie directly in a scope, its exit included.
+    pub fn size(&self, entry: NodeId) -> usize {
+        self.sizes.get(entry.index()).map_or(0, |&size| size as usize)
+    }
+
+    pub(super) fn is_settled(&self, entry: NodeId) -> bool {
+        self.settled.borrow().contains(&entry)
+    }
+
+    pub(super) fn set_settled(&self, entry: NodeId) {
+        self.settled.borrow_mut().insert(entry);
+    }
+
+    fn unsettle(&mut self, src: NodeId, dst: NodeId) {
+        let (around, above) = (self.parent(src), self.parent(dst));
+        let settled = self.settled.get_mut();
+        if !settled.is_empty() {
+            for entry in [Some(src), around, above].into_iter().flatten() {
+                settled.remove(&entry);
+            }
+        }
+    }
+
     /// Position of the node's unit in the order of execution.
     pub fn key(&self, node: NodeId) -> u32 {
         self.keys.get(node.index()).copied().unwrap_or(0)
@@ -112,8 +145,10 @@ impl StateIndex {
             self.parents.resize(needed, None);
             self.exits.resize(needed, None);
             self.keys.resize(needed, 0);
+            self.sizes.resize(needed, 0);
         }
         self.parents[node.index()] = parent;
+        self.count(parent, 1);
         self.keys[node.index()] = key;
         if let Some(data) = data {
             let list = self.accesses.entry(data).or_default();
@@ -128,12 +163,25 @@ impl StateIndex {
 
     pub(super) fn set_place(&mut self, node: NodeId, parent: Option<NodeId>, key: u32) {
         if node.index() < self.keys.len() {
+            self.count(self.parents[node.index()], -1);
+            self.count(parent, 1);
             self.parents[node.index()] = parent;
             self.keys[node.index()] = key;
         }
     }
 
+    pub(super) fn remove_node(&mut self, node: NodeId) {
+        self.count(self.parent(node), -1);
+    }
+
+    fn count(&mut self, entry: Option<NodeId>, change: i32) {
+        if let Some(size) = entry.and_then(|entry| self.sizes.get_mut(entry.index())) {
+            *size = size.saturating_add_signed(change);
+        }
+    }
+
     pub(super) fn add_edge(&mut self, edge: EdgeId, src: NodeId, dst: NodeId) {
+        self.unsettle(src, dst);
         if let Some(list) = self.outgoing.get_mut(src.index()) {
             list.push(edge);
         }
@@ -143,6 +191,7 @@ impl StateIndex {
     }
 
     pub(super) fn remove_edge(&mut self, edge: EdgeId, src: NodeId, dst: NodeId) {
+        self.unsettle(src, dst);
         if let Some(list) = self.outgoing.get_mut(src.index()) {
             list.retain(|known| *known != edge);
         }

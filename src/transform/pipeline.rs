@@ -18,6 +18,8 @@ pub const SIMPLIFY: &[&str] = &[
     "explicit_order",
     // Early, so that nothing below looks at what nobody needs.
     "trivial_loop",
+    // Before rules for dataflow, which then see what nested graphs do.
+    "inline_nested",
     "empty_range",
     "dead_dataflow",
     // States become one before dataflow rules see them.
@@ -35,6 +37,8 @@ pub const OPTIMIZE: &[&str] = &[
     "explicit_order",
     // Early, so that nothing below looks at what nobody needs.
     "trivial_loop",
+    // Before rules for dataflow, which then see what nested graphs do.
+    "inline_nested",
     "empty_range",
     "dead_dataflow",
     // Before states become one, because then several uses of one container need ordering edges.

@@ -138,6 +138,7 @@ rules! {
     dead_dataflow::DeadDataflow,
     empty_range::EmptyRange,
     explicit_order::ExplicitOrder,
+    inline_nested::InlineNested,
     loop_to_map::LoopToMap,
     map_collapse::MapCollapse,
     map_dimension_order::MapDimensionOrder,

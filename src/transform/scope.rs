@@ -198,6 +198,9 @@ pub fn is_settled(view: &View<'_>, exprs: &ExprPool, entry: NodeId) -> bool {
         writes: bool,
         subset: Option<&'a Subset>,
     }
+    if view.index.is_settled(entry) {
+        return true;
+    }
     let body = body(view, entry);
     if body.len() > SETTLED_LIMIT {
         return false;
@@ -267,7 +270,7 @@ pub fn is_settled(view: &View<'_>, exprs: &ExprPool, entry: NodeId) -> bool {
                 exprs.less_than(a.end, b.start).is_yes() || exprs.less_than(b.end, a.start).is_yes()
             })
     };
-    accesses.values().filter(|list| list.iter().any(|access| access.writes)).all(|list| {
+    let settled = accesses.values().filter(|list| list.iter().any(|access| access.writes)).all(|list| {
         list.iter().enumerate().all(|(number, a)| {
             list[number + 1..].iter().filter(|b| a.writes || b.writes).all(|b| {
                 a.begin == b.begin
@@ -276,7 +279,11 @@ pub fn is_settled(view: &View<'_>, exprs: &ExprPool, entry: NodeId) -> bool {
                     || leads(b.end, a.begin)
             })
         })
-    })
+    });
+    if settled {
+        view.index.set_settled(entry);
+    }
+    settled
 }
 
 /// Whether the only edge into a top-level access node writes the whole container, every element for certain.

@@ -117,6 +117,25 @@ pub fn state(exprs: &mut ExprPool, names: &Names, state: &State, by: &Replacemen
     Some(state)
 }
 
+/// Whether code that reads a symbol can say in its text that it reads it as the type it was lowered with.
+pub fn can_spell_type(tasklet: &Tasklet, symbol: Name) -> bool {
+    let Some(code) = &tasklet.code else { return false };
+    match code.symbols.iter().find(|(name, _)| *name == symbol) {
+        None | Some((_, DType::I64)) => true,
+        Some((_, dtype)) => *dtype == DType::I32 && tasklet.text.language == Language::Python,
+    }
+}
+
+/// Has the text of a tasklet say which type it reads a symbol as, because the symbol is wider from now on.
+pub fn spell_type(names: &Names, tasklet: &mut Tasklet, symbol: Name) {
+    let Some(code) = &tasklet.code else { return };
+    if code.symbols.contains(&(symbol, DType::I32)) {
+        let name = names.get(symbol);
+        let spelled = format!("dace.int32({name})");
+        tasklet.text.text = rename_identifiers(&tasklet.text.text, &[(name, spelled)]);
+    }
+}
+
 /// The value of a symbol of that type, if it is a number that the type holds.
 fn constant(exprs: &ExprPool, value: ExprId, dtype: DType) -> Option<Scalar> {
     let value = exprs.as_int(value)?;

@@ -49,7 +49,7 @@ use crate::ir::{
     BlockId, BlockKind, Data, DataKind, Edge, GraphId, Lifetime, Map, Memlet, NodeId, NodeKind, Range, State,
     Subset,
 };
-use crate::scalar::{DType, PortKind};
+use crate::scalar::PortKind;
 use crate::symbolic::ExprPool;
 use crate::transform::control::{self, Counted, Readers};
 use crate::transform::dead;
@@ -57,6 +57,7 @@ use crate::transform::editor::{Editor, Place, View, ordering_edge, plain_node};
 use crate::transform::order;
 use crate::transform::rule::{Site, SiteKind, Stopped, Transformation};
 use crate::transform::scope;
+use crate::transform::substitute;
 
 /// Nodes of a body beyond which nobody looks.
 const BODY_LIMIT: usize = 2000;
@@ -191,14 +192,10 @@ fn is_independent(view: &View<'_>, exprs: &mut ExprPool, variable: Name) -> bool
                 scope::is_plain(view, id) && !map.params.contains(&variable)
             }
             NodeKind::Tasklet(tasklet) => tasklet.code.as_ref().is_some_and(|code| {
-                // Another type of the variable would change what is computed with it.
-                let same_type = |&(name, dtype): &(Name, DType)| name != variable || dtype == DType::I64;
+                let is_plain = |kind: PortKind| !matches!(kind, PortKind::Stream | PortKind::Memory);
                 dead::is_pure(code)
-                    && code
-                        .ports
-                        .values()
-                        .all(|port| !matches!(port.kind, PortKind::Stream | PortKind::Memory))
-                    && code.symbols.iter().all(same_type)
+                    && code.ports.values().all(|port| is_plain(port.kind))
+                    && substitute::can_spell_type(tasklet, variable)
             }),
             NodeKind::Library(library) => {
                 matches!(library.class(), "Reduce" | "MatMul" | "Gemm" | "Gemv" | "Dot" | "Transpose")
@@ -357,6 +354,12 @@ fn wrapped(editor: &mut Editor<'_>, at: Place, counted: Counted) -> Option<State
         let pairs: IndexSet<(NodeId, NodeId)> = pairs.collect();
         for (first, second) in pairs {
             state.edges.push(ordering_edge(first, second));
+        }
+    }
+    for (node, _) in &inside {
+        // Parameters of maps are of the widest type.
+        if let NodeKind::Tasklet(tasklet) = &mut state.nodes[*node].kind {
+            substitute::spell_type(&editor.names, tasklet, counted.variable);
         }
     }
     // Everything else lies between the entry and the exit.

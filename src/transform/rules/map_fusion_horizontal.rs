@@ -230,7 +230,10 @@ fn fuse(editor: &mut Editor<'_>, fusion: Fusion) -> Option<()> {
         }
     }
     editor.remove_node(at, second.begin)?;
-    editor.remove_node(at, second.end)
+    editor.remove_node(at, second.end)?;
+    // Both were settled, and neither depends on the other.
+    editor.set_settled(at, first.begin);
+    Some(())
 }
 
 fn rename(editor: &mut Editor<'_>, at: Place, body: &[NodeId], renaming: &[(Name, ExprId)]) -> Option<()> {

@@ -129,7 +129,7 @@ impl Transformation for MapFusionVertical {
             return None;
         }
         for consumer in &consumers {
-            let size = scope::body(&view, consumer.entry).len() + consumer.sites.len() * producer.cone.len();
+            let size = view.index.size(consumer.entry) + consumer.sites.len() * producer.cone.len();
             let fits = size <= 2 * cost::MAX_BODY
                 && scope::is_settled(&view, exprs, consumer.entry)
                 && reads_stay_valid(&view, exprs, &producer, consumer)
@@ -564,6 +564,8 @@ fn inline(editor: &mut Editor<'_>, fusion: &Fusion, consumer: &Consumer) -> Opti
     for node in after {
         editor.order(at, exit, node)?;
     }
+    // It was settled, and what was added only reads what nobody writes there before it was used.
+    editor.set_settled(at, consumer.entry);
     Some(())
 }
 
