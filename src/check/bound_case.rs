@@ -24,6 +24,7 @@ pub fn bound_case(case: &Case, program: &CaseProgram) -> Result<(Program, Argume
             let args = bind(&graph, inputs_of(case)?)?;
             Ok((graph, args))
         }
+        CaseKind::Gtir if !program.suffix.is_empty() => super::variant_case::bound(case, &program.path),
         CaseKind::Gtir => {
             let path = program.path.display().to_string();
             let text = json::read(&read_bytes(&program.path)?).map_err(|error| error.inside(path))?;

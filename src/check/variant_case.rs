@@ -32,6 +32,15 @@ use super::run::{CaseReport, How};
 /// Prefix of the containers that hold neighbour tables.
 const TABLE_PREFIX: &str = "gt_conn_";
 
+/// One of the graphs beside a GTIR case, and the arguments of its call.
+pub(super) fn bound(case: &Case, path: &Path) -> Result<(Program, Arguments<'static>)> {
+    let program = load(path)?.program;
+    let inputs = npz::read(&case.folder.join("inputs.npz"))?;
+    let given = arguments(&case.description, &inputs)?;
+    let args = bind(&program, &given).map_err(|error| error.inside(path.display().to_string()))?;
+    Ok((program, args))
+}
+
 /// Runs one of the graphs beside a GTIR case and fills the report's engine, time and fields.
 pub(super) fn run(case: &Case, path: &Path, how: &How, report: &mut CaseReport) -> Result<()> {
     let program = load(path)?.program;

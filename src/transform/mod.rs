@@ -39,6 +39,7 @@ pub mod cost;
 mod dead;
 pub mod editor;
 pub mod facts;
+mod independent;
 pub mod index;
 pub mod order;
 pub mod pipeline;

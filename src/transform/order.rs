@@ -198,6 +198,15 @@ fn has_path(view: &View<'_>, added: &HashMap<NodeId, Vec<NodeId>>, from: Unit, t
     false
 }
 
+/// Units between two positions that write a container of this class. Only for states whose order is explicit.
+pub fn writers_between(view: &View<'_>, class: Name, after: u32, before: u32) -> Vec<Unit> {
+    let Some(writers) = view.index.writers.get(&class).filter(|_| after < before) else { return Vec::new() };
+    let between = writers.range(after.saturating_add(1)..before).map(|(_, &unit)| unit);
+    between
+        .filter(|unit| view.kind(unit.begin).is_some_and(|kind| !matches!(kind, NodeKind::Removed)))
+        .collect()
+}
+
 /// The first unit after position `key` that writes a container of this class, with its position. Only for states whose
 /// order is explicit: what it writes after that comes after that unit.
 pub fn next_writer(view: &View<'_>, class: Name, key: u32) -> Option<(Unit, u32)> {

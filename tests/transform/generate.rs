@@ -88,7 +88,10 @@ fn calls(random: &mut Random) -> String {
     };
     let value = format!("x{} * {}.5", at(read, ["i", "n - 1 - i"][random.below(2)]), random.below(4));
     let statements = match random.below(3) {
-        0 => format!("map i in 0:n {{ l[i] = {value} }} map i in 0:n {{ y{} = l[n - 1 - i] + k }}", at(written, "i")),
+        0 => format!(
+            "map i in 0:n {{ l[i] = {value} }} map i in 0:n {{ y{} = l[n - 1 - i] + k }}",
+            at(written, "i")
+        ),
         1 => format!("map i in 1:n {{ y{} = {value} - x{} }}", at(written, "i - 1"), at(read, "i")),
         _ => format!("map i in 0:n {{ y{} = {value} }}", at(written, "i")),
     };
@@ -108,8 +111,10 @@ fn calls(random: &mut Random) -> String {
         body.push_str(&format!("n3 = {graph}\nn0 -> n3.x : {source}{from}\nn3.y -> n1 : {target}{to}\n}}"));
     }
     let (before, after) = ("a", "b");
-    let before = format!("state first {{ map i in 0:N, j in 0:N {{ {source}[i, j] = {before}[i, j] + 1 }} }}\n");
-    let after = format!("\nstate last {{ map i in 0:N, j in 0:N {{ c[i, j] = {target}[j, i] - {after}[i, j] }} }}");
+    let before =
+        format!("state first {{ map i in 0:N, j in 0:N {{ {source}[i, j] = {before}[i, j] + 1 }} }}\n");
+    let after =
+        format!("\nstate last {{ map i in 0:N, j in 0:N {{ c[i, j] = {target}[j, i] - {after}[i, j] }} }}");
     matrices(&match random.below(3) {
         0 => format!("{before}{body}{after}"),
         1 => format!("{before}{body}"),
@@ -120,11 +125,9 @@ fn calls(random: &mut Random) -> String {
 const MATRICES: [&str; 4] = ["a", "b", "c", "u"];
 
 fn matrices(body: &str) -> String {
-    let declare = |names: &[&str]| names.iter().map(|n| format!("{n}: f64[N, N]")).collect::<Vec<_>>().join(", ");
-    format!(
-        "program generated({}, N: i64 symbol) {{\n  transient t: f64[N]\n{body}\n}}",
-        declare(&MATRICES)
-    )
+    let declare =
+        |names: &[&str]| names.iter().map(|n| format!("{n}: f64[N, N]")).collect::<Vec<_>>().join(", ");
+    format!("program generated({}, N: i64 symbol) {{\n  transient t: f64[N]\n{body}\n}}", declare(&MATRICES))
 }
 
 /// One or two loops around a state of maps and single statements, whose iterations depend on each other or not.
@@ -371,13 +374,20 @@ fn map_dimension_order_keeps_bits() {
 /// Loops and maps inside maps, under all rules.
 #[test]
 fn the_whole_pipeline_keeps_bits_of_structured_programs() {
-    for (number, rule) in ["loop_to_map", "trivial_loop", "map_collapse", "inline_nested"].into_iter().enumerate() {
+    for (number, rule) in
+        ["loop_to_map", "trivial_loop", "map_collapse", "inline_nested"].into_iter().enumerate()
+    {
         for seed in 0..RUNS / 2 {
             let text = text_for(rule, &mut Random(15_000 + 1000 * number as u64 + seed));
             let before = program(&text);
             let (made, _) = after(&before, pelton::transform::OPTIMIZE);
             for size in [2, 5] {
-                assert_eq!(run(&before, size, seed), run(&made, size, seed), "{text}\n{}", pel::print_brief(&made));
+                assert_eq!(
+                    run(&before, size, seed),
+                    run(&made, size, seed),
+                    "{text}\n{}",
+                    pel::print_brief(&made)
+                );
             }
         }
     }

@@ -85,6 +85,42 @@ program reuse(a: f64[6], b: f64[6]) {
     }
 }
 
+/// The copy into `t` happens before the map overwrites `t`; inside a map it would happen at its target, which comes after.
+#[test]
+fn a_copy_that_comes_before_what_leads_to_its_target_stays_in_its_loop() {
+    let text = "
+program copies(a: f64[N], b: f64[N, N], N: i64 symbol) {
+  transient t: f64[N]
+  for k in 0:N {
+    state work {
+      n0 = access a
+      n1 = map_entry m [i in 1:N]
+      n2 = tasklet fill () -> (y) { y = 1.5 }
+      n3 = map_exit m of n1
+      n4 = access t
+      n5 = access t
+      n6 = access b
+      n0 -> n5 : a[0:N] other [0:N]
+      n0 -> n1
+      n1 -> n2
+      n2.y -> n3.IN_t : t[i]
+      n3.OUT_t -> n4 : t[1:N]
+      n4 -> n5
+      n5 -> n6 : t[0:N] other [k, 0:N]
+    }
+  }
+}";
+    let before = program(text);
+    for rules in [&["explicit_order", "loop_to_map"][..], OPTIMIZE] {
+        let made = after(&before, rules).0;
+        for seed in 0..3 {
+            let reference = run(&before, 4, seed);
+            assert!(reference.is_ok(), "{reference:?}");
+            assert_eq!(reference, run(&made, 4, seed));
+        }
+    }
+}
+
 fn agree(seeds: std::ops::Range<u64>, rule: Option<&str>) -> usize {
     let sides = [Side::engine(Engine::Interp), Side::after_rule(rule)];
     let mut agreed = 0;

@@ -187,12 +187,17 @@ fn symbols_are_known(view: &View<'_>, exprs: &ExprPool, mapping: &IndexMap<Name,
         NodeKind::Access { data, .. } => view.graph.data.contains_key(data) && !view.facts.is_shared(*data),
         NodeKind::MapEntry(map) => {
             scope::is_plain(view, id)
-                && map.range.ranges.iter().all(|range| known(range.start) && known(range.end) && known(range.step))
+                && map
+                    .range
+                    .ranges
+                    .iter()
+                    .all(|range| known(range.start) && known(range.end) && known(range.step))
         }
         NodeKind::MapExit { .. } => true,
         NodeKind::Tasklet(tasklet) => tasklet.code.as_ref().is_some_and(|code| {
             // A symbol of another type outside would change what is computed with it.
-            let fits = |&(name, dtype): &(Name, _)| bound.contains(&name) && dtype == crate::scalar::DType::I64;
+            let fits =
+                |&(name, dtype): &(Name, _)| bound.contains(&name) && dtype == crate::scalar::DType::I64;
             dead::is_pure(code) && code.symbols.iter().all(fits)
         }),
         NodeKind::Library(library) => {
@@ -203,9 +208,9 @@ fn symbols_are_known(view: &View<'_>, exprs: &ExprPool, mapping: &IndexMap<Name,
     nodes
         && view.state.edges.values().filter(|edge| !edge.removed).all(|edge| {
             let subsets = edge.memlet.subset.iter().chain(&edge.memlet.other_subset);
-            subsets.flat_map(|subset| &subset.ranges).all(|range| {
-                known(range.start) && known(range.end) && known(range.step)
-            })
+            subsets
+                .flat_map(|subset| &subset.ranges)
+                .all(|range| known(range.start) && known(range.end) && known(range.step))
         })
 }
 
@@ -271,9 +276,8 @@ fn indices(
 ) -> Option<Correspondence> {
     let zero = exprs.int(0);
     let plain = |data: &Data| {
-        data.array().is_none_or(|array| {
-            array.offset.iter().chain(&array.start_offset).all(|&offset| offset == zero)
-        })
+        data.array()
+            .is_none_or(|array| array.offset.iter().chain(&array.start_offset).all(|&offset| offset == zero))
     };
     if !plain(outer) || !plain(inner) {
         return None;
@@ -337,7 +341,8 @@ fn fits(view: &View<'_>, found: &Found, inside: bool) -> bool {
     });
     // What a map leads in and out is used.
     let used = |(name, argument): (&Name, &Argument)| {
-        (argument.source.is_none() || read.contains(name)) && (argument.target.is_none() || written.contains(name))
+        (argument.source.is_none() || read.contains(name))
+            && (argument.target.is_none() || written.contains(name))
     };
     nodes && (!inside || found.arguments.iter().all(used))
 }
@@ -371,14 +376,16 @@ fn inline(editor: &mut Editor<'_>, found: Found) -> Option<()> {
     // Access nodes of arguments that are the ones outside.
     let mut merged: HashMap<NodeId, (NodeId, Option<Name>)> = HashMap::new();
     let adjacency = state.adjacency();
-    let has_data = |edges: &[crate::ir::EdgeId]| edges.iter().any(|&edge| !state.edges[edge].memlet.is_empty());
+    let has_data =
+        |edges: &[crate::ir::EdgeId]| edges.iter().any(|&edge| !state.edges[edge].memlet.is_empty());
     for (id, kind) in state.live_nodes() {
         let NodeKind::Access { data, .. } = kind.kind else { continue };
         let Some(argument) = arguments.get(&data) else { continue };
         let (is_written, is_read) = (has_data(adjacency.incoming(id)), has_data(adjacency.outgoing(id)));
-        let is_copied = adjacency.outgoing(id).iter().any(|&edge| {
-            matches!(state.nodes[state.edges[edge].dst].kind, NodeKind::Access { .. })
-        });
+        let is_copied = adjacency
+            .outgoing(id)
+            .iter()
+            .any(|&edge| matches!(state.nodes[state.edges[edge].dst].kind, NodeKind::Access { .. }));
         let place = match (is_written, is_read) {
             (true, false) => argument.target,
             // A copy happens when its source is visited, which has to stay where it is.
@@ -475,7 +482,9 @@ fn keep_in_scope(state: &mut State, entry: NodeId, nodes: &[NodeId]) {
             state.edges.push(ordering_edge(entry, node));
         }
     }
-    let exit = state.live_nodes().find(|(_, node)| matches!(node.kind, NodeKind::MapExit { entry: own } if own == entry));
+    let exit = state
+        .live_nodes()
+        .find(|(_, node)| matches!(node.kind, NodeKind::MapExit { entry: own } if own == entry));
     if let Some((exit, _)) = exit
         && adjacency.incoming(exit).is_empty()
     {

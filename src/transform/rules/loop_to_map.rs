@@ -47,13 +47,12 @@ use crate::analysis::propagate::covered_by_map;
 use crate::entity::Name;
 use crate::ir::{
     BlockId, BlockKind, Data, DataKind, Edge, GraphId, Lifetime, Map, Memlet, NodeId, NodeKind, Range, State,
-    Subset,
+    Subset, Tasklet,
 };
-use crate::scalar::PortKind;
 use crate::symbolic::ExprPool;
 use crate::transform::control::{self, Counted, Readers};
-use crate::transform::dead;
 use crate::transform::editor::{Editor, Place, View, ordering_edge, plain_node};
+use crate::transform::independent;
 use crate::transform::order;
 use crate::transform::rule::{Site, SiteKind, Stopped, Transformation};
 use crate::transform::scope;
@@ -174,7 +173,13 @@ fn shared_nodes(view: &View<'_>) -> Option<Vec<NodeId>> {
         let is_copied_on = ends.any(|end| {
             view.accessed(end).is_some_and(|name| uses.get(&name).is_none_or(|&n| !is_local(view, name, n)))
         });
-        if setzero || passes || is_copied_on || view.index.parent(node).is_some() {
+        // A copy out of this node happens before everything else that follows it. In the map it happens at its other end, so
+        // nothing may lead there that comes later.
+        let copies = view.data_out(node).filter(|(_, edge)| view.accessed(edge.dst).is_some());
+        let is_late = copies
+            .map(|(_, edge)| edge.dst)
+            .any(|target| view.index.incoming(target).iter().any(|&other| view.edge(other).src != node));
+        if setzero || passes || is_copied_on || is_late || view.index.parent(node).is_some() {
             return None;
         }
         nodes.push(node);
@@ -184,27 +189,9 @@ fn shared_nodes(view: &View<'_>) -> Option<Vec<NodeId>> {
 
 fn is_independent(view: &View<'_>, exprs: &mut ExprPool, variable: Name) -> bool {
     let mut params: Vec<Name> = Vec::new();
-    for (id, node) in view.state.live_nodes() {
-        let fits = match &node.kind {
-            NodeKind::Access { .. } | NodeKind::MapExit { .. } => true,
-            NodeKind::MapEntry(map) => {
-                params.extend(&map.params);
-                scope::is_plain(view, id) && !map.params.contains(&variable)
-            }
-            NodeKind::Tasklet(tasklet) => tasklet.code.as_ref().is_some_and(|code| {
-                let is_plain = |kind: PortKind| !matches!(kind, PortKind::Stream | PortKind::Memory);
-                dead::is_pure(code)
-                    && code.ports.values().all(|port| is_plain(port.kind))
-                    && substitute::can_spell_type(tasklet, variable)
-            }),
-            NodeKind::Library(library) => {
-                matches!(library.class(), "Reduce" | "MatMul" | "Gemm" | "Gemv" | "Dot" | "Transpose")
-            }
-            _ => false,
-        };
-        if !fits {
-            return false;
-        }
+    let can_spell = |tasklet: &Tasklet| substitute::can_spell_type(tasklet, variable);
+    if !independent::does_plain_work(view, &mut params, &can_spell) || params.contains(&variable) {
+        return false;
     }
     let Some(nodes) = shared_nodes(view) else { return false };
     let written: IndexSet<Name> = (nodes.iter())
@@ -219,41 +206,13 @@ fn is_independent(view: &View<'_>, exprs: &mut ExprPool, variable: Name) -> bool
                 if edge.memlet.is_empty() {
                     continue;
                 }
-                match touched(view, edge, name) {
+                match independent::touched(view, edge, name) {
                     Some(subset) => subsets.push(subset),
                     None => return false,
                 }
             }
         }
-        !view.facts.is_read_by_name(name) && are_disjoint(exprs, &subsets, variable, &params)
-    })
-}
-
-/// The elements of a container that an edge of its paths touches, if the memlet says.
-fn touched<'e>(view: &View<'_>, edge: &'e Edge, name: Name) -> Option<&'e Subset> {
-    if edge.memlet.data == Some(name) {
-        return edge.memlet.subset.as_ref();
-    }
-    let is_end = [edge.src, edge.dst].iter().any(|&end| view.accessed(end) == Some(name));
-    edge.memlet.other_subset.as_ref().filter(|_| is_end)
-}
-
-/// Whether in some dimension all subsets have one index that differs from iteration to iteration.
-fn are_disjoint(exprs: &mut ExprPool, subsets: &[&Subset], variable: Name, params: &[Name]) -> bool {
-    let Some((first, rest)) = subsets.split_first() else { return true };
-    (0..first.ranges.len()).any(|dim| {
-        let range = first.ranges[dim];
-        let same = |subset: &&Subset| {
-            subset.ranges.len() == first.ranges.len()
-                && (subset.ranges[dim].start, subset.ranges[dim].end) == (range.start, range.start)
-                && exprs.as_int(subset.ranges[dim].tile) == Some(1)
-        };
-        if range.end != range.start || !rest.iter().chain([first]).all(same) {
-            return false;
-        }
-        let Some((coefficients, constant)) = exprs.as_affine(range.start, &[variable]) else { return false };
-        exprs.as_int(coefficients[0]).is_some_and(|factor| factor != 0)
-            && !exprs.depends_on_any(constant, params)
+        !view.facts.is_read_by_name(name) && independent::are_disjoint(exprs, &subsets, variable, &params)
     })
 }
 

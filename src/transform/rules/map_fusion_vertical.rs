@@ -10,7 +10,8 @@
 //! - each iteration of the producer writes one element, each parameter of the producer follows from the element's
 //!   index, and the producer's range covers what the consumers read;
 //! - what the producer reads is not written by the producer itself, nor by anybody before the consumers have run;
-//!   a consumer may write it where it has read it: the same element in the same iteration;
+//!   a consumer may write it where it has read it: the same element in the same iteration, and anybody may write elements
+//!   that are provably others;
 //! - what is copied are tasklets and numbers between them.
 //!
 //! ## Before
@@ -65,7 +66,7 @@ use crate::symbolic::{ExprId, ExprPool};
 use crate::transform::cost;
 use crate::transform::dead;
 use crate::transform::editor::{Editor, Place, View, ordering_edge, plain_node};
-use crate::transform::order::{self, unit_of};
+use crate::transform::order::{self, Unit, unit_of};
 use crate::transform::rule::{Site, SiteKind, Stopped, Transformation};
 use crate::transform::scope;
 use crate::transform::substitute;
@@ -419,45 +420,87 @@ fn iteration_that_writes(
 
 /// Whether what the producer reads still holds the same values when the consumer runs.
 fn reads_stay_valid(view: &View<'_>, exprs: &mut ExprPool, producer: &Producer, consumer: &Consumer) -> bool {
-    let own_key = view.index.key(producer.entry);
-    let consumer_key = view.index.key(consumer.entry);
+    let (own_key, consumer_key) = (view.index.key(producer.entry), view.index.key(consumer.entry));
     let Some(exit) = view.index.exit(consumer.entry) else { return false };
     let Some(map) = scope::map(view, consumer.entry) else { return false };
     for (_, memlet) in reads(view, producer.entry, &producer.cone) {
         let Some(name) = memlet.data else { continue };
         let class = view.facts.class(name);
-        let Some((writer, key)) = order::next_writer(view, class, own_key) else { continue };
-        if key < consumer_key {
-            return false;
-        }
-        if writer.begin != consumer.entry {
+        let between = order::writers_between(view, class, own_key, consumer_key);
+        // Writes of the consumer itself.
+        let own: Vec<&Edge> = (view.data_in(exit))
+            .filter(|(_, edge)| edge.memlet.data.is_some_and(|data| view.facts.class(data) == class))
+            .map(|(_, edge)| edge)
+            .collect();
+        if between.is_empty() && own.is_empty() {
             continue;
         }
-        // The consumer itself writes it: only where, and after, it has read it.
-        let Some(read) =
-            memlet.subset.as_ref().filter(|subset| !memlet.dynamic && scope::is_point(exprs, subset))
-        else {
-            return false;
-        };
-        let writes: Vec<EdgeId> = (view.data_in(exit))
-            .filter(|(_, edge)| edge.memlet.data.is_some_and(|data| view.facts.class(data) == class))
-            .map(|(id, _)| id)
-            .collect();
+        let Some(subset) = &memlet.subset else { return false };
+        let is_point = !memlet.dynamic && scope::is_point(exprs, subset);
         for (site, uses) in consumer.sites.iter().zip(&consumer.uses) {
-            let read = substitute::subset(exprs, read, site);
+            let read = substitute::subset(exprs, subset, site);
+            if !between.iter().all(|&unit| writes_elsewhere(view, exprs, unit, name, &read, &map.params)) {
+                return false;
+            }
+            // Where the consumer writes what is read, then only where, and after, it has read it.
             let later = reached(view, exit, uses.iter().map(|&edge| view.edge(edge).dst));
-            let fits = writes.iter().all(|&edge| {
-                let edge = view.edge(edge);
-                edge.memlet.data == Some(name)
-                    && edge.memlet.subset.as_ref() == Some(&read)
-                    && later.contains(&edge.src)
+            let fits = own.iter().all(|edge| {
+                let written = edge.memlet.subset.as_ref().filter(|_| edge.memlet.data == Some(name));
+                written.is_some_and(|written| {
+                    differ(exprs, &read, written, &map.params)
+                        || is_point
+                            && *written == read
+                            && later.contains(&edge.src)
+                            && scope::is_injective(exprs, map, &read)
+                })
             });
-            if !fits || writes.is_empty() || !scope::is_injective(exprs, map, &read) {
+            if !fits {
                 return false;
             }
         }
     }
     true
+}
+
+/// Whether a unit writes no element of `read`, for no values of `params`.
+fn writes_elsewhere(
+    view: &View<'_>,
+    exprs: &ExprPool,
+    unit: Unit,
+    name: Name,
+    read: &Subset,
+    params: &[Name],
+) -> bool {
+    let class = view.facts.class(name);
+    view.data_out(unit.end).all(|(_, edge)| {
+        let target = view.accessed(edge.dst);
+        let is_about = |data: Option<Name>| data.is_some_and(|data| view.facts.class(data) == class);
+        if !is_about(edge.memlet.data) && !is_about(target) {
+            return true;
+        }
+        // The memlet of a copy may be about the other end.
+        let written = match target == Some(name) && edge.memlet.data == Some(name) {
+            true if view.accessed(edge.src).is_none() => edge.memlet.subset.as_ref(),
+            _ => None,
+        };
+        written.is_some_and(|written| differ(exprs, read, written, params))
+    })
+}
+
+/// Whether two subsets have no element in common whatever `params` are: in one dimension, which does not depend on them, one
+/// ends before the other begins.
+fn differ(exprs: &ExprPool, a: &Subset, b: &Subset, params: &[Name]) -> bool {
+    let fixed = |range: &Range| {
+        !exprs.depends_on_any(range.start, params)
+            && !exprs.depends_on_any(range.end, params)
+            && exprs.as_int(range.tile) == Some(1)
+    };
+    a.ranges.len() == b.ranges.len()
+        && a.ranges.iter().zip(&b.ranges).any(|(a, b)| {
+            fixed(a)
+                && fixed(b)
+                && (exprs.less_than(a.end, b.start).is_yes() || exprs.less_than(b.end, a.start).is_yes())
+        })
 }
 
 /// Nodes of a scope that some nodes lead to, these included.
@@ -540,11 +583,12 @@ fn inline(editor: &mut Editor<'_>, fusion: &Fusion, consumer: &Consumer) -> Opti
     if producer.remains {
         before.push(producer.exit);
     }
-    before.sort_unstable();
-    before.dedup();
+    let own_key = view.index.key(producer.entry);
     let mut after: Vec<NodeId> = Vec::new();
     for (_, memlet) in reads(&view, producer.entry, &producer.cone) {
         let Some(name) = memlet.data else { continue };
+        let between = order::writers_between(&view, view.facts.class(name), own_key, key);
+        before.extend(between.into_iter().map(|unit| unit.end));
         if let Some((unit, _)) = order::next_writer(&view, view.facts.class(name), key) {
             after.push(unit.begin);
         }
@@ -556,8 +600,10 @@ fn inline(editor: &mut Editor<'_>, fusion: &Fusion, consumer: &Consumer) -> Opti
             after.push(edge.dst);
         }
     }
-    after.sort_unstable();
-    after.dedup();
+    for list in [&mut before, &mut after] {
+        list.sort_unstable();
+        list.dedup();
+    }
     for node in before {
         editor.order(at, node, consumer.entry)?;
     }

@@ -1,0 +1,93 @@
+//! How good the optimizer's graphs are: every case of npbench and icon4py that has an `optimized` program, which DaCe or GT4Py
+//! made, and our own optimizer's of the program itself, on the same engine with the same arguments.
+//!
+//! `cargo bench --bench graphs [-- WORD]` prints, per case (whose name contains WORD), the least time of a call on one thread and the
+//! bytes of transients of both, and the geometric mean of the ratios. The calls of both take turns.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pelton::check::bound_case::bound_case;
+use pelton::check::{Case, find_cases};
+use pelton::exec::{Engine, Options, Outcome, Prepared, Settings};
+use pelton::memory::Arguments;
+
+/// How long one case takes.
+const BUDGET: Duration = Duration::from_millis(400);
+
+struct Side {
+    prepared: Prepared,
+    args: Arguments<'static>,
+    least: f64,
+}
+
+impl Side {
+    fn of(case: &Case, variants: bool, suffix: &str) -> Option<Side> {
+        let own = case.programs(variants).into_iter().find(|item| item.suffix == suffix)?;
+        let (program, args) = bound_case(case, &own).ok()?;
+        let settings = Settings { threads: Some(1), ..Settings::default() };
+        let prepared = Prepared::with(Arc::new(program), Engine::Native, false, settings).ok()?;
+        (prepared.engine() == Engine::Native).then_some(Side { prepared, args, least: f64::INFINITY })
+    }
+
+    /// Calls the program once; false when it does not end well.
+    fn call(&mut self) -> bool {
+        let start = Instant::now();
+        let outcome = self.prepared.run(&mut self.args, &Options::default());
+        self.least = self.least.min(start.elapsed().as_secs_f64());
+        matches!(outcome, Ok(Outcome::Done(_)))
+    }
+}
+
+fn main() {
+    let root = std::env::var_os("PELTON_CORPUS").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/corpus")),
+        PathBuf::from,
+    );
+    let word = std::env::args().skip(1).find(|text| !text.starts_with('-')).unwrap_or_default();
+    println!(
+        "{:<70} {:>10} {:>10} {:>6} {:>10} {:>10}",
+        "case", "ours us", "theirs us", "ratio", "ours B", "theirs B"
+    );
+    for suite in ["npbench", "icon4py"] {
+        let Ok(folders) = find_cases(&[root.join(suite)]) else {
+            println!("no corpus at {}", root.display());
+            return;
+        };
+        let (mut logs, mut worse) = (Vec::new(), 0);
+        for case in folders.iter().filter_map(|folder| Case::open(folder).ok()) {
+            if !case.name.contains(&word) {
+                continue;
+            }
+            let sides = [Side::of(&case, false, ""), Side::of(&case, true, "#optimized")];
+            let [Some(mut ours), Some(mut theirs)] = sides else { continue };
+            let start = Instant::now();
+            let mut well = true;
+            while well && start.elapsed() < BUDGET {
+                well = ours.call() && theirs.call();
+            }
+            if !well {
+                println!("{:<70} does not run to its end", case.name);
+                continue;
+            }
+            let bytes = [&ours, &theirs].map(|side| side.prepared.memory_needed(&side.args).unwrap_or(0));
+            let ratio = theirs.least / ours.least;
+            logs.push(ratio.ln());
+            worse += usize::from(ratio < 0.97);
+            println!(
+                "{:<70} {:>10.2} {:>10.2} {ratio:>6.2} {:>10} {:>10}",
+                case.name,
+                ours.least * 1e6,
+                theirs.least * 1e6,
+                bytes[0],
+                bytes[1]
+            );
+        }
+        let mean = (logs.iter().sum::<f64>() / logs.len().max(1) as f64).exp();
+        println!(
+            "{suite}: {} cases, theirs take {mean:.2} times ours, {worse} of ours slower by more than 3 %\n",
+            logs.len()
+        );
+    }
+}

@@ -1,0 +1,59 @@
+//! Whether iterations of a loop may run in any order: they do plain work, and touch elements of their own.
+
+use crate::entity::Name;
+use crate::ir::{Edge, NodeKind, Subset, Tasklet};
+use crate::scalar::PortKind;
+use crate::symbolic::ExprPool;
+
+use super::dead;
+use super::editor::View;
+use super::scope;
+
+/// Whether a state is made of maps, pure tasklets that `fits` takes, copies and operations of linear algebra; the parameters of
+/// its maps are added to `params`.
+pub fn does_plain_work(view: &View<'_>, params: &mut Vec<Name>, fits: &dyn Fn(&Tasklet) -> bool) -> bool {
+    view.state.live_nodes().all(|(id, node)| match &node.kind {
+        NodeKind::Access { .. } | NodeKind::MapExit { .. } => true,
+        NodeKind::MapEntry(map) => {
+            params.extend(&map.params);
+            scope::is_plain(view, id)
+        }
+        NodeKind::Tasklet(tasklet) => tasklet.code.as_ref().is_some_and(|code| {
+            let is_plain = |kind: PortKind| !matches!(kind, PortKind::Stream | PortKind::Memory);
+            dead::is_pure(code) && code.ports.values().all(|port| is_plain(port.kind)) && fits(tasklet)
+        }),
+        NodeKind::Library(library) => {
+            matches!(library.class(), "Reduce" | "MatMul" | "Gemm" | "Gemv" | "Dot" | "Transpose")
+        }
+        _ => false,
+    })
+}
+
+/// The elements of a container that an edge of its paths touches, if the memlet says.
+pub fn touched<'e>(view: &View<'_>, edge: &'e Edge, name: Name) -> Option<&'e Subset> {
+    if edge.memlet.data == Some(name) {
+        return edge.memlet.subset.as_ref();
+    }
+    let is_end = [edge.src, edge.dst].iter().any(|&end| view.accessed(end) == Some(name));
+    edge.memlet.other_subset.as_ref().filter(|_| is_end)
+}
+
+/// Whether in some dimension all subsets have one index that differs from iteration to iteration: `variable` times a number
+/// plus what does not depend on `params`.
+pub fn are_disjoint(exprs: &mut ExprPool, subsets: &[&Subset], variable: Name, params: &[Name]) -> bool {
+    let Some((first, rest)) = subsets.split_first() else { return true };
+    (0..first.ranges.len()).any(|dim| {
+        let range = first.ranges[dim];
+        let same = |subset: &&Subset| {
+            subset.ranges.len() == first.ranges.len()
+                && (subset.ranges[dim].start, subset.ranges[dim].end) == (range.start, range.start)
+                && exprs.as_int(subset.ranges[dim].tile) == Some(1)
+        };
+        if range.end != range.start || !rest.iter().chain([first]).all(same) {
+            return false;
+        }
+        let Some((coefficients, constant)) = exprs.as_affine(range.start, &[variable]) else { return false };
+        exprs.as_int(coefficients[0]).is_some_and(|factor| factor != 0)
+            && !exprs.depends_on_any(constant, params)
+    })
+}
