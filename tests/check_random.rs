@@ -148,7 +148,7 @@ fn gtir_programs_agree_with_the_oracle() {
         trials: Some(u64::from(cases())),
         time: Some(Duration::from_secs(60)),
         settings: Settings::default(),
-        subject: Subject::Gtir(GtirSettings { empty: false }),
+        subject: Subject::Gtir(GtirSettings::default()),
         out: None,
         failures: 3,
     };

@@ -447,8 +447,13 @@ fn size_and_depth_are_bounded() {
     assert_eq!(case().result(&sum), f(3001.0));
     let all = format!("o = a{}", " and a".repeat(3000));
     assert_eq!(case().result(&all), f(1.0));
+    // Operands beside each other do not nest.
+    let most = format!("o = max({}a)", "a + 1.0, ".repeat(10_000));
+    assert_eq!(case().result(&most), f(2.0));
     for text in [
         format!("o = {}a{}", "(".repeat(100_000), ")".repeat(100_000)),
+        format!("o = a{}", " + ','".repeat(100_000)),
+        format!("o = max(a{}, a)", " + max(a, a)".repeat(50_000)),
         format!("o = a{}", " + a".repeat(100_000)),
         format!("o = a{}", " ** a".repeat(3000)),
         format!("o = {}a", "-".repeat(3000)),

@@ -57,7 +57,7 @@ pub(super) fn rules(bytes: &[u8]) -> Finding {
 
 /// The GTIR program that bytes make means the same to the oracle of the lowering, the interpreter and machine code.
 pub(super) fn gtir_programs(bytes: &[u8]) -> Finding {
-    let settings = GtirSettings { empty: false };
+    let settings = GtirSettings::default();
     generate_gtir(&mut Choices::from_bytes(bytes), settings).check().map(drop)
 }
 

@@ -67,7 +67,10 @@ fn check_size(text: &str) -> Result<(), Diagnostic> {
     if text.len() > MAX_TEXT {
         return too_large("more than a megabyte of text");
     }
-    let mut brackets: usize = 0;
+    // Operands between commas nest beside each other: each counts from where its bracket opened. Commas in strings and
+    // comments are no commas, so text that has any counts as if there were none.
+    let commas = !text.contains(['"', '\'', '#']);
+    let mut opened: Vec<(usize, usize)> = Vec::new();
     let mut operators = 0;
     let mut word_start = 0;
     for (at, byte) in text.bytes().enumerate() {
@@ -80,15 +83,25 @@ fn check_size(text: &str) -> Result<(), Diagnostic> {
             operators += 1;
         }
         match byte {
-            b'(' | b'[' | b'{' => brackets += 1,
-            b')' | b']' | b'}' => brackets = brackets.saturating_sub(1),
-            b'\n' | b';' if brackets == 0 => operators = 0,
+            b'(' | b'[' | b'{' => opened.push((operators, operators)),
+            b')' | b']' | b'}' => {
+                if let Some((_, most)) = opened.pop() {
+                    operators = operators.max(most);
+                }
+            }
+            b',' if commas => {
+                if let Some((before, most)) = opened.last_mut() {
+                    *most = operators.max(*most);
+                    operators = *before;
+                }
+            }
+            b'\n' | b';' if opened.is_empty() => operators = 0,
             b'+' | b'-' | b'*' | b'/' | b'%' | b'<' | b'>' | b'=' | b'&' | b'|' | b'^' | b'~' | b'.' => {
                 operators += 1;
             }
             _ => {}
         }
-        if brackets > MAX_DEPTH {
+        if opened.len() > MAX_DEPTH {
             return too_large("brackets nest too deeply");
         }
         if operators > MAX_OPERATORS {

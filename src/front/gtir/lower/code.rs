@@ -544,48 +544,7 @@ impl<'l, 'p> CodeBuilder<'l, 'p> {
             let index = self.relative(place, at, start);
             indices.push(if guarded { self.clamped(place, index, extent) } else { index });
         }
-        if guarded && let Some(filled) = self.filled(place, &storage.shape) {
-            return Ok(self.load_if(place, filled, port, indices, dtype));
-        }
         Ok(self.push(place, Type::Scalar(dtype), Op::Load { port, indices }))
-    }
-
-    /// Whether an array that only one side of a scalar condition needs was computed at all.
-    fn filled(&mut self, place: usize, shape: &[ExprId]) -> Option<ValueId> {
-        let mut filled = None;
-        for &extent in shape {
-            if !self.lowering.is_conditional(extent) {
-                continue;
-            }
-            let extent = self.expr(place, extent);
-            let zero = self.constant(place, Scalar::I64(0));
-            let here = self.binary(place, BinaryOp::Gt, Type::BOOL, extent, zero);
-            filled = Some(match filled {
-                None => here,
-                Some(before) => self.binary(place, BinaryOp::BitAnd, Type::BOOL, before, here),
-            });
-        }
-        filled
-    }
-
-    fn load_if(
-        &mut self,
-        place: usize,
-        condition: ValueId,
-        port: PortId,
-        indices: Vec<ValueId>,
-        dtype: DType,
-    ) -> ValueId {
-        let ty = Type::Scalar(dtype);
-        let loaded = self.new_value(ty);
-        let absent = self.new_value(ty);
-        let then = Block {
-            insts: vec![Inst { op: Op::Load { port, indices }, results: vec![loaded] }],
-            results: vec![loaded],
-        };
-        let otherwise =
-            Block { insts: vec![Inst { op: Op::Undef, results: vec![absent] }], results: vec![absent] };
-        self.push(place, ty, Op::If { condition, then, otherwise })
     }
 
     /// The element's indices as expressions, if they are.

@@ -158,15 +158,6 @@ impl Lowering<'_> {
         }
     }
 
-    /// Whether a size depends on a condition: the array may be empty because nobody needs it.
-    pub(super) fn is_conditional(&mut self, size: ExprId) -> bool {
-        let exprs = &self.out.exprs;
-        *self.conditional_known.entry(size).or_insert_with(|| {
-            let mut parts = exprs.reachable(size).into_iter();
-            parts.any(|id| matches!(exprs.node(id), crate::symbolic::node::Node::Select(..)))
-        })
-    }
-
     /// Finds the box of every array of a plan. `roots` are the boxes of the plan's roots.
     pub(super) fn infer_domains(&mut self, plan: &Plan, roots: &[IndexBox]) -> Result<Boxes> {
         let mut boxes = Boxes::new();
@@ -224,7 +215,12 @@ impl Lowering<'_> {
                 Node::Load { source, at, .. } => {
                     let Source { owner, dims, .. } = self.sources[source].clone();
                     match owner {
-                        Owner::Field(field, _) => self.ask(field, &dims, &at, &here, asked)?,
+                        Owner::Field(field, _) => {
+                            self.ask(field, &dims, &at, &here, asked)?;
+                            if *here != *index_box {
+                                self.note_narrowed(field, &dims, &at, &here, index_box);
+                            }
+                        }
                         Owner::Param(param) if certain => self.require_read(param, &dims, &at, &here),
                         Owner::Param(_) => {}
                     }
@@ -273,6 +269,23 @@ impl Lowering<'_> {
             asked.entry(field).or_default().insert((dim, interval));
         }
         Ok(())
+    }
+
+    /// Notes the dimensions in which a field is asked for over a part of its reader's box. That part may be empty while
+    /// the reader runs, and then so may the field be.
+    fn note_narrowed(
+        &mut self,
+        field: FieldId,
+        dims: &[DimId],
+        at: &[PointId],
+        here: &IndexBox,
+        whole: &IndexBox,
+    ) {
+        for (&dim, &at) in dims.iter().zip(at) {
+            if self.interval(at, here) != self.interval(at, whole) {
+                self.narrowed.insert((field, dim));
+            }
+        }
     }
 
     /// The smallest box around everything that was asked for.

@@ -34,7 +34,7 @@ mod value;
 
 use std::rc::Rc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use indexmap::IndexMap;
 
 use crate::diag::{Diagnostic, Result};
@@ -175,8 +175,8 @@ struct Lowering<'p> {
     graph: ir::Graph,
     storage: HashMap<SourceId, code::Storage>,
     bounds: IndexMap<crate::symbolic::ExprId, Name>,
-    /// Sizes of which it is known whether they depend on a condition.
-    conditional_known: HashMap<crate::symbolic::ExprId, bool>,
+    /// Dimensions in which an array is read over a part of its reader's box, so that it may be empty while that runs.
+    narrowed: HashSet<(value::FieldId, point::DimId)>,
     array_count: usize,
     requirements: indexmap::IndexSet<require::Requirement>,
     /// Conditions of the statements around the one being written.
@@ -204,7 +204,7 @@ impl<'p> Lowering<'p> {
             symbolic_known: HashMap::new(),
             graph: ir::Graph::default(),
             storage: HashMap::new(),
-            conditional_known: HashMap::new(),
+            narrowed: HashSet::new(),
             bounds: IndexMap::new(),
             array_count: 0,
             requirements: indexmap::IndexSet::new(),

@@ -73,7 +73,23 @@ impl Lowering<'_> {
         index_box: &IndexBox,
         dtype: DType,
     ) -> Storage {
-        let storage = self.storage_over(name, dims, index_box);
+        self.transient_of_at_least(name, dims, index_box, dtype, &|_| 0)
+    }
+
+    /// A packed transient with an element for each point of a box, and a least extent for each dimension.
+    fn transient_of_at_least(
+        &mut self,
+        name: &str,
+        dims: &[DimId],
+        index_box: &IndexBox,
+        dtype: DType,
+        least: &dyn Fn(DimId) -> i64,
+    ) -> Storage {
+        let mut storage = self.storage_over(name, dims, index_box);
+        for (&dim, extent) in dims.iter().zip(&mut storage.shape) {
+            let least = self.out.exprs.int(least(dim));
+            *extent = self.out.exprs.max(*extent, least);
+        }
         let strides = self.packed_strides(dims, &storage.shape);
         let array = Array { shape: storage.shape.clone(), strides, ..Array::default() };
         self.add_array(name, array, dtype, true);
@@ -156,7 +172,11 @@ impl Lowering<'_> {
                 let Source { dims, dtype, .. } = self.sources[leaf.source].clone();
                 let container = format!("__tmp_{}", self.array_count);
                 self.array_count += 1;
-                let storage = self.transient_over(&container, &dims, &index_box, dtype);
+                // A select reads on either side, with indices clamped to the array: there has to be an element.
+                let narrowed: Vec<DimId> =
+                    dims.iter().copied().filter(|&dim| self.narrowed.contains(&(field, dim))).collect();
+                let least = |dim| i64::from(narrowed.contains(&dim));
+                let storage = self.transient_of_at_least(&container, &dims, &index_box, dtype, &least);
                 self.storage.insert(leaf.source, storage);
             }
         }
