@@ -66,6 +66,17 @@ impl<'a> Prover<'a> {
         if self.proves_beyond(&difference, -1, gap) { Truth::No } else { Truth::Unknown }
     }
 
+    /// Whether `a <= b` is proven: half of the work of [`at_most`](Prover::at_most).
+    pub fn proves_at_most(&mut self, a: ExprId, b: ExprId) -> bool {
+        self.difference(b, a).is_some_and(|difference| self.proves(&difference))
+    }
+
+    /// Whether `a < b` is proven.
+    pub fn proves_less_than(&mut self, a: ExprId, b: ExprId) -> bool {
+        let gap = self.strict_gap(a, b);
+        self.difference(b, a).is_some_and(|difference| self.proves_beyond(&difference, 1, gap))
+    }
+
     /// Whether `a < b` for all values of the symbols.
     pub fn less_than(&mut self, a: ExprId, b: ExprId) -> Truth {
         !self.at_most(b, a)

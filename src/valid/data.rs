@@ -2,7 +2,7 @@
 
 use crate::diag::Diagnostic;
 use crate::ir::{Array, Data, DataKind, Graph};
-use crate::symbolic::{ExprId, Truth};
+use crate::symbolic::ExprId;
 
 use super::names::{Scope, check_size};
 use super::{NESTING_LIMIT, Validator};
@@ -95,7 +95,7 @@ fn sizes(validator: &mut Validator<'_>, shape: &[ExprId], scope: &Scope) {
     let zero = validator.exprs.int(0);
     for (dimension, &extent) in shape.iter().enumerate() {
         check_size(validator, scope, extent, &|| format!("shape, dimension {dimension}"));
-        if validator.exprs.at_most(zero, extent) == Truth::No {
+        if validator.less_than(extent, zero) {
             validator.error("P0206", format!("dimension {dimension} has a negative size"));
         }
     }
@@ -110,19 +110,19 @@ fn layout(validator: &mut Validator<'_>, array: &Array, scope: &Scope) {
     }
     let Some(total) = array.total_size.filter(|_| array.strides.len() == array.shape.len()) else { return };
     // Where element (n-1, m-1, ...) lies; only sound if all strides go forward and no extent is zero.
-    let exprs = &mut validator.exprs;
-    let one = exprs.int(1);
-    let zero = exprs.int(0);
-    let mut needed = array.start_offset.map_or(one, |start| exprs.add(start, one));
+    let one = validator.exprs.int(1);
+    let zero = validator.exprs.int(0);
+    let mut needed = array.start_offset.map_or(one, |start| validator.exprs.add(start, one));
     for (&extent, &stride) in array.shape.iter().zip(&array.strides) {
-        if exprs.at_most(zero, stride) != Truth::Yes || exprs.at_most(one, extent) != Truth::Yes {
+        if !validator.at_most(zero, stride) || !validator.at_most(one, extent) {
             return;
         }
+        let exprs = &mut validator.exprs;
         let last = exprs.sub(extent, one);
         let step = exprs.mul(last, stride);
         needed = exprs.add(needed, step);
     }
-    if array.offset.is_empty() && exprs.at_most(needed, total) == Truth::No {
+    if array.offset.is_empty() && validator.less_than(total, needed) {
         let finding = Diagnostic::error("P0205", "the allocation is smaller than its elements need")
             .with_help("total size is at least 1 + the sum of (extent - 1) * stride");
         validator.report(finding);

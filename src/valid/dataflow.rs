@@ -7,7 +7,6 @@ use crate::analysis::{MemletPaths, ScopeTree};
 use crate::diag::Diagnostic;
 use crate::entity::Name;
 use crate::ir::{Adjacency, DataKind, EdgeId, Graph, Map, Node, NodeId, NodeKind, State};
-use crate::symbolic::Truth;
 
 use super::names::{Scope, check_size};
 use super::{Validator, code, memlets, nested};
@@ -226,7 +225,7 @@ fn map_entry(validator: &mut Validator<'_>, view: &NodeView<'_>, scope: &Scope, 
         for end in [range.start, range.end, range.step] {
             check_size(validator, scope, end, &|| "range".to_owned());
         }
-        if validator.exprs.at_most(one, range.step) == Truth::No {
+        if validator.less_than(range.step, one) {
             validator.report(
                 Diagnostic::error("P0127", "a map's step is not positive")
                     .with_help("count upwards, and compute the descending index inside"),

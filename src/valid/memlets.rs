@@ -4,7 +4,7 @@ use crate::analysis::MemletPaths;
 use crate::diag::Diagnostic;
 use crate::entity::Name;
 use crate::ir::{Data, DataKind, Edge, EdgeId, Graph, NodeId, NodeKind, State, Subset};
-use crate::symbolic::{ExprId, Truth};
+use crate::symbolic::ExprId;
 
 use super::Validator;
 use super::names::{Scope, check_size};
@@ -163,16 +163,15 @@ fn check_subset(
     let zero = validator.exprs.int(0);
     let one = validator.exprs.int(1);
     for (dimension, (range, extent)) in subset.ranges.iter().zip(shape).enumerate() {
-        let is_forward = validator.exprs.at_most(one, range.step) == Truth::Yes;
+        let is_forward = validator.at_most(one, range.step);
         // An empty range touches nothing, wherever it lies.
-        let is_nonempty =
-            range.start == range.end || validator.exprs.at_most(range.start, range.end) == Truth::Yes;
+        let is_nonempty = range.start == range.end || validator.at_most(range.start, range.end);
         if !is_forward || !is_nonempty || range.tile != one {
             continue;
         }
-        let below = validator.exprs.at_most(zero, range.start) == Truth::No;
-        let past = validator.exprs.at_most(extent, range.start) == Truth::Yes
-            || validator.exprs.at_most(extent, range.end) == Truth::Yes && range.step == one;
+        let below = validator.less_than(range.start, zero);
+        let past = validator.at_most(extent, range.start)
+            || range.step == one && validator.at_most(extent, range.end);
         if below || past {
             let print =
                 |e| validator.exprs.print(&validator.program.names, e, crate::symbolic::Grammar::Plain);

@@ -74,7 +74,7 @@ use hashbrown::HashMap;
 use crate::diag::Diagnostic;
 use crate::entity::Name;
 use crate::ir::{Data, DataKind, Graph, GraphId, Node, NodeId, Program};
-use crate::symbolic::ExprPool;
+use crate::symbolic::{Assumptions, ExprId, ExprPool, Prover};
 
 use self::names::Scope;
 use self::tree::Owned;
@@ -86,7 +86,13 @@ pub const NESTING_LIMIT: usize = 256;
 /// before ([`lower_program`](crate::scalar::lower::lower_program)).
 pub fn validate(program: &Program) -> Vec<Diagnostic> {
     let mut validator =
-        Validator { program, exprs: program.exprs.clone(), found: Vec::new(), place: Vec::new() };
+        Validator {
+            program,
+            exprs: program.exprs.clone(),
+            proven: HashMap::new(),
+            found: Vec::new(),
+            place: Vec::new(),
+        };
     let Some(graphs) = tree::check(&mut validator) else { return validator.found };
     let mut scopes: HashMap<GraphId, Rc<Scope>> = HashMap::new();
     for Owned { graph: id, outer } in graphs {
@@ -107,12 +113,42 @@ pub(crate) struct Validator<'p> {
     program: &'p Program,
     /// The program's expressions, for computing with sizes.
     exprs: ExprPool,
+    /// Questions of order that were asked before: memlets of one container ask the same ones.
+    proven: HashMap<Question, bool>,
     found: Vec<Diagnostic>,
     /// From the outside in.
     place: Vec<String>,
 }
 
+/// A question of order.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Question {
+    AtMost(ExprId, ExprId),
+    LessThan(ExprId, ExprId),
+}
+
 impl<'p> Validator<'p> {
+    /// Whether `a <= b` is proven for all values of the symbols.
+    fn at_most(&mut self, a: ExprId, b: ExprId) -> bool {
+        self.ask(Question::AtMost(a, b))
+    }
+
+    /// Whether `a < b` is proven for all values of the symbols.
+    fn less_than(&mut self, a: ExprId, b: ExprId) -> bool {
+        self.ask(Question::LessThan(a, b))
+    }
+
+    fn ask(&mut self, question: Question) -> bool {
+        *self.proven.entry(question).or_insert_with(|| {
+            let known = Assumptions::default();
+            let mut prover = Prover::new(&self.exprs, &known);
+            match question {
+                Question::AtMost(a, b) => prover.proves_at_most(a, b),
+                Question::LessThan(a, b) => prover.proves_less_than(a, b),
+            }
+        })
+    }
+
     fn graph(&mut self, graph: &'p Graph, scope: &Scope) {
         self.place = vec![format!("graph `{}`", graph.name)];
         names::check(self, graph, scope);
