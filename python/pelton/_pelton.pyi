@@ -18,7 +18,9 @@ def check_engine(name: str) -> None:
 class Program:
     """A program file (`.sdfg`, `.sdfgz`, `.pel`), made ready for an engine."""
 
-    def __init__(self, path: str, *, engine: str = "auto", checked: bool = False) -> None: ...
+    def __init__(
+        self, path: str, *, engine: str = "auto", mode: str = "strict", threads: int | None = None, checked: bool = False
+    ) -> None: ...
     def __call__(self, **arguments: np.ndarray | int | float | bool | complex) -> None:
         """Runs the program; arrays are written in place, returned ones (`__return`) included."""
 

@@ -9,7 +9,7 @@ mod program;
 mod workspace;
 
 use pelton::diag::Diagnostic;
-use pelton::exec::Engine;
+use pelton::exec::{Engine, Mode};
 use pyo3::prelude::*;
 
 pyo3::create_exception!(
@@ -27,6 +27,15 @@ pub(crate) fn raise(error: &Diagnostic) -> PyErr {
 /// The engine of that name.
 pub(crate) fn engine(name: &str) -> PyResult<Engine> {
     name.parse().map_err(|error: String| pyo3::exceptions::PyValueError::new_err(error))
+}
+
+/// What a mode may do to arithmetic.
+pub(crate) fn mode(name: &str) -> PyResult<Mode> {
+    match name {
+        "strict" => Ok(Mode::Strict),
+        "fast" => Ok(Mode::Fast),
+        _ => Err(pyo3::exceptions::PyValueError::new_err(format!("no mode is called {name}"))),
+    }
 }
 
 /// Raises `ValueError` unless there is an engine of that name.

@@ -1,9 +1,10 @@
 //! Program files called with NumPy arrays.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use numpy::{PyUntypedArray, PyUntypedArrayMethods};
-use pelton::exec::{Options, Outcome, Prepared, load};
+use pelton::exec::{Options, Outcome, Prepared, Settings, load};
 use pelton::memory::Arguments;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -22,11 +23,13 @@ pub(crate) struct Program {
 #[pymethods]
 impl Program {
     #[new]
-    #[pyo3(signature = (path, *, engine="auto", checked=false))]
-    fn new(path: &str, engine: &str, checked: bool) -> PyResult<Self> {
+    #[pyo3(signature = (path, *, engine="auto", mode="strict", threads=None, checked=false))]
+    fn new(path: &str, engine: &str, mode: &str, threads: Option<usize>, checked: bool) -> PyResult<Self> {
         let engine = crate::engine(engine)?;
+        let settings = Settings { mode: crate::mode(mode)?, threads, ..Settings::default() };
         let loaded = load(Path::new(path)).map_err(|error| raise(&error))?;
-        let prepared = Prepared::new(&loaded.program, engine, checked).map_err(|error| raise(&error))?;
+        let prepared = Prepared::with(Arc::new(loaded.program), engine, checked, settings)
+            .map_err(|error| raise(&error))?;
         Ok(Self { prepared, checked })
     }
 

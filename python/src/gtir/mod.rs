@@ -15,11 +15,10 @@ use indexmap::IndexMap;
 use pelton::check::gtir_oracle;
 use pelton::diag::Diagnostic;
 use pelton::exec::gtir::{GtirProgram as Lowered, environment};
-use pelton::exec::{Engine, Mode, Options, Outcome, Prepared, Settings};
+use pelton::exec::{Engine, Options, Outcome, Prepared, Settings};
 use pelton::front::gtir::lower::Environment;
 use pelton::front::gtir::{Connectivity, GtirArgs, OffsetLabel, Program, Term, json};
 use pelton::memory::{Arena, Arguments, MemoryOptions};
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
@@ -122,12 +121,7 @@ impl GtirProgram {
         workspace: Option<Py<Workspace>>,
         metrics: Option<Metrics>,
     ) -> PyResult<Self> {
-        let mode = match mode {
-            "strict" => Mode::Strict,
-            "fast" => Mode::Fast,
-            _ => return Err(PyValueError::new_err(format!("no mode is called {mode}"))),
-        };
-        let settings = Settings { mode, threads, ..Settings::default() };
+        let settings = Settings { mode: crate::mode(mode)?, threads, ..Settings::default() };
         let memory = MemoryOptions {
             arena: if scoped { Arena::Off } else { Arena::On },
             workspace: workspace.as_ref().map(|workspace| workspace.get().pool.clone()),
