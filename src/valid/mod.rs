@@ -85,14 +85,13 @@ pub const NESTING_LIMIT: usize = 256;
 /// Everything that is wrong with a program, errors and warnings, in the order of its parts. Code has to be lowered
 /// before ([`lower_program`](crate::scalar::lower::lower_program)).
 pub fn validate(program: &Program) -> Vec<Diagnostic> {
-    let mut validator =
-        Validator {
-            program,
-            exprs: program.exprs.clone(),
-            proven: HashMap::new(),
-            found: Vec::new(),
-            place: Vec::new(),
-        };
+    let mut validator = Validator {
+        program,
+        exprs: program.exprs.clone(),
+        proven: HashMap::new(),
+        found: Vec::new(),
+        place: Vec::new(),
+    };
     let Some(graphs) = tree::check(&mut validator) else { return validator.found };
     let mut scopes: HashMap<GraphId, Rc<Scope>> = HashMap::new();
     for Owned { graph: id, outer } in graphs {

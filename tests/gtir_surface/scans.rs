@@ -32,8 +32,12 @@ fn masks_that_leave_no_column() {
     // The scan's array ends where the mask does, so it may have no element; the reader runs all the same.
     let program = "p(a, n, out) { out @ c⟨ Kᵥ: [0, 3[ ⟩ ← \
                    concat_where(Kᵥ < n, (⇑scan(λ(s, a) → s + ·a, True, 0.0))(a), a); }";
-    for (n, expected) in [(-1, [1.0, 2.0, 4.0]), (0, [1.0, 2.0, 4.0]), (2, [1.0, 3.0, 4.0]), (5, [1.0, 3.0, 7.0])] {
-        let setup = || Setup::new().column("a", &[1.0, 2.0, 4.0]).scalar("n", Scalar::I32(n)).column("out", &[0.0; 3]);
+    for (n, expected) in
+        [(-1, [1.0, 2.0, 4.0]), (0, [1.0, 2.0, 4.0]), (2, [1.0, 3.0, 4.0]), (5, [1.0, 3.0, 7.0])]
+    {
+        let setup = || {
+            Setup::new().column("a", &[1.0, 2.0, 4.0]).scalar("n", Scalar::I32(n)).column("out", &[0.0; 3])
+        };
         expect(program, setup, &[("out", &expected)]);
     }
 }
