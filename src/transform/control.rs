@@ -86,6 +86,26 @@ pub fn replace_loop(
     editor.replace_block(Place { graph, block }, BlockKind::State(Box::new(state))).map(drop)
 }
 
+/// Puts a state where a loop was, whatever its body.
+pub fn replace_nest(editor: &mut Editor<'_>, graph: GraphId, block: BlockId, state: State) -> Option<()> {
+    let around = editor.graph(graph)?;
+    let BlockKind::Loop(repeated) = &around.blocks.get(block)?.kind else { return None };
+    let inside = blocks_under(around, repeated.body);
+    let regions: Vec<RegionId> =
+        inside.iter().flat_map(|&inner| bodies(around, inner)).chain([repeated.body]).collect();
+    for inner in inside {
+        editor.replace_block(Place { graph, block: inner }, BlockKind::State(Box::default()))?;
+    }
+    for region in regions {
+        editor.edit_region(graph, region, |region| {
+            region.blocks.clear();
+            region.edges.clear();
+            region.start = None;
+        })?;
+    }
+    editor.replace_block(Place { graph, block }, BlockKind::State(Box::new(state))).map(drop)
+}
+
 /// The range of a loop, if its bounds are sizes and its step is a number. The caller makes sure that the body does not change
 /// what the bounds depend on.
 pub fn counted(exprs: &mut ExprPool, graph: &Graph, repeated: &Loop) -> Option<Counted> {
@@ -289,6 +309,17 @@ impl Readers {
         !self.layouts.contains(&variable)
             && within(&self.blocks, &[&heads, &inside])
             && within(&self.edges, &[&inside])
+    }
+
+    /// Symbols that these blocks, or edges out of them, read; in order of their names' numbers.
+    pub fn read_in(&self, blocks: &[BlockId]) -> Vec<Name> {
+        let inside: HashSet<BlockId> = blocks.iter().copied().collect();
+        let known = self.blocks.iter().chain(&self.edges);
+        let mut read: Vec<Name> =
+            known.filter(|(_, readers)| !readers.is_disjoint(&inside)).map(|(&name, _)| name).collect();
+        read.sort_unstable();
+        read.dedup();
+        read
     }
 
     fn read(&mut self, block: BlockId, symbols: impl IntoIterator<Item = Name>) {

@@ -451,6 +451,11 @@ impl<'p> Editor<'p> {
         self.dropped.clear();
     }
 
+    /// Adds a graph, which belongs to no node yet. One that nothing refers to after an undo is not part of the program.
+    pub fn add_graph(&mut self, graph: Graph) -> GraphId {
+        self.program.graphs.push(graph)
+    }
+
     /// Changes the blocks and edges of a region.
     pub fn edit_region(
         &mut self,

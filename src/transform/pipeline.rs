@@ -63,6 +63,8 @@ pub const OPTIMIZE: &[&str] = &[
     // Transients whose size depended on a loop are gone.
     "loop_to_map",
     "map_collapse",
+    // What nested graphs hold is not seen by rules for the graph around, so after those.
+    "loop_nest_to_map",
     // Last: bodies are complete, so that all accesses count.
     "map_dimension_order",
 ];

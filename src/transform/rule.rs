@@ -139,6 +139,7 @@ rules! {
     empty_range::EmptyRange,
     explicit_order::ExplicitOrder,
     inline_nested::InlineNested,
+    loop_nest_to_map::LoopNestToMap,
     loop_to_map::LoopToMap,
     map_collapse::MapCollapse,
     map_dimension_order::MapDimensionOrder,

@@ -61,6 +61,9 @@ fn text_for(rule: &str, random: &mut Random) -> String {
         "trivial_loop" => loops(random, &["0:1", "N - 1:N", "1:1", "0:N", "1:2"]),
         "map_collapse" | "map_dimension_order" => deep(random),
         "inline_nested" => calls(random),
+        "loop_nest_to_map" => nests(random),
+        "redundant_copy_in" | "redundant_copy_out" => copies(random),
+        "map_fusion_vertical" if random.below(3) == 0 => columns(random),
         _ => text(random),
     }
 }
@@ -175,6 +178,110 @@ fn loops(random: &mut Random, ranges: &[&str]) -> String {
         body.push_str(&format!("{head} {{ state s{number} {{\n{statements}}} }}\n"));
     }
     matrices(&body)
+}
+
+/// Loops around states and loops, over rows or columns that are an iteration's own or not.
+fn nests(random: &mut Random) -> String {
+    let range = ["0:N", "1:N", "0:N - 1"][random.below(3)];
+    let by_column = random.below(3) == 0;
+    let own = |column: &str| match by_column {
+        true => format!("[{column}, i]"),
+        false => format!("[i, {column}]"),
+    };
+    let mut scalar = false;
+    let mut statement = |random: &mut Random, columns: &[&str], start: bool| {
+        let column = columns[random.below(columns.len())];
+        let target = MATRICES[random.below(4)];
+        let mut terms: Vec<String> = Vec::new();
+        for _ in 0..1 + random.below(2) {
+            let source = MATRICES[random.below(4)];
+            let other = match random.below(8) {
+                0 if range == "1:N" => "[i - 1, 0]".to_owned(),
+                1 => format!("[{column}, i]"),
+                _ => own(column),
+            };
+            terms.push(format!("{source}{}", if source == target { own(column) } else { other }));
+        }
+        if scalar {
+            terms.push("s".to_owned());
+        }
+        let value = format!("({}) * {}.5", terms.join(" - "), random.below(3));
+        if start && random.below(2) == 0 {
+            scalar = true;
+            return format!("s = {value}");
+        }
+        match random.below(3) {
+            0 => format!(
+                "map j in 0:N {{ {target}{} = {} }}",
+                own("j"),
+                value.replace(&own(column), &own("j"))
+            ),
+            1 => format!("{target}{} = i", own(column)),
+            _ => format!("{target}{} = {value}", own(column)),
+        }
+    };
+    let first = statement(random, &["0", "N - 1"], true);
+    let inner = ["0:N", "0:i + 1", "1:N"][random.below(3)];
+    let second = statement(random, &["k", "k", "0"], false);
+    let third = statement(random, &["0", "1"], false);
+    let middle = match random.below(4) {
+        0 => format!("for k in {inner} {{ state s1 {{ {second} }} state s2 {{ {third} }} }}"),
+        _ => format!("for k in {inner} {{ state s1 {{ {second} }} }}"),
+    };
+    let last = if random.below(2) == 0 { format!("state s3 {{ {third} }}") } else { String::new() };
+    let body = format!("for i in {range} {{ state s0 {{ {first} }} {middle} {last} }}");
+    // Around it a loop that repeats it, or none.
+    let body = if random.below(3) == 0 { format!("for r in 0:2 {{ {body} }}") } else { body };
+    matrices(&body).replace("  transient t: f64[N]", "  transient s: f64")
+}
+
+/// Copies of rows, columns, parts and wholes into a transient that is read, or out of one that is written.
+fn copies(random: &mut Random) -> String {
+    let matrix = MATRICES[random.below(4)];
+    let (part, offset) = [("0:N", "0"), ("0:N", "0"), ("1:N", "1")][random.below(3)];
+    let length = if offset == "0" { "N" } else { "N - 1" };
+    let at = ["0", "N - 1", "1"][random.below(3)];
+    let window = match random.below(2) {
+        0 => format!("{matrix}[{at}, {part}]"),
+        _ => format!("{matrix}[{part}, {at}]"),
+    };
+    let (source, target) = (MATRICES[random.below(4)], MATRICES[random.below(4)]);
+    let reversed = format!("{length} - 1 - i");
+    let index = ["i", reversed.as_str()][random.below(2)];
+    let other = format!("{source}[i, {}]", ["0", "i", "1"][random.below(3)]);
+    let mut statements = if random.below(2) == 0 {
+        // The reader must not meet what it reads of the container itself.
+        format!(
+            "copy {window} -> t[0:{length}]\nmap i in 0:{length} {{ {target}[i, 1] = t[{index}] * 2.5 }}\n"
+        )
+    } else {
+        format!("map i in 0:{length} {{ t[i] = {other} + 1.5 }}\ncopy t[0:{length}] -> {window}\n")
+    };
+    if random.below(3) == 0 {
+        statements.push_str(&format!("map i in 0:N, j in 0:N {{ c[i, j] = {matrix}[i, j] + u[i, j] }}\n"));
+    }
+    if random.below(3) == 0 {
+        statements = format!("map i in 0:N {{ {matrix}[i, 0] = i * 0.5 }}\n{statements}");
+    }
+    let declared = format!("  transient t: f64[{length}]");
+    matrices(&format!("state main {{\n{statements}}}")).replace("  transient t: f64[N]", &declared)
+}
+
+/// Values of a column that is read, in a loop over columns that are written: other ones, or the same.
+fn columns(random: &mut Random) -> String {
+    let place = |random: &mut Random| ["k", "k - 1", "k - 1", "N - 1", "0"][random.below(5)];
+    let (source, first, second) =
+        (MATRICES[random.below(4)], MATRICES[random.below(4)], MATRICES[random.below(4)]);
+    let (read, to, then) = (place(random), place(random), place(random));
+    let other = place(random);
+    let own = |name: &str, column: &str| format!("{name}[i, {column}]");
+    let mut statements = format!("map i in 0:N {{ t[i] = {} * 2.5 }}\n", own(source, read));
+    statements.push_str(&format!("map i in 0:N {{ {} = t[i] + 1.5 }}\n", own(first, to)));
+    if random.below(2) == 0 {
+        let term = if second == "c" { own("c", then) } else { own("c", other) };
+        statements.push_str(&format!("map i in 0:N {{ {} = {term} - t[i] }}\n", own(second, then)));
+    }
+    matrices(&format!("for k in 1:N {{ state work {{\n{statements}}} }}"))
 }
 
 /// Maps inside maps, and maps that run along columns.
@@ -304,7 +411,9 @@ fn holds(rules: &[&str], seeds: std::ops::Range<u64>) -> usize {
 pub fn prepared(rule: &'static str) -> Vec<&'static str> {
     match rule {
         "map_fusion_vertical" | "map_fusion_horizontal" => vec!["state_fusion", "explicit_order", rule],
-        "loop_to_map" | "inline_nested" => vec!["explicit_order", rule],
+        "loop_to_map" | "inline_nested" | "redundant_copy_in" | "redundant_copy_out" => {
+            vec!["explicit_order", rule]
+        }
         _ => vec![rule],
     }
 }
@@ -349,6 +458,21 @@ fn empty_range_keeps_bits() {
 #[test]
 fn loop_to_map_keeps_bits() {
     assert!(holds(&prepared("loop_to_map"), 11_000..11_000 + RUNS) > 40);
+}
+
+#[test]
+fn loop_nest_to_map_keeps_bits() {
+    assert!(holds(&prepared("loop_nest_to_map"), 20_000..20_000 + RUNS) > 40);
+}
+
+#[test]
+fn redundant_copy_in_keeps_bits() {
+    assert!(holds(&prepared("redundant_copy_in"), 22_000..22_000 + RUNS) > 20);
+}
+
+#[test]
+fn redundant_copy_out_keeps_bits() {
+    assert!(holds(&prepared("redundant_copy_out"), 24_000..24_000 + RUNS) > 20);
 }
 
 #[test]

@@ -4,6 +4,7 @@ pub mod dead_dataflow;
 pub mod empty_range;
 pub mod explicit_order;
 pub mod inline_nested;
+pub mod loop_nest_to_map;
 pub mod loop_to_map;
 pub mod map_collapse;
 pub mod map_dimension_order;
