@@ -179,6 +179,11 @@ impl<'p> Lowerer<'p> {
             return Ok(false);
         }
         let batches = found.free - 2;
+        // One number is no more than its loop, which costs no call.
+        let one_number = found.letters[batches..found.free].iter().all(|&count| self.is_one(count));
+        if one_number && !self.overlap(a, output) && !self.overlap(b, output) {
+            return Ok(false);
+        }
         let kept = self.kept(output);
         let long: Vec<usize> =
             (0..found.free).filter(|&letter| !self.is_one(found.letters[letter])).collect();
@@ -202,21 +207,27 @@ impl<'p> Lowerer<'p> {
         for (&dim, &letter) in kept.iter().zip(&long) {
             output_letters[dim] = Some(letter);
         }
-        let counts = &found.letters[..batches];
-        let opened = self.open_loops(counts);
-        let mut arguments =
-            vec![found.letters[batches], found.letters[batches + 1], found.letters[batches + 2]];
-        let (m, n, k) = (batches, batches + 1, batches + 2);
-        self.matrix_arguments(a, &found.a, &opened, [m, k], &mut arguments)?;
-        self.matrix_arguments(b, &found.b, &opened, [k, n], &mut arguments)?;
-        self.matrix_arguments(output, &output_letters, &opened, [m, n], &mut arguments)?;
+        // Row vectors that all meet the same matrix are the rows of one product.
+        let (mut m, n, k) = (batches, batches + 1, batches + 2);
+        if self.is_one(found.letters[m]) {
+            let meets_all = |letter: &usize| !found.b.contains(&Some(*letter));
+            m = (0..batches).rev().find(meets_all).unwrap_or(m);
+        }
+        let looped: Vec<usize> = (0..batches).filter(|&letter| letter != m).collect();
+        let counts: Vec<ValueId> = looped.iter().map(|&letter| found.letters[letter]).collect();
+        let opened = self.open_loops(&counts);
+        let numbers: Vec<(usize, ValueId)> = looped.into_iter().zip(opened.iter().copied()).collect();
+        let mut arguments = vec![found.letters[m], found.letters[n], found.letters[k]];
+        self.matrix_arguments(a, &found.a, &numbers, [m, k], &mut arguments)?;
+        self.matrix_arguments(b, &found.b, &numbers, [k, n], &mut arguments)?;
+        self.matrix_arguments(output, &output_letters, &numbers, [m, n], &mut arguments)?;
         let bits =
             |number: Scalar| Literal::from_scalar(arith::cast(dtype, number)).map_or(0, |l| l.bits as i64);
         arguments.push(self.b.int(bits(alpha.unwrap_or(Scalar::I64(1)))));
         arguments.push(self.b.int(i64::from(alpha.is_some())));
         if let (Some((beta, addend)), Some(letters)) = (beta, &addend_letters) {
             arguments.push(self.b.int(bits(*beta)));
-            self.matrix_arguments(addend, letters, &opened, [m, n], &mut arguments)?;
+            self.matrix_arguments(addend, letters, &numbers, [m, n], &mut arguments)?;
         }
         let trap = self.trap(TrapKind::Library, "no memory for a matrix product");
         let call = LibraryCall {
@@ -230,7 +241,7 @@ impl<'p> Lowerer<'p> {
         };
         let call = self.b.kernel.libraries.push(call);
         self.b.push(Stmt::Call(call, arguments));
-        self.close_loops(counts, &opened, false);
+        self.close_loops(&counts, &opened, false);
         Ok(true)
     }
 
@@ -239,7 +250,7 @@ impl<'p> Lowerer<'p> {
         &mut self,
         operand: &Operand,
         letters: &[Option<usize>],
-        batches: &[ValueId],
+        batches: &[(usize, ValueId)],
         pair: [usize; 2],
         arguments: &mut Vec<ValueId>,
     ) -> Lowering<()> {
@@ -252,7 +263,7 @@ impl<'p> Lowerer<'p> {
                 Some(letter) if letter == pair[0] => distances[0] = along,
                 Some(letter) if letter == pair[1] => distances[1] = along,
                 Some(letter) => {
-                    if let Some(&number) = batches.get(letter) {
+                    if let Some(&(_, number)) = batches.iter().find(|&&(batch, _)| batch == letter) {
                         let distance = self.b.mul(number, along);
                         elements = self.b.add(elements, distance);
                     }

@@ -1,0 +1,361 @@
+//! Matrix products: each result sums over `k` upwards. In strict mode every step is one product and one sum, each
+//! rounded, so the bits are those of the textbook loop, whatever the blocks, the registers and the number of threads; in
+//! fast mode a step is one fused operation where the machine has it, and long sums are several.
+//!
+//! Speed comes from many results at once: [`tiles`] for matrices, [`vector`] where one operand is a vector, both
+//! written once for the registers of [`lanes`]. Rows are split between threads.
+
+mod lanes;
+#[cfg(test)]
+mod tests;
+mod tiles;
+mod vector;
+
+use std::cell::Cell;
+use std::ops::Range;
+
+use super::call::Frame;
+use super::runtime::Arguments;
+use super::threads;
+use lanes::Real;
+
+/// A matrix in memory: address and byte distances along rows and columns.
+#[derive(Clone, Copy)]
+struct Matrix<T> {
+    base: *const T,
+    row: isize,
+    column: isize,
+}
+
+impl<T: Real> Matrix<T> {
+    /// The address of an element.
+    #[inline(always)]
+    fn at(self, row: usize, column: usize) -> *const T {
+        let offset =
+            (row as isize).wrapping_mul(self.row).wrapping_add((column as isize).wrapping_mul(self.column));
+        self.base.wrapping_byte_offset(offset)
+    }
+
+    /// Writes an element.
+    ///
+    /// # Safety
+    /// It exists and may be written.
+    #[inline(always)]
+    unsafe fn put(self, row: usize, column: usize, value: T) {
+        // SAFETY: as the caller says; it may be unaligned only if the program's layout is.
+        unsafe { self.at(row, column).cast_mut().write_unaligned(value) };
+    }
+
+    /// The matrix without its first rows and columns.
+    fn part(self, row: usize, column: usize) -> Self {
+        Matrix { base: self.at(row, column), ..self }
+    }
+
+    /// Rows as columns.
+    fn turned(self) -> Self {
+        Matrix { row: self.column, column: self.row, ..self }
+    }
+
+    /// Whether neighbours in a row, or in a column, are neighbours in memory.
+    fn is_dense(self) -> bool {
+        self.row == size_of::<T>() as isize || self.column == size_of::<T>() as isize
+    }
+
+    /// The addresses of its bytes.
+    fn extent(self, rows: usize, columns: usize) -> Range<i128> {
+        let reach = |count: usize, distance: isize| (count as i128 - 1) * distance as i128;
+        let (down, across) = (reach(rows, self.row), reach(columns, self.column));
+        let base = self.base as usize as i128;
+        base + down.min(0) + across.min(0)..base + down.max(0) + across.max(0) + size_of::<T>() as i128
+    }
+}
+
+/// What becomes of a sum.
+#[derive(Clone, Copy)]
+struct Finish<T> {
+    alpha: Option<T>,
+    addend: Option<(T, Matrix<T>)>,
+}
+
+impl<T: Real> Finish<T> {
+    fn is_none(&self) -> bool {
+        self.alpha.is_none() && self.addend.is_none()
+    }
+
+    /// The result made of a sum.
+    ///
+    /// # Safety
+    /// The addend has that element.
+    #[inline(always)]
+    unsafe fn value(&self, sum: T, row: usize, column: usize) -> T {
+        let mut value = sum;
+        if let Some(alpha) = self.alpha {
+            value = alpha.mul(value);
+        }
+        if let Some((beta, addend)) = self.addend {
+            // SAFETY: as the caller says.
+            value = value.add(beta.mul(unsafe { addend.at(row, column).read_unaligned() }));
+        }
+        value
+    }
+}
+
+/// A product: `c` becomes `m` times `n` finished sums of `k` products. `c` may hold sums before they are finished.
+#[derive(Clone, Copy)]
+struct Job<T> {
+    a: Matrix<T>,
+    b: Matrix<T>,
+    c: Matrix<T>,
+    m: usize,
+    n: usize,
+    k: usize,
+    finish: Finish<T>,
+    fused: bool,
+    registers: Registers,
+}
+
+/// The registers that a machine has.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Registers {
+    Plain,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Registers {
+    fn of_machine() -> Registers {
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+            return match std::arch::is_x86_feature_detected!("avx512f") {
+                true => Registers::Avx512,
+                false => Registers::Avx2,
+            };
+        }
+        Registers::Plain
+    }
+}
+
+/// Runs a product: 0, or 1 when there is no memory. Arguments: `m, n, k`; `a`, `b` and `c` as address and two byte
+/// distances; the bits of `alpha` and whether it counts; then, if there is an addend, the bits of `beta` and the addend.
+///
+/// # Safety
+/// The matrices lie in memory in the given extents; `c` may be written. `frame` is the one of the machine code that
+/// calls.
+pub(super) unsafe fn run<T: Real>(frame: *mut Frame, arguments: Arguments<'_>) -> i64 {
+    let size = |index: usize| usize::try_from(arguments.get(index)).unwrap_or(0);
+    let matrix = |first: usize| Matrix::<T> {
+        base: arguments.get(first) as usize as *const T,
+        row: arguments.get(first + 1) as isize,
+        column: arguments.get(first + 2) as isize,
+    };
+    let alpha = (arguments.get(13) != 0).then(|| T::from_bits(arguments.get(12)));
+    let addend = (arguments.len() > 14).then(|| (T::from_bits(arguments.get(14)), matrix(15)));
+    let job = Job {
+        a: matrix(3),
+        b: matrix(6),
+        c: matrix(9),
+        m: size(0),
+        n: size(1),
+        k: size(2),
+        finish: Finish { alpha, addend },
+        // SAFETY: machine code passes the frame that `call::run` gave it.
+        fused: unsafe { (*frame).fast } != 0,
+        registers: Registers::of_machine(),
+    };
+    // SAFETY: as the caller says.
+    match unsafe { compute(frame, job) } {
+        Some(()) => 0,
+        None => 1,
+    }
+}
+
+/// Computes a product; none when there is no memory.
+///
+/// # Safety
+/// As for [`run`], for the matrices of the job.
+unsafe fn compute<T: Real>(frame: *mut Frame, job: Job<T>) -> Option<()> {
+    if job.m == 0 || job.n == 0 {
+        return Some(());
+    }
+    let results = job.c.extent(job.m, job.n);
+    let meets = |other: Range<i128>| results.start < other.end && other.start < results.end;
+    // Sums of several blocks stay in `c` meanwhile.
+    let blocks = job.n > 1 && job.m > 1 && job.k > tiles::DEPTH;
+    let addend_changes = job.finish.addend.is_some_and(|(_, addend)| {
+        let same = addend.base == job.c.base && addend.row == job.c.row && addend.column == job.c.column;
+        meets(addend.extent(job.m, job.n)) && (blocks || !same)
+    });
+    let meets_operand = meets(job.a.extent(job.m, job.k.max(1))) || meets(job.b.extent(job.k.max(1), job.n));
+    let direct = !meets_operand && !addend_changes && (!blocks || job.c.is_dense());
+    if direct {
+        // SAFETY: as the caller says.
+        return unsafe { split(frame, job) };
+    }
+    let mut aside: Vec<T> = Vec::new();
+    let count = job.m.checked_mul(job.n)?;
+    aside.try_reserve_exact(count).ok()?;
+    aside.resize(count, T::default());
+    let size = size_of::<T>() as isize;
+    let apart = Matrix { base: aside.as_mut_ptr().cast_const(), row: job.n as isize * size, column: size };
+    // SAFETY: as the caller says; nobody else sees the new memory.
+    unsafe {
+        split(frame, Job { c: apart, ..job })?;
+        for i in 0..job.m {
+            for j in 0..job.n {
+                job.c.put(i, j, aside[i * job.n + j]);
+            }
+        }
+    }
+    Some(())
+}
+
+/// Computes a product whose result shares no memory with what it reads, except an addend in the same place; none when
+/// there is no memory.
+///
+/// # Safety
+/// As for [`run`].
+unsafe fn split<T: Real>(frame: *mut Frame, job: Job<T>) -> Option<()> {
+    // The other way round it is `b` turned times `a` turned, with the same products and sums.
+    let turned = if job.m == 1 || job.n == 1 {
+        job.n > 1
+    } else {
+        job.c.column != size_of::<T>() as isize && job.c.row == size_of::<T>() as isize
+    };
+    let job = match turned {
+        true => Job {
+            a: job.b.turned(),
+            b: job.a.turned(),
+            c: job.c.turned(),
+            m: job.n,
+            n: job.m,
+            finish: Finish {
+                addend: job.finish.addend.map(|(beta, addend)| (beta, addend.turned())),
+                ..job.finish
+            },
+            ..job
+        },
+        false => job,
+    };
+    let by_columns = job.n > job.m;
+    let wide = Wide { job, by_columns };
+    let work = 2.0 * job.m as f64 * job.n as f64 * job.k as f64 / 8.0;
+    let count = (if by_columns { job.n } else { job.m }).cast_signed() as i64;
+    let code = part::<T> as *const u8;
+    // SAFETY: parts write to different results, as long as `wide` says; the rest as the caller says.
+    match unsafe { threads::split(frame, code, (&raw const wide).cast(), 0, count, 48, 1, work) } {
+        0 => Some(()),
+        _ => None,
+    }
+}
+
+/// A product for several threads: which of its rows or columns are split.
+struct Wide<T> {
+    job: Job<T>,
+    by_columns: bool,
+}
+
+/// Some rows or columns of a product: 0, or 1 when there is no memory.
+extern "C" fn part<T: Real>(_frame: *mut Frame, wide: *const u64, first: i64, end: i64) -> i64 {
+    // SAFETY: `split` passes its job, which lives until all parts have ended.
+    let Wide { job, by_columns } = unsafe { &*wide.cast::<Wide<T>>() };
+    let (first, end) = (usize::try_from(first).unwrap_or(0), usize::try_from(end).unwrap_or(0));
+    let Some(count) = end.checked_sub(first).filter(|&count| count > 0) else { return 0 };
+    let (row, column) = if *by_columns { (0, first) } else { (first, 0) };
+    let part = Job {
+        a: job.a.part(row, 0),
+        b: job.b.part(0, column),
+        c: job.c.part(row, column),
+        m: if *by_columns { job.m } else { count },
+        n: if *by_columns { count } else { job.n },
+        finish: Finish {
+            addend: job.finish.addend.map(|(beta, addend)| (beta, addend.part(row, column))),
+            ..job.finish
+        },
+        ..*job
+    };
+    let numbers = if part.n == 1 { part.k } else { tiles::packed(part.m, part.n, part.k) };
+    let multiply = |buffer: *mut T| {
+        // SAFETY: the registers were detected, the rest as the caller of `split` says.
+        unsafe {
+            match part.registers {
+                Registers::Plain => multiply_plain(&part, buffer),
+                #[cfg(target_arch = "x86_64")]
+                Registers::Avx2 => multiply_256(&part, buffer),
+                #[cfg(target_arch = "x86_64")]
+                Registers::Avx512 => multiply_512(&part, buffer),
+            }
+        }
+    };
+    match with_buffer(numbers, multiply) {
+        Some(()) => 0,
+        None => 1,
+    }
+}
+
+/// # Safety
+/// The job's matrices are as it says, nobody else touches its results, and the buffer is large enough.
+unsafe fn multiply_plain<T: Real>(job: &Job<T>, buffer: *mut T) {
+    /// Where every machine of that kind has fused operations.
+    const FUSED: bool = cfg!(target_arch = "aarch64");
+    // SAFETY: as the caller says; plain registers are everywhere.
+    unsafe {
+        match (job.n, FUSED && job.fused) {
+            (1, false) => vector::multiply::<T::Plain, T::Plain, false>(job, buffer),
+            (1, true) => vector::multiply::<T::Plain, T::Plain, FUSED>(job, buffer),
+            (_, false) => tiles::multiply::<T::Plain, T::Plain, false, 6, 4, 2>(job, buffer),
+            (_, true) => tiles::multiply::<T::Plain, T::Plain, FUSED, 6, 4, 2>(job, buffer),
+        }
+    }
+}
+
+/// # Safety
+/// As for [`multiply_plain`]; the machine has AVX2 and FMA.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn multiply_256<T: Real>(job: &Job<T>, buffer: *mut T) {
+    // SAFETY: as the caller says.
+    unsafe {
+        match (job.n, job.fused) {
+            (1, false) => vector::multiply::<T::Half, T::Half, false>(job, buffer),
+            (1, true) => vector::multiply::<T::Half, T::Half, true>(job, buffer),
+            (_, false) => tiles::multiply::<T::Half, T::Half, false, 6, 4, 2>(job, buffer),
+            (_, true) => tiles::multiply::<T::Half, T::Half, true, 6, 4, 2>(job, buffer),
+        }
+    }
+}
+
+/// # Safety
+/// As for [`multiply_plain`]; the machine has AVX2, FMA and AVX-512F.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,avx512f")]
+unsafe fn multiply_512<T: Real>(job: &Job<T>, buffer: *mut T) {
+    // SAFETY: as the caller says.
+    unsafe {
+        match (job.n, job.fused) {
+            (1, false) => vector::multiply::<T::Whole, T::Half, false>(job, buffer),
+            (1, true) => vector::multiply::<T::Whole, T::Half, true>(job, buffer),
+            (_, false) => tiles::multiply::<T::Whole, T::Half, false, 12, 8, 4>(job, buffer),
+            (_, true) => tiles::multiply::<T::Whole, T::Half, true, 12, 8, 4>(job, buffer),
+        }
+    }
+}
+
+/// Bytes of a buffer that a thread keeps for its next product.
+const KEPT: usize = 4 << 20;
+
+/// Calls a function with room for so many numbers; none when there is no memory.
+fn with_buffer<T: Real>(numbers: usize, work: impl FnOnce(*mut T)) -> Option<()> {
+    thread_local! {
+        static BUFFER: Cell<Vec<u64>> = const { Cell::new(Vec::new()) };
+    }
+    let words = numbers.checked_mul(size_of::<T>())?.div_ceil(size_of::<u64>());
+    let mut buffer = BUFFER.take();
+    buffer.try_reserve_exact(words).ok()?;
+    work(buffer.as_mut_ptr().cast());
+    if buffer.capacity() * size_of::<u64>() <= KEPT {
+        BUFFER.set(buffer);
+    }
+    Some(())
+}

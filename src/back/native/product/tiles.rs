@@ -1,0 +1,318 @@
+//! Products by tiles of results that stay in registers over a block of summands.
+//!
+//! Operands are packed: a block of `b` as panels as wide as a tile, a block of `a` that stays in the cache of the second
+//! level as strips as high as a tile. Between blocks of summands sums go through memory, which changes no bits.
+
+use super::lanes::{Lanes, MOST_LANES, Real, Square, step};
+use super::{Job, Matrix};
+
+/// Summands per block.
+pub(super) const DEPTH: usize = 256;
+/// Rows per block, a multiple of every tile's: with `DEPTH` numbers each they fit the cache of the second level.
+const BLOCK_ROWS: usize = 144;
+/// Columns per block.
+const BLOCK_COLUMNS: usize = 1024;
+
+/// Numbers that a product packs at a time.
+pub(super) fn packed(m: usize, n: usize, k: usize) -> usize {
+    // A block's last strip and panel may be padded.
+    DEPTH.min(k) * (m.min(BLOCK_ROWS) + n.min(BLOCK_COLUMNS) + 64)
+}
+
+/// Computes a job with tiles of `ROWS` rows and two registers of columns; at the lower end with
+/// those of `MIDDLE` or `FEW` rows.
+///
+/// # Safety
+/// The machine has the registers; the job's matrices are as it says, nobody else touches those results, and `buffer` has
+/// [`packed`] numbers.
+#[inline(always)]
+pub(super) unsafe fn multiply<
+    L,
+    S,
+    const FUSED: bool,
+    const ROWS: usize,
+    const MIDDLE: usize,
+    const FEW: usize,
+>(
+    job: &Job<L::Number>,
+    buffer: *mut L::Number,
+) where
+    L: Lanes,
+    S: Square<Number = L::Number>,
+{
+    let &Job { a, b, m, n, k, .. } = job;
+    let wide = 2 * L::COUNT;
+    for left in (0..n).step_by(BLOCK_COLUMNS) {
+        let columns = BLOCK_COLUMNS.min(n - left);
+        // At least one block, so that results are written if nothing is summed.
+        for start in (0..k.max(1)).step_by(DEPTH) {
+            let depth = DEPTH.min(k - start);
+            let panels = buffer;
+            for first in (0..columns).step_by(wide) {
+                let width = wide.min(columns - first);
+                let padded = if width <= L::COUNT { L::COUNT } else { wide };
+                let part = b.part(start, left + first).turned();
+                // SAFETY: the rows and columns exist, the buffer is large enough for what it gets.
+                unsafe { pack::<S>(part, width, depth, padded, panels.add(first * depth)) };
+            }
+            // SAFETY: the buffer goes on behind the panels.
+            let strips = unsafe { buffer.add(columns.next_multiple_of(wide) * depth) };
+            for top in (0..m).step_by(BLOCK_ROWS) {
+                let height = BLOCK_ROWS.min(m - top);
+                for first in (0..height).step_by(ROWS) {
+                    let lines = ROWS.min(height - first);
+                    let padded = match lines {
+                        _ if lines <= FEW => FEW,
+                        _ if lines <= MIDDLE => MIDDLE,
+                        _ => ROWS,
+                    };
+                    // SAFETY: as above.
+                    unsafe {
+                        pack::<S>(a.part(top + first, start), lines, depth, padded, strips.add(first * depth))
+                    };
+                }
+                for column in (0..columns).step_by(wide) {
+                    let width = wide.min(columns - column);
+                    for row in (0..height).step_by(ROWS) {
+                        let lines = ROWS.min(height - row);
+                        let place = Place {
+                            row: top + row,
+                            column: left + column,
+                            lines,
+                            width,
+                            depth,
+                            first: start == 0,
+                            last: start + depth >= k,
+                        };
+                        // SAFETY: these are the strip and the panel of that place.
+                        unsafe {
+                            let (strip, panel) = (strips.add(row * depth), panels.add(column * depth));
+                            match (width <= L::COUNT, lines) {
+                                (false, lines) if lines > MIDDLE => {
+                                    tile::<L, FUSED, ROWS, 2>(job, place, strip, panel)
+                                }
+                                (false, lines) if lines > FEW => {
+                                    tile::<L, FUSED, MIDDLE, 2>(job, place, strip, panel)
+                                }
+                                (false, _) => tile::<L, FUSED, FEW, 2>(job, place, strip, panel),
+                                (true, lines) if lines > MIDDLE => {
+                                    tile::<L, FUSED, ROWS, 1>(job, place, strip, panel)
+                                }
+                                (true, lines) if lines > FEW => {
+                                    tile::<L, FUSED, MIDDLE, 1>(job, place, strip, panel)
+                                }
+                                (true, _) => tile::<L, FUSED, FEW, 1>(job, place, strip, panel),
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Packs lines next to each other: the numbers of all lines at one depth, then those at the next; `padded` lines.
+///
+/// # Safety
+/// The machine has the registers, the elements exist, and there is room.
+#[inline(always)]
+unsafe fn pack<S: Square>(
+    from: Matrix<S::Number>,
+    lines: usize,
+    depth: usize,
+    padded: usize,
+    to: *mut S::Number,
+) {
+    let one = size_of::<S::Number>() as isize;
+    // SAFETY: as the caller says, everywhere.
+    unsafe {
+        let mut done = 0;
+        if from.row == one {
+            done = lines - lines % S::COUNT;
+            for l in 0..depth {
+                for line in (0..done).step_by(S::COUNT) {
+                    S::load(from.at(line, l)).store(to.add(l * padded + line));
+                }
+            }
+        } else if from.column == one {
+            // Blocks are turned in registers.
+            done = lines - lines % S::COUNT;
+            let turned = depth - depth % S::COUNT;
+            for line in (0..done).step_by(S::COUNT) {
+                let to = to.add(line);
+                let mut rows = [from.base; MOST_LANES];
+                for (i, row) in rows.iter_mut().enumerate().take(S::COUNT) {
+                    *row = from.at(line + i, 0);
+                }
+                for at in (0..turned).step_by(S::COUNT) {
+                    for (l, &column) in S::columns(&rows, at).as_ref().iter().enumerate() {
+                        column.store(to.add((at + l) * padded));
+                    }
+                }
+                for l in turned..depth {
+                    for (i, row) in rows.iter().enumerate().take(S::COUNT) {
+                        *to.add(l * padded + i) = row.add(l).read_unaligned();
+                    }
+                }
+            }
+        }
+        for line in done..lines {
+            for l in 0..depth {
+                *to.add(l * padded + line) = from.at(line, l).read_unaligned();
+            }
+        }
+        for line in lines..padded {
+            for l in 0..depth {
+                *to.add(l * padded + line) = S::Number::default();
+            }
+        }
+    }
+}
+
+/// Where a tile lies, and which summands are added.
+#[derive(Clone, Copy)]
+struct Place {
+    row: usize,
+    column: usize,
+    /// Rows and columns that exist.
+    lines: usize,
+    width: usize,
+    depth: usize,
+    /// Whether sums start here, or end.
+    first: bool,
+    last: bool,
+}
+
+/// Adds a block of summands to the sums of a tile of `ROWS` rows and `PANELS` registers of columns.
+///
+/// # Safety
+/// The machine has the registers; strip and panel have `depth` lines of the tile's height and width; results exist
+/// within `lines` and `width`.
+#[inline(always)]
+unsafe fn tile<L: Lanes, const FUSED: bool, const ROWS: usize, const PANELS: usize>(
+    job: &Job<L::Number>,
+    place: Place,
+    strip: *const L::Number,
+    panel: *const L::Number,
+) {
+    // SAFETY: as the caller says.
+    unsafe {
+        match ROWS {
+            2 => tile_2::<L, FUSED, PANELS>(job, place, strip, panel),
+            4 => tile_4::<L, FUSED, PANELS>(job, place, strip, panel),
+            6 => tile_6::<L, FUSED, PANELS>(job, place, strip, panel),
+            8 => tile_8::<L, FUSED, PANELS>(job, place, strip, panel),
+            _ => tile_12::<L, FUSED, PANELS>(job, place, strip, panel),
+        }
+    }
+}
+
+/// A tile as a function: its sums are variables, because an array of them would live in memory.
+macro_rules! tile {
+    ($name:ident, $rows:literal, $($row:literal $one:ident $two:ident),*) => {
+        #[inline(always)]
+        unsafe fn $name<L: Lanes, const FUSED: bool, const PANELS: usize>(
+            job: &Job<L::Number>,
+            place: Place,
+            strip: *const L::Number,
+            panel: *const L::Number,
+        ) {
+            let Place { row, column, lines, width, depth, first, last } = place;
+            let dense = job.c.column == size_of::<L::Number>() as isize;
+            let whole = dense && lines == $rows && width == PANELS * L::COUNT;
+            // SAFETY: as the caller says.
+            unsafe {
+                let zero = L::splat(L::Number::default());
+                $(let (mut $one, mut $two) = (zero, zero);)*
+                if !first {
+                    if whole {
+                        $(
+                            let line = job.c.at(row + $row, column);
+                            $one = L::load(line);
+                            if PANELS > 1 {
+                                $two = L::load(line.add(L::COUNT));
+                            }
+                        )*
+                    } else {
+                        let mut aside = [[zero; PANELS]; $rows];
+                        fetch(job, place, aside.as_mut_ptr().cast(), PANELS * L::COUNT);
+                        $(
+                            $one = aside[$row][0];
+                            $two = aside[$row][PANELS - 1];
+                        )*
+                    }
+                }
+                let (mut strip, mut panel) = (strip, panel);
+                for _ in 0..depth {
+                    let right_one = L::load(panel);
+                    let right_two = if PANELS > 1 { L::load(panel.add(L::COUNT)) } else { zero };
+                    $(
+                        let left = L::splat(*strip.add($row));
+                        $one = step::<L, FUSED>($one, left, right_one);
+                        if PANELS > 1 {
+                            $two = step::<L, FUSED>($two, left, right_two);
+                        }
+                    )*
+                    strip = strip.add($rows);
+                    panel = panel.add(PANELS * L::COUNT);
+                }
+                if whole && (!last || job.finish.is_none()) {
+                    $(
+                        let line = job.c.at(row + $row, column).cast_mut();
+                        $one.store(line);
+                        if PANELS > 1 {
+                            $two.store(line.add(L::COUNT));
+                        }
+                    )*
+                } else {
+                    let mut aside = [[zero; PANELS]; $rows];
+                    $(
+                        aside[$row][PANELS - 1] = $two;
+                        aside[$row][0] = $one;
+                    )*
+                    put(job, place, aside.as_ptr().cast(), PANELS * L::COUNT);
+                }
+            }
+        }
+    };
+}
+
+tile!(tile_2, 2, 0 a0 b0, 1 a1 b1);
+tile!(tile_4, 4, 0 a0 b0, 1 a1 b1, 2 a2 b2, 3 a3 b3);
+tile!(tile_6, 6, 0 a0 b0, 1 a1 b1, 2 a2 b2, 3 a3 b3, 4 a4 b4, 5 a5 b5);
+tile!(tile_8, 8, 0 a0 b0, 1 a1 b1, 2 a2 b2, 3 a3 b3, 4 a4 b4, 5 a5 b5, 6 a6 b6, 7 a7 b7);
+tile!(
+    tile_12, 12, 0 a0 b0, 1 a1 b1, 2 a2 b2, 3 a3 b3, 4 a4 b4, 5 a5 b5, 6 a6 b6, 7 a7 b7, 8 a8 b8, 9 a9 b9,
+    10 a10 b10, 11 a11 b11
+);
+
+/// Fetches the sums of a tile; its rows lie `stride` numbers apart.
+///
+/// # Safety
+/// The results exist, and there is room.
+unsafe fn fetch<T: Real>(job: &Job<T>, place: Place, to: *mut T, stride: usize) {
+    for i in 0..place.lines {
+        for j in 0..place.width {
+            // SAFETY: as the caller says.
+            unsafe { *to.add(i * stride + j) = job.c.at(place.row + i, place.column + j).read_unaligned() };
+        }
+    }
+}
+
+/// Writes the sums of a tile, or the results made of them.
+///
+/// # Safety
+/// The results exist; rows of sums lie `stride` numbers apart.
+unsafe fn put<T: Real>(job: &Job<T>, place: Place, from: *const T, stride: usize) {
+    for i in 0..place.lines {
+        for j in 0..place.width {
+            let (row, column) = (place.row + i, place.column + j);
+            // SAFETY: as the caller says.
+            unsafe {
+                let sum = *from.add(i * stride + j);
+                let value = if place.last { job.finish.value(sum, row, column) } else { sum };
+                job.c.put(row, column, value);
+            }
+        }
+    }
+}
