@@ -87,8 +87,10 @@ pub enum Operand {
     Wide(u64),
     /// A mask register, by number.
     Mask(u8),
-    /// Behind all other operands: the mask register by which lanes are chosen.
+    /// Behind all other operands: the mask register by which lanes are chosen; the others stay as they are.
     Under(u8),
+    /// The same, but the others become zero.
+    Only(u8),
 }
 
 /// A place in the code.
@@ -160,8 +162,8 @@ impl Operand {
                     visit(reg, Role::Use);
                 }
             }
-            Operand::Byte(_) | Operand::Word(_) | Operand::Wide(_) | Operand::Mask(_) | Operand::Under(_) => {
-            }
+            Operand::Byte(_) | Operand::Word(_) | Operand::Wide(_) => {}
+            Operand::Mask(_) | Operand::Under(_) | Operand::Only(_) => {}
         }
     }
 }

@@ -11,11 +11,11 @@ use super::code::{Item, Label, Operand, Reg, View, change, give, take};
 use super::select::{Held, Lanes, Select, Slot};
 
 /// A loop's head.
-struct Counter {
-    variable: ValueId,
-    start: ValueId,
-    stop: ValueId,
-    step: i64,
+pub(super) struct Counter {
+    pub variable: ValueId,
+    pub start: ValueId,
+    pub stop: ValueId,
+    pub step: i64,
 }
 
 impl Select<'_> {
@@ -152,13 +152,14 @@ impl Select<'_> {
         self.emit_either(Code::Cmp_r64_rm64, &[take(a, View::Full), take(b, View::Full)], 1);
     }
 
-    fn advance(&mut self, index: Reg, by: i64) -> Result<(), Reason> {
+    pub fn advance(&mut self, index: Reg, by: i64) -> Result<(), Reason> {
         let by = i32::try_from(by).map_err(|_| "its step is too large")?;
         self.emit(Code::Add_rm64_imm32, &[change(index, View::Full), Operand::Word(by)]);
         Ok(())
     }
 
-    /// A loop whose iterations run side by side: several vectors per turn, then single vectors, then the rest.
+    /// A loop whose iterations run side by side: several vectors per turn, then single vectors, then the rest, under a
+    /// mask where there are such.
     fn vector_loop(
         &mut self,
         counter: &Counter,
@@ -187,7 +188,7 @@ impl Select<'_> {
         self.target = self.lists.len() - 1;
         let index = self.integer();
         self.emit(Code::Mov_r64_rm64, &[give(index, View::Full), take(start, View::Full)]);
-        let reductions = facts.reductions.len();
+        let (reductions, nested) = (facts.reductions.len(), facts.nested);
         let products = if self.settings.fast { self.products(stmts, &facts) } else { HashMap::new() };
         self.lanes = Some(Lanes {
             body: facts,
@@ -201,25 +202,27 @@ impl Select<'_> {
             scattered: HashMap::new(),
             partial: Vec::new(),
             checked: HashSet::new(),
+            masked: false,
             products,
         });
         self.start_reductions(unroll)?;
-        let mut versions = vec![(unroll, lanes), (1, lanes)];
-        // Partial results are as wide as the widest vectors.
-        if self.settings.bits == 512 && reductions == 0 {
-            versions.push((1, lanes / 2));
-        }
-        versions.push((1, 1));
-        versions.dedup();
         let done = self.label();
-        let last = versions.len() - 1;
-        for (at, (copies, count)) in versions.into_iter().enumerate() {
+        let whole = [(unroll, lanes), (1, lanes)];
+        let masked = self.settings.bits == 512 && reductions == 0 && !nested;
+        let aligned = masked && unroll > 1 && self.aligned_start(counter, stop, stmts, lanes)?;
+        for (copies, count) in whole.into_iter().skip(usize::from(unroll == 1)) {
             self.version(counter.step, stop, stmts, copies, count)?;
-            if at == 0 && last > 0 {
-                // Often nothing is left.
-                self.compare(index, stop);
-                self.item(Item::Jump(Code::Jge_rel32_64, done));
+            // Often nothing is left.
+            self.compare(index, stop);
+            self.item(Item::Jump(Code::Jge_rel32_64, done));
+        }
+        if !masked || !self.rest(counter, stop, stmts, lanes)? {
+            debug_assert!(!aligned, "what can start under a mask can end under one");
+            // Partial results are as wide as the widest vectors.
+            if self.settings.bits == 512 && reductions == 0 {
+                self.version(counter.step, stop, stmts, 1, lanes / 2)?;
             }
+            self.version(counter.step, stop, stmts, 1, 1)?;
         }
         self.item(Item::Mark(done));
         self.finish_reductions(lanes)?;
@@ -256,15 +259,7 @@ impl Select<'_> {
         self.item(Item::LoopStart);
         self.item(Item::Mark(head));
         for copy in 0..copies {
-            if let Some(lanes) = &mut self.lanes {
-                lanes.copy = copy;
-                lanes.held.clear();
-                lanes.carried.clear();
-                lanes.scattered.clear();
-            }
-            for stmt in stmts {
-                self.lane_stmt(stmt)?;
-            }
+            self.turn(stmts, copy)?;
         }
         self.advance(index, turn)?;
         self.compare(index, bound);
@@ -272,6 +267,17 @@ impl Select<'_> {
         self.item(Item::LoopEnd);
         self.item(Item::Mark(end));
         Ok(())
+    }
+
+    /// One vector of iterations.
+    pub fn turn(&mut self, stmts: &[Stmt], copy: i64) -> Result<(), Reason> {
+        if let Some(lanes) = &mut self.lanes {
+            lanes.copy = copy;
+            lanes.held.clear();
+            lanes.carried.clear();
+            lanes.scattered.clear();
+        }
+        stmts.iter().try_for_each(|stmt| self.lane_stmt(stmt))
     }
 
     fn lane_stmt(&mut self, stmt: &Stmt) -> Result<(), Reason> {
@@ -313,6 +319,7 @@ impl Select<'_> {
                 }
                 _ if self.check_range(*condition, *trap)? => Ok(()),
                 _ => {
+                    self.all_lanes()?;
                     let mask = self.operand(*condition)?;
                     self.check_mask(mask, *trap);
                     Ok(())

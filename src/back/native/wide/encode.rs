@@ -182,8 +182,8 @@ enum Found {
     Byte(u8),
     Word(i32),
     Wide(u64),
-    /// The mask register that chooses lanes.
-    Under(Register),
+    /// The mask register that chooses lanes, and whether the others become zero.
+    Under(Register, bool),
 }
 
 impl Encoder<'_> {
@@ -233,8 +233,9 @@ impl Encoder<'_> {
         for (at, found) in found.iter().enumerate() {
             let at = at as u32;
             let kind = match found {
-                Found::Under(register) => {
+                Found::Under(register, zeroing) => {
                     instruction.set_op_mask(*register);
+                    instruction.set_zeroing_masking(*zeroing);
                     continue;
                 }
                 Found::Register(_) => OpKind::Register,
@@ -260,7 +261,7 @@ impl Encoder<'_> {
                 Found::Byte(value) => instruction.set_immediate8(value),
                 Found::Word(value) => instruction.set_immediate32to64(i64::from(value)),
                 Found::Wide(value) => instruction.set_immediate64(value),
-                Found::Under(_) => {}
+                Found::Under(..) => {}
             }
         }
         self.push(instruction);
@@ -349,7 +350,8 @@ impl Encoder<'_> {
                 Operand::Word(value) => Found::Word(value),
                 Operand::Wide(value) => Found::Wide(value),
                 Operand::Mask(number) => Found::Register(mask(number)),
-                Operand::Under(number) => Found::Under(mask(number)),
+                Operand::Under(number) => Found::Under(mask(number), false),
+                Operand::Only(number) => Found::Under(mask(number), true),
                 Operand::Memory(place) => Found::Memory(self.memory(place, &mut borrowed)?),
                 Operand::Register(reg, view, role) => {
                     let bank = self.program.banks[reg.0 as usize];

@@ -12,8 +12,10 @@ use crate::kernel::vector::Reason;
 
 use super::code::{Item, Operand, Program, Reg, Role, View, give, take};
 
-/// How many mask registers hold vectors: all but the first, which cannot choose lanes, and the last.
-const MASKS: usize = 6;
+/// How many mask registers hold vectors: all but the first, which cannot choose lanes, and the last two.
+const MASKS: usize = 5;
+/// The mask register of the iterations that take place, where not all lanes of a vector do.
+pub const TURN_MASK: u8 = 6;
 /// The mask register whose value lasts for one instruction.
 pub const FREE_MASK: u8 = 7;
 

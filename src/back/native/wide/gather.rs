@@ -11,7 +11,7 @@ use crate::kernel::{Op, TrapId, ValueId};
 use crate::scalar::{BinaryOp, DType};
 
 use super::code::{Base, Item, Operand, Place, Reg, View, change, give, take};
-use super::evex::FREE_MASK;
+use super::evex::{FREE_MASK, TURN_MASK};
 use super::lanes::sized;
 use super::select::Select;
 
@@ -80,8 +80,12 @@ impl Select<'_> {
         let (result, zero) = (self.vector(), self.bits_everywhere(0));
         self.copy_vector(result, zero);
         // The instruction clears the mask.
-        let all = Operand::Mask(FREE_MASK);
-        self.emit(Code::VEX_Kxnorw_kr_kr_kr, &[all, all, all]);
+        let wanted = Operand::Mask(FREE_MASK);
+        if self.is_masked() {
+            self.emit(Code::VEX_Kmovw_kr_km16, &[wanted, Operand::Mask(TURN_MASK)]);
+        } else {
+            self.emit(Code::VEX_Kxnorw_kr_kr_kr, &[wanted, wanted, wanted]);
+        }
         let place = Place { base, index: Some((lanes, form.factor as u32)), displacement };
         self.emit(
             Code::EVEX_Vgatherqpd_zmm_k1_vm64z,
@@ -135,6 +139,7 @@ impl Select<'_> {
         if let Some(known) = self.lanes.as_ref().and_then(|lanes| lanes.scattered.get(&value)) {
             return Ok(known.clone());
         }
+        self.all_lanes()?;
         let (count, _) = self.lane_shape();
         let mut regs = Vec::with_capacity(count as usize);
         if let Some((first, code, bytes)) = self.table_entry(value)? {
@@ -217,11 +222,12 @@ impl Select<'_> {
             let limits = self.clamped_everywhere(limit)?;
             let lanes = self.operand(index)?;
             let outside = Operand::Mask(FREE_MASK);
-            self.emit_either(
-                Code::EVEX_Vpcmpuq_kr_k1_zmm_zmmm512b64_imm8,
-                &[outside, take(lanes, View::Zmm), take(limits, View::Zmm), Operand::Byte(NOT_LESS)],
-                2,
-            );
+            let mut operands =
+                vec![outside, take(lanes, View::Zmm), take(limits, View::Zmm), Operand::Byte(NOT_LESS)];
+            if self.is_masked() {
+                operands.push(Operand::Under(TURN_MASK));
+            }
+            self.emit_either(Code::EVEX_Vpcmpuq_kr_k1_zmm_zmmm512b64_imm8, &operands, 2);
             self.emit(Code::VEX_Kortestw_kr_kr, &[outside, outside]);
             self.item(Item::Jump(Code::Jne_rel32_64, label));
             return Ok(true);

@@ -7,6 +7,7 @@ use crate::kernel::vector::{Affine, Class, Reason, Stride};
 use crate::scalar::DType;
 
 use super::code::{Base, Operand, Place, Reg, View, change, give, take};
+use super::evex::TURN_MASK;
 use super::lanes::sized;
 use super::select::Select;
 
@@ -130,6 +131,12 @@ impl Select<'_> {
     fn load_contiguous(&mut self, place: Place, ty: DType) -> Result<Reg, Reason> {
         let (count, lane_bytes) = self.lane_shape();
         let memory = Operand::Memory(place);
+        if self.is_masked() {
+            let (code, _, view) = masked_move(ty, count)?;
+            let reg = self.vector();
+            self.emit(code, &[give(reg, view), memory, Operand::Only(TURN_MASK)]);
+            return Ok(reg);
+        }
         if ty == DType::Bool {
             return Ok(self.load_bools(place, count, lane_bytes));
         }
@@ -174,6 +181,11 @@ impl Select<'_> {
     fn store_contiguous(&mut self, place: Place, ty: DType, reg: Reg) -> Result<(), Reason> {
         let (count, _) = self.lane_shape();
         let memory = Operand::Memory(place);
+        if self.is_masked() {
+            let (_, code, view) = masked_move(ty, count)?;
+            self.emit(code, &[memory, take(reg, view), Operand::Under(TURN_MASK)]);
+            return Ok(());
+        }
         if ty == DType::Bool {
             return self.store_bools(place, reg, count);
         }
@@ -222,6 +234,7 @@ impl Select<'_> {
     }
 
     fn load_places(&mut self, places: &[Place], ty: DType) -> Result<Reg, Reason> {
+        self.all_lanes()?;
         if ty == DType::Bool {
             return Err("bools that are not contiguous".to_owned());
         }
@@ -285,6 +298,7 @@ impl Select<'_> {
     }
 
     fn store_places(&mut self, places: &[Place], ty: DType, reg: Reg) -> Result<(), Reason> {
+        self.all_lanes()?;
         if ty == DType::Bool {
             return Err("bools that are not contiguous".to_owned());
         }
@@ -319,4 +333,17 @@ impl Select<'_> {
         }
         Ok(())
     }
+}
+
+/// How lanes are loaded and stored under a mask.
+fn masked_move(ty: DType, count: i64) -> Result<(Code, Code, View), Reason> {
+    Ok(match (ty, count * ty.bytes() as i64) {
+        (DType::Bool, _) => return Err("bools under a mask".to_owned()),
+        (DType::F64 | DType::I64, 64) => {
+            (Code::EVEX_Vmovupd_zmm_k1z_zmmm512, Code::EVEX_Vmovupd_zmmm512_k1z_zmm, View::Zmm)
+        }
+        (_, 64) => (Code::EVEX_Vmovups_zmm_k1z_zmmm512, Code::EVEX_Vmovups_zmmm512_k1z_zmm, View::Zmm),
+        (_, 32) => (Code::EVEX_Vmovups_ymm_k1z_ymmm256, Code::EVEX_Vmovups_ymmm256_k1z_ymm, View::Ymm),
+        (ty, _) => return Err(format!("{count} lanes of {ty} under a mask")),
+    })
 }

@@ -15,7 +15,7 @@
 //!
 //! All values of a vectorised loop have as many lanes as a register holds of the widest type in it; narrower types fill
 //! half a register. A bool is a mask, as wide as the widest type. Remaining iterations run one by one through the
-//! same selection with one lane. Within a lane the operations are the kernel's, in its order: strict mode has
+//! same selection with one lane, or as lanes that a mask chooses ([`partial`]). Within a lane the operations are the kernel's, in its order: strict mode has
 //! the same bits as scalar code. Fast mode contracts `a * b + c`.
 //!
 //! What all iterations share is computed once in front of the loop: integers in integer registers, floats as vectors of
@@ -27,10 +27,12 @@ mod control;
 mod convert;
 mod encode;
 mod evex;
+mod exponential;
 mod gather;
 mod lanes;
 mod math;
 mod memory;
+mod partial;
 mod reduce;
 mod select;
 mod tidy;

@@ -49,6 +49,8 @@ pub(super) struct Lanes {
     pub scattered: HashMap<ValueId, Vec<Reg>>,
     /// Registers of partial results, per reduction: one per copy, and one for single lanes.
     pub partial: Vec<Vec<Reg>>,
+    /// Only the lanes of [`TURN_MASK`](super::evex::TURN_MASK) take place.
+    pub masked: bool,
     /// Checks of what all lanes share, which stand in front of the loop.
     pub checked: HashSet<ValueId>,
     /// Products that are contracted with the sum they are part of.

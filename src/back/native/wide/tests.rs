@@ -536,7 +536,7 @@ fn totals_of_floats_are_regrouped_in_fast_mode_only() {
 }
 
 #[test]
-fn the_fast_exponential_is_within_two_units() {
+fn the_fast_exponential_is_within_four_units() {
     if !is_available() {
         return;
     }
@@ -575,7 +575,7 @@ fn fast_exponential(kernel: &Kernel, count: i64, bits: u32) {
     assert_eq!(trap, None);
     for (x, found) in inputs.into_iter().zip(outputs) {
         let expected = crate::scalar::math::exp(x);
-        let close = (found.to_bits() as i64).abs_diff(expected.to_bits() as i64) <= 2;
+        let close = (found.to_bits() as i64).abs_diff(expected.to_bits() as i64) <= 4;
         assert!(close || (found.is_nan() && expected.is_nan()), "exp({x}) = {found}, expected {expected}");
     }
 }
