@@ -195,3 +195,46 @@ fn a_fold_into_what_nobody_wrote_starts_the_same_in_every_call() {
         assert_eq!(results[0], results[1], "{values:?}");
     }
 }
+
+#[test]
+fn calls_raise_the_tier_and_give_the_same_bits() {
+    let program = program(SMOOTH);
+    let auto = Prepared::with(Arc::clone(&program), Engine::Auto, false, Settings::default()).unwrap();
+    assert_eq!(auto.engine(), Engine::Native);
+    assert!(auto.compiled().is_none(), "nothing was called");
+    let expected = smooth(&compiled(&program, with_threads(1)));
+    let call = |prepared: &Prepared, rows: usize| {
+        let values: Vec<f64> = (0..rows * 53).map(|k| ((k * 7919) % 1009) as f64 / 17.0).collect();
+        let mut args = Arguments::new();
+        doubles(&mut args, "a", &[rows, 53], &values);
+        doubles(&mut args, "b", &[rows, 53], &vec![0.0; values.len()]);
+        (done(prepared.run(&mut args, &Options::default())), read(&args, "b"))
+    };
+    // A call on little is interpreted, and says so; who calls again gets machine code, and then the best.
+    let mut tiers = Vec::new();
+    for number in 1..=10 {
+        let (notes, found) = call(&auto, if number == 1 { 3 } else { 4 });
+        let code = auto.compiled().map(|code| code.code_bytes());
+        assert_eq!(notes.iter().any(|note| note.contains("cheaper")), code.is_none(), "{notes:?}");
+        if number > 1 {
+            tiers.push((code, found));
+        }
+    }
+    assert!(tiers.iter().all(|(_, found)| *found == tiers[0].1));
+    let codes: Vec<_> = tiers.into_iter().map(|(code, _)| code).collect();
+    assert_eq!(codes[0], None);
+    assert!(codes[1].is_some() && codes[1..7].iter().all(|code| *code == codes[1]), "{codes:?}");
+    assert!(codes[7].is_some() && codes[7] == codes[8] && codes[7] != codes[1], "{codes:?}");
+    assert_eq!(call(&auto, 37).1, expected);
+    // Much work takes the best tier at once.
+    let much = Prepared::with(program.clone(), Engine::Auto, false, Settings::default()).unwrap();
+    call(&much, 20_000);
+    assert_eq!(much.compiled().map(|code| code.code_bytes()), codes[8]);
+    // Who asks for machine code gets it, whatever the work.
+    let native = Prepared::new(&program, Engine::Native, false).unwrap();
+    let mut args = Arguments::new();
+    doubles(&mut args, "a", &[3, 53], &[1.0; 159]);
+    doubles(&mut args, "b", &[3, 53], &[0.0; 159]);
+    assert!(done(native.run(&mut args, &Options::default())).is_empty());
+    assert!(native.compiled().is_some());
+}

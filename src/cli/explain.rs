@@ -12,7 +12,9 @@ use crate::diag::codes::{CODES, Code, lookup};
 use crate::transform::{RULES, Rule};
 
 use crate::back::gpu::Divided;
-use crate::exec::{Engine, Prepared, Settings, load};
+use crate::exec::tiers::{BEST_FROM, MOST_INTERPRETED, Thresholds};
+use crate::exec::{Engine, Prepared, Settings, Tier, load};
+use crate::kernel::vector::Decision;
 
 use super::native::NativeArgs;
 use super::output::Output;
@@ -76,6 +78,27 @@ pub fn explain(args: &ExplainArgs, out: &mut Output) -> anyhow::Result<Verdict> 
     Ok(Verdict::Good)
 }
 
+/// Why no loop is tiled.
+const NO_TILE: &str = "none: the native engine keeps the order of loops";
+
+/// When a program of that length runs on which tier.
+fn tier_text(engine: Engine, tier: Tier, length: usize) -> String {
+    if tier != Tier::Auto {
+        return format!("{tier}, as asked for");
+    }
+    if engine != Engine::Auto {
+        return format!("best, because --engine {engine} was asked for");
+    }
+    let thresholds = Thresholds::of_process();
+    let from = |each: f64| each * length.max(1) as f64;
+    format!(
+        "auto: best from {:.0} operations in all calls, from call {BEST_FROM}, or if operations cannot be told; before,          fast from {:.0} operations or from call {}; before, interpreted",
+        from(thresholds.best),
+        from(thresholds.fast),
+        MOST_INTERPRETED + 1,
+    )
+}
+
 /// What the native engine makes of a program.
 fn program(
     path: &Path,
@@ -85,6 +108,9 @@ fn program(
     out: &mut Output,
 ) -> anyhow::Result<Verdict> {
     let program = Arc::new(load(path)?.program);
+    let tier = settings.tier;
+    // What the tier is raised to in the end.
+    let settings = Settings { tier: if tier == Tier::Auto { Tier::Best } else { tier }, ..settings };
     let prepared = Prepared::with(program, engine, false, settings)?;
     if let Some(divided) = prepared.divided() {
         return gpu(path, &prepared, &divided, format, out);
@@ -94,8 +120,14 @@ fn program(
     let threads = |serial: Option<&str>, inside: bool| match (serial, inside) {
         (Some(reason), _) => format!("one: {reason}"),
         (None, true) => "those of the loop around it".to_owned(),
-        (None, false) => "split".to_owned(),
+        (None, false) => "split, if it is worth it".to_owned(),
     };
+    let vectors = |decision: &Option<Decision>| match decision {
+        Some(decision) => decision.to_string(),
+        None => "none: vectors are off".to_owned(),
+    };
+    let length = compiled.as_ref().map_or(0, |compiled| compiled.draft().length());
+    let tiers = tier_text(engine, tier, length);
     if format == TextFormat::Json {
         let maps: Vec<_> = loops
             .iter()
@@ -103,7 +135,10 @@ fn program(
                 json!({
                     "place": report.place,
                     "parameter": report.parameter,
+                    "tier": tiers,
                     "threads": threads(report.serial, report.inside_region),
+                    "vectors": vectors(&report.vectors),
+                    "tile": NO_TILE,
                 })
             })
             .collect();
@@ -111,7 +146,7 @@ fn program(
             "program": path.display().to_string(),
             "engine": prepared.engine().name(),
             "why": prepared.why(),
-            "tier": settings.tier.name(),
+            "tier": tier.name(),
             "mode": settings.mode.name(),
             "instructions": compiled.as_ref().map(|compiled| compiled.instructions()),
             "code_bytes": compiled.as_ref().map(|compiled| compiled.code_bytes()),
@@ -137,6 +172,9 @@ fn program(
     )?;
     for report in &loops {
         writeln!(out, "\n{}, parameter {}", report.place.join(" / "), report.parameter)?;
+        writeln!(out, "  tier: {tiers}")?;
+        writeln!(out, "  vectors: {}", vectors(&report.vectors))?;
+        writeln!(out, "  tile: {NO_TILE}")?;
         writeln!(out, "  threads: {}", threads(report.serial, report.inside_region))?;
     }
     writeln!(out, "\nVectors, loop by loop of the kernel (`--dump kernel` shows it):")?;

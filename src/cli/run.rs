@@ -112,6 +112,16 @@ pub(super) struct Times {
     pub(super) run: Duration,
 }
 
+impl Times {
+    /// What a call has compiled is no part of its run. Whether it was compiled before the call, too.
+    pub(super) fn take_apart(&mut self, prepared: &Prepared, before: bool) {
+        if let (Some((_, compile)), false) = (prepared.times(), before) {
+            self.compile += compile;
+            self.run = self.run.saturating_sub(compile);
+        }
+    }
+}
+
 /// What there is to say about a run.
 pub(super) struct Ran<'a> {
     /// The engine that ran.
@@ -152,8 +162,8 @@ pub fn run(args: &RunArgs, out: &mut Output) -> anyhow::Result<Verdict> {
     let prepared = Prepared::with(Arc::clone(&program), args.engine, is_observed(&options), args.settings())?;
     times.compile = start.elapsed();
     let compiled = prepared.compiled();
-    if let Some(compiled) = &compiled {
-        (times.lower, times.compile) = compiled.times();
+    if let Some((lower, compile)) = prepared.times() {
+        (times.lower, times.compile) = (lower, compile);
     }
     if let Some(form) = args.dump {
         let Some(compiled) = compiled else {
@@ -187,6 +197,7 @@ pub fn run(args: &RunArgs, out: &mut Output) -> anyhow::Result<Verdict> {
     let start = Instant::now();
     let outcome = prepared.run(&mut bound, &options);
     times.run = start.elapsed();
+    times.take_apart(&prepared, compiled.is_some());
     spinner.finish_and_clear();
     let stats = match outcome? {
         Outcome::Done(mut stats) => {

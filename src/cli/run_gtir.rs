@@ -55,8 +55,10 @@ pub(super) fn run(args: &RunArgs, arrays: &FileArrays, out: &mut Output) -> anyh
         times.compile = start.elapsed();
         let spinner = spinner(&shown);
         let start = Instant::now();
+        let before = prepared.compiled().is_some();
         let outcome = prepared.run(&mut bound, &options);
         times.run = start.elapsed();
+        times.take_apart(&prepared, before);
         spinner.finish_and_clear();
         lowered.unbind(bound, &mut call);
         stats = match outcome? {

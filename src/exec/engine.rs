@@ -8,11 +8,15 @@
 //! run is repeated by the interpreter, on arguments as they were, and its answer counts. Programs with persistent
 //! containers are the exception: what machine code says is final, because the containers remember the first run.
 //!
+//! **Tiers.** If engine and tier are left to us, machine code is made when calls are worth it (see
+//! [`tiers`](super::tiers)). Who asks for the native engine gets it at once, and optimised.
+//!
 //! **Checked, counted and tracked runs** ([`is_observed`]) are the interpreter's, and [`Prepared::why`] says so.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use crate::back::gpu::{self, Divided, Gpu};
 use crate::back::native::companion::Companion;
@@ -20,6 +24,7 @@ use crate::back::native::{self, Unbound};
 use crate::diag::{Diagnostic, Result};
 use crate::interp::{self, FaultKind};
 use crate::ir::Program;
+use crate::kernel::cost::Work;
 use crate::kernel::lower::{Refused, Specialization};
 use crate::kernel::{Kernel, TrapInfo, TrapKind};
 use crate::memory::plan::ProgramPlan;
@@ -29,6 +34,7 @@ use crate::scalar::Scalar;
 use super::direct;
 use super::fast::Fast;
 use super::settings::{self, Settings, Tier};
+use super::tiers::{History, Step, Thresholds};
 
 pub use crate::interp::{Fault, Options, Outcome, Stats};
 
@@ -87,6 +93,8 @@ impl FromStr for Engine {
 #[derive(Debug)]
 pub struct Prepared {
     engine: Engine,
+    /// Whether machine code is made when calls are worth it.
+    by_calls: bool,
     why: String,
     program: Arc<Program>,
     required: Vec<Required>,
@@ -104,13 +112,29 @@ pub struct Prepared {
     interp: Mutex<Option<interp::Prepared>>,
 }
 
-/// Machine code and what it was specialised on; no code where it was refused.
+/// A program specialised on something, as far as it was made ready.
 #[derive(Debug)]
 struct Variant {
     special: Specialization,
+    /// None where it was refused.
+    draft: Option<Arc<native::Draft>>,
+    /// None as long as calls are interpreted.
     code: Option<Arc<native::Compiled>>,
     /// The part of it that runs on the device.
     divided: Option<Arc<Divided>>,
+    /// Whether the code is what calls will run on from now on.
+    settled: bool,
+    /// What calls did until it was settled.
+    history: History,
+}
+
+/// What a call runs on.
+enum Choice {
+    Code(Arc<native::Compiled>),
+    /// The interpreter, for that reason.
+    Interpret(String),
+    /// Code for other arguments.
+    Other(Specialization),
 }
 
 /// A call that machine code was bound to once.
@@ -197,6 +221,7 @@ impl Prepared {
         let names = required.iter().map(|item| program.names.get(item.name).to_owned()).collect();
         let mut prepared = Prepared {
             engine: Engine::Interp,
+            by_calls: engine == Engine::Auto && settings.tier == Tier::Auto,
             why: "asked for".to_owned(),
             program,
             required,
@@ -227,10 +252,11 @@ impl Prepared {
                 prepared.fast = Fast::of(&prepared.program, &prepared.required);
                 match prepared.compile(Specialization::default(), true) {
                     Ok(variant) => {
-                        let compiled = variant.code.as_ref();
-                        let count = compiled.map_or(0, |code| code.instructions());
                         prepared.engine = Engine::Native;
-                        prepared.why = format!("{count} CLIF instructions");
+                        prepared.why = match &variant.code {
+                            Some(code) => format!("{} CLIF instructions", code.instructions()),
+                            None => "machine code, made when calls are worth it".to_owned(),
+                        };
                         if let Some(divided) = &variant.divided {
                             prepared.engine = Engine::Gpu;
                             let loops = divided.maps();
@@ -267,10 +293,10 @@ impl Prepared {
         Ok(())
     }
 
-    fn compile(&self, special: Specialization, fast: bool) -> std::result::Result<Variant, Refused> {
+    fn options(&self, special: Specialization) -> native::Options {
         let Settings { tier, mode, keep_text, always_split, vector_bits, .. } = self.settings;
         let usual = native::Options::default();
-        let options = native::Options {
+        native::Options {
             mode,
             optimize: tier != Tier::Fast,
             keep_text,
@@ -279,23 +305,35 @@ impl Prepared {
             special,
             longest: if always_split { SHORT } else { usual.longest },
             threads: self.threads,
-        };
+        }
+    }
+
+    /// Lowers the program, and compiles it unless that is left to its calls.
+    fn compile(&self, special: Specialization, fast: bool) -> std::result::Result<Variant, Refused> {
+        let options = self.options(special);
         let program = self.fast.as_ref().filter(|_| fast).map_or(&self.program, |fast| &fast.program);
         let mut divided = None;
-        let code = match &self.gpu {
-            None => native::Compiled::new(program, &self.required, &options)?,
+        let draft = match &self.gpu {
+            None => native::Draft::new(program, &self.required, &options)?,
             Some(gpu) => {
                 let known = OnceLock::new();
                 let recruit = |kernel: &mut Kernel| -> Result<Arc<dyn Companion>> {
                     let made = Arc::new(Divided::new(gpu, kernel));
                     Ok(Arc::clone(known.get_or_init(|| made)) as Arc<dyn Companion>)
                 };
-                let code = native::Compiled::with(program, &self.required, &options, Some(&recruit))?;
+                let draft = native::Draft::with(program, &self.required, &options, Some(&recruit))?;
                 divided = known.into_inner();
-                code
+                draft
             }
         };
-        Ok(Variant { special: options.special, code: Some(Arc::new(code)), divided })
+        let draft = Arc::new(draft);
+        // What survives a call survives in one place.
+        let now = !self.by_calls || options.keep_text || draft.is_persistent();
+        let code = match now {
+            true => Some(Arc::new(native::Compiled::of(Arc::clone(&draft), &options)?)),
+            false => None,
+        };
+        Ok(Variant { special: options.special, draft: Some(draft), code, divided, settled: now, history: History::default() })
     }
 
     /// The engine that was chosen; never `Auto`.
@@ -308,7 +346,7 @@ impl Prepared {
         &self.why
     }
 
-    /// The machine code for arguments that are all there, if the program was compiled.
+    /// The machine code for arguments that are all there, as far as it was made.
     pub fn compiled(&self) -> Option<Arc<native::Compiled>> {
         let known = self.code.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
         known.first().and_then(|variant| variant.code.clone())
@@ -334,6 +372,14 @@ impl Prepared {
         Some(self.code.as_ref().map_or(0, count) + count(&self.plain))
     }
 
+    /// How long lowering for such arguments has taken, and compiling so far.
+    pub fn times(&self) -> Option<(Duration, Duration)> {
+        let known = self.code.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let variant = known.first()?;
+        let compile = variant.code.as_ref().map_or(Duration::ZERO, |code| code.times().1);
+        Some((variant.draft.as_ref()?.lower_time(), compile))
+    }
+
     /// What a call has to bring, in the order of [`Prepared::run_given`].
     pub fn required(&self) -> &[Required] {
         &self.required
@@ -356,13 +402,31 @@ impl Prepared {
         let mut needed = plan.shared.peak.saturating_add(plan.private.peak);
         if let Some(variants) = &self.code {
             let variants = variants.lock().unwrap_or_else(PoisonError::into_inner);
-            for code in variants.iter().filter_map(|variant| variant.code.as_ref()) {
+            for draft in variants.iter().filter_map(|variant| variant.draft.as_ref()) {
                 let plan =
-                    code.plan(&value).map_err(|error| Diagnostic::error("P0752", error.to_string()))?;
+                    draft.plan(&value).map_err(|error| Diagnostic::error("P0752", error.to_string()))?;
                 needed = needed.max(plan.peak);
             }
         }
         Ok(needed)
+    }
+
+    /// How many statements the kernel has, and what a call with these arguments does: what tiers are chosen by. None
+    /// without machine code for such a call.
+    ///
+    /// # Errors
+    /// Arguments that do not fit.
+    pub fn work(&self, args: &mut Arguments<'_>) -> Result<Option<(usize, Work)>> {
+        let Some(variants) = &self.code else { return Ok(None) };
+        let variants = variants.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(draft) = variants.first().and_then(|variant| variant.draft.as_ref()) else { return Ok(None) };
+        let given = direct::given(&self.required, &self.names, &self.program.structs, args)?;
+        // SAFETY: `given` looked that each array lies in its buffer, and `args` is ours alone.
+        match unsafe { draft.work(&given) } {
+            Ok(work) => Ok(Some((draft.length(), work))),
+            Err(Unbound::Wrong(diagnostic)) => Err(*diagnostic),
+            Err(Unbound::Other(_)) => Ok(None),
+        }
     }
 
     /// Runs the program once, in place. Native code cannot observe: of the options it takes `memory`.
@@ -421,7 +485,8 @@ impl Prepared {
         let fits = self.fast.as_ref().is_none_or(|fast| fast.fits(given));
         let variants = if fits { self.code.as_ref()? } else { &self.plain };
         let variants = variants.lock().unwrap_or_else(PoisonError::into_inner);
-        variants.iter().filter_map(|variant| variant.code.as_ref()).find_map(|code| {
+        let settled = variants.iter().filter(|variant| variant.settled);
+        settled.filter_map(|variant| variant.code.as_ref()).find_map(|code| {
             // SAFETY: as the caller says.
             let call = unsafe { code.rehearse(given, varies) }?;
             Some(Rehearsal { code: code.clone(), call, threads: self.threads })
@@ -453,7 +518,16 @@ impl Prepared {
         let mut wanted: Option<Specialization> = None;
         // Each step may learn one thing more about the arguments.
         for _ in 0..MOST_VARIANTS {
-            let Some(code) = self.variant(variants, wanted.as_ref(), fits)? else { break };
+            // SAFETY: as the caller says.
+            let code = match unsafe { self.choose(variants, wanted.as_ref(), fits, given)? } {
+                Some(Choice::Code(code)) => code,
+                Some(Choice::Interpret(why)) => return Ok(Native::Interpret(why)),
+                Some(Choice::Other(special)) => {
+                    wanted = Some(special);
+                    continue;
+                }
+                None => break,
+            };
             // SAFETY: as the caller says.
             match unsafe { code.call(given, self.threads, memory) } {
                 Ok(native::Outcome::Done) => return Ok(Native::Ended(Outcome::Done(Stats::default()))),
@@ -471,30 +545,69 @@ impl Prepared {
         Ok(Native::Interpret("interpreted, because there is no machine code for such arguments".to_owned()))
     }
 
-    /// The code for a specialisation (the general one, if nothing special is wanted); none if there is no such code.
-    fn variant(
+    /// What a call runs on that wants a specialisation (the general one, if nothing special is wanted); none if there is
+    /// no code for it.
+    ///
+    /// # Safety
+    /// As [`Prepared::run_given`].
+    unsafe fn choose(
         &self,
         variants: &Mutex<Vec<Variant>>,
         wanted: Option<&Specialization>,
         fast: bool,
-    ) -> Result<Option<Arc<native::Compiled>>> {
+        given: &[Given<'_>],
+    ) -> Result<Option<Choice>> {
         let mut known = variants.lock().unwrap_or_else(PoisonError::into_inner);
         let found = known.iter().position(|variant| wanted.is_none_or(|wanted| variant.special == *wanted));
-        if let Some(found) = found {
-            return Ok(known.get(found).and_then(|variant| variant.code.clone()));
-        }
-        if known.len() >= MOST_VARIANTS {
-            return Ok(None);
-        }
-        let wanted = wanted.cloned().unwrap_or_default();
-        let variant = match self.compile(wanted.clone(), fast) {
-            Ok(variant) => variant,
-            Err(Refused::Unsupported { .. }) => Variant { special: wanted, code: None, divided: None },
-            Err(Refused::Invalid(diagnostic)) => return Err(diagnostic),
+        let at = match found {
+            Some(found) => found,
+            None if known.len() >= MOST_VARIANTS => return Ok(None),
+            None => {
+                let special = wanted.cloned().unwrap_or_default();
+                known.push(match self.compile(special.clone(), fast) {
+                    Ok(variant) => variant,
+                    Err(Refused::Unsupported { .. }) => {
+                        let history = History::default();
+                        Variant { special, draft: None, code: None, divided: None, settled: true, history }
+                    }
+                    Err(Refused::Invalid(diagnostic)) => return Err(diagnostic),
+                });
+                known.len() - 1
+            }
         };
-        let code = variant.code.clone();
-        known.push(variant);
-        Ok(code)
+        let Some(variant) = known.get_mut(at) else { return Ok(None) };
+        if variant.settled {
+            return Ok(variant.code.clone().map(Choice::Code));
+        }
+        // SAFETY: as the caller says.
+        unsafe { self.raise(variant, given) }
+    }
+
+    /// Takes a variant to the tier that a call is worth.
+    ///
+    /// # Safety
+    /// As [`Prepared::run_given`].
+    unsafe fn raise(&self, variant: &mut Variant, given: &[Given<'_>]) -> Result<Option<Choice>> {
+        let Some(draft) = &variant.draft else { return Ok(None) };
+        // SAFETY: as the caller says.
+        match unsafe { draft.work(given) } {
+            Ok(work) => variant.history.add(work),
+            Err(Unbound::Wrong(diagnostic)) => return Err(*diagnostic),
+            Err(Unbound::Other(special)) => return Ok(Some(Choice::Other(special))),
+        }
+        let step = Thresholds::of_process().step(draft.length(), variant.history);
+        if step == Step::Interpret {
+            let done = variant.history.operations;
+            let why = format!("interpreted, because {done:.0} operations are cheaper than code for them");
+            return Ok(Some(Choice::Interpret(why)));
+        }
+        let best = step == Step::Best;
+        if variant.code.is_none() || best {
+            let options = native::Options { optimize: best, ..self.options(variant.special.clone()) };
+            variant.code = Some(Arc::new(native::Compiled::of(Arc::clone(draft), &options)?));
+            variant.settled = best;
+        }
+        Ok(variant.code.clone().map(Choice::Code))
     }
 }
 

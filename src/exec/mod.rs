@@ -10,6 +10,7 @@ pub mod load;
 pub mod npz;
 mod program;
 pub mod settings;
+pub mod tiers;
 
 pub use array::{ArrayView, Element, ErasedArray, Number};
 pub use engine::{Engine, Options, Outcome, Prepared, Rehearsal, Stats};

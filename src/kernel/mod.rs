@@ -25,6 +25,7 @@
 //! [`eval`] runs them slowly (for tests), `back` compiles them.
 
 pub mod build;
+pub mod cost;
 pub mod eval;
 pub mod linear;
 pub mod lower;

@@ -15,7 +15,7 @@ use indexmap::IndexMap;
 use pelton::check::gtir_oracle;
 use pelton::diag::Diagnostic;
 use pelton::exec::gtir::{GtirProgram as Lowered, environment};
-use pelton::exec::{Engine, Options, Outcome, Prepared, Settings};
+use pelton::exec::{Engine, Options, Outcome, Prepared, Settings, Tier};
 use pelton::front::gtir::lower::Environment;
 use pelton::front::gtir::{Connectivity, GtirArgs, OffsetLabel, Program, Term, json};
 use pelton::memory::{Arena, Arguments, MemoryOptions};
@@ -121,7 +121,9 @@ impl GtirProgram {
         workspace: Option<Py<Workspace>>,
         metrics: Option<Metrics>,
     ) -> PyResult<Self> {
-        let settings = Settings { mode: crate::mode(mode)?, threads, ..Settings::default() };
+        // GT4Py compiles ahead of the call.
+        let settings =
+            Settings { mode: crate::mode(mode)?, threads, tier: Tier::Best, ..Settings::default() };
         let memory = MemoryOptions {
             arena: if scoped { Arena::Off } else { Arena::On },
             workspace: workspace.as_ref().map(|workspace| workspace.get().pool.clone()),

@@ -24,7 +24,7 @@ mod threads;
 pub mod wide;
 
 pub use bind::{Rehearsal, Unbound};
-pub use program::{Compiled, Dump, LoopReport, Mode, Options, Outcome};
+pub use program::{Compiled, Draft, Dump, LoopReport, Mode, Options, Outcome};
 
 /// Machine code as text.
 fn disassemble(code: &[u8]) -> String {

@@ -11,6 +11,7 @@ use crate::entity::Name;
 use crate::ir::Program;
 use crate::kernel::lower::{self, ArrayArgument, Lowered, Refused, Specialization};
 use crate::kernel::scratch::Planned;
+use crate::kernel::cost::{self, Work};
 use crate::kernel::{BufferKind, Literal, TrapInfo, TrapKind, parallel, vector, verify};
 use crate::memory::plan::{Plan, PlanError, plan};
 use crate::memory::{Given, MemoryOptions, Required};
@@ -102,6 +103,8 @@ pub struct LoopReport {
     pub serial: Option<&'static str>,
     /// Whether a loop around it is split instead.
     pub inside_region: bool,
+    /// Whether its iterations run side by side in vectors; none if nobody looked, because vectors are off.
+    pub vectors: Option<vector::Decision>,
 }
 
 /// Texts of a compiled program, where they were kept.
@@ -125,59 +128,52 @@ pub enum Outcome {
     Trap(TrapInfo),
 }
 
-/// A program as machine code, with its scratch memory and persistent containers. It can be called from many
-/// threads at once; programs with persistent containers run one call at a time.
-pub struct Compiled {
-    /// Boxed: machine code refers to constants and library descriptions inside by address.
-    lowered: Box<Lowered>,
-    code: Code,
-    /// Loop nests that the code calls.
-    _nests: Option<CodeMemory>,
-    vectors: Vec<vector::LoopReport>,
+/// Bytes that are cleared in the time of an operation.
+const CLEARED: f64 = 256.0;
+
+/// A program as a kernel, with what its calls need: what machine code is made of, once it is worth it.
+pub struct Draft {
+    lowered: Lowered,
     binder: Binder,
     spoilt: Spoilt,
     planned: Planned,
-    /// Scratch memory that no call uses at present.
-    instances: Mutex<Vec<Instance>>,
     persistent: bool,
-    grain: f64,
-    fast: bool,
     companion: Option<Arc<dyn Companion>>,
-    dump: Dump,
-    instructions: usize,
+    always_split: bool,
+    length: usize,
+    text: String,
     lower_time: Duration,
-    compile_time: Duration,
 }
 
-impl fmt::Debug for Compiled {
+impl fmt::Debug for Draft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Compiled").field("kernel", &self.lowered.kernel.name).finish_non_exhaustive()
+        f.debug_struct("Draft").field("kernel", &self.lowered.kernel.name).finish_non_exhaustive()
     }
 }
 
-impl Compiled {
-    /// Compiles a program whose scalar code is lowered. Calls give arguments in the order of `required`.
+impl Draft {
+    /// Lowers a program whose scalar code is lowered. Calls give arguments in the order of `required`.
     ///
     /// # Errors
     /// [`Refused::Unsupported`] for what this engine does not compile; everything else is a defect of the program,
     /// or of Pelton.
-    pub fn new(program: &Program, required: &[Required], options: &Options) -> Result<Compiled, Refused> {
-        Compiled::with(program, required, options, None)
+    pub fn new(program: &Program, required: &[Required], options: &Options) -> Result<Draft, Refused> {
+        Draft::with(program, required, options, None)
     }
 
     /// The same; parts of the program may run with a companion.
     ///
     /// # Errors
-    /// As [`Compiled::new`].
+    /// As [`Draft::new`].
     pub fn with(
         program: &Program,
         required: &[Required],
         options: &Options,
         recruit: Option<&Recruit<'_>>,
-    ) -> Result<Compiled, Refused> {
+    ) -> Result<Draft, Refused> {
         let begun = Instant::now();
         let program = &*options.special.applied(program);
-        let mut lowered = Box::new(lower::lower(program, &options.special)?);
+        let mut lowered = lower::lower(program, &options.special)?;
         let companion = match recruit {
             Some(recruit) => {
                 parallel::find_nests(&mut lowered.kernel);
@@ -191,13 +187,124 @@ impl Compiled {
         };
         let planned = Planned::of(&mut lowered.kernel);
         let kernel = &lowered.kernel;
-        let kernel_text = if options.keep_text { kernel.to_string() } else { String::new() };
         verify::verify(kernel).map_err(|problem| {
             Diagnostic::error("P0704", format!("the lowered program is malformed: {problem}"))
                 .with_help("this is a defect of Pelton; please report it with the program")
         })?;
-        let lower_time = begun.elapsed();
+        Ok(Draft {
+            binder: Binder::new(program, &lowered, required, options.special.clone()),
+            spoilt: Spoilt::of(kernel),
+            planned,
+            persistent: kernel.buffers.values().any(|b| matches!(b.kind, BufferKind::Persistent(_))),
+            companion,
+            always_split: options.always_split,
+            length: cost::length(kernel),
+            text: if options.keep_text { kernel.to_string() } else { String::new() },
+            lower_time: begun.elapsed(),
+            lowered,
+        })
+    }
+
+    /// How long the kernel is, in statements.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Whether it keeps containers from call to call.
+    pub fn is_persistent(&self) -> bool {
+        self.persistent
+    }
+
+    /// How long it took from graph to kernel.
+    pub fn lower_time(&self) -> Duration {
+        self.lower_time
+    }
+
+    /// What a call does, roughly.
+    ///
+    /// # Errors
+    /// As [`Compiled::call`].
+    ///
+    /// # Safety
+    /// As [`Compiled::call`].
+    pub unsafe fn work(&self, given: &[Given<'_>]) -> Result<Work, Unbound> {
+        // SAFETY: as the caller says.
+        let bound = unsafe { self.binder.bind(given)? };
+        let mut work = cost::work(&self.lowered.kernel, &bound.parameters);
+        // The interpreter clears transients.
+        let items = self.planned.items(&bound.parameters);
+        work.operations += items.iter().map(|item| item.bytes as f64).sum::<f64>() / CLEARED;
+        Ok(work)
+    }
+
+    /// The plan of transients for these symbols.
+    ///
+    /// # Errors
+    /// They are too large.
+    pub fn plan(&self, value: &dyn Fn(Name) -> Option<Scalar>) -> Result<Plan, PlanError> {
+        let bits = |&(name, dtype): &(Name, DType)| {
+            let literal = value(name).and_then(|value| Literal::from_scalar(arith::cast(dtype, value)));
+            literal.map_or(0, |literal| literal.bits)
+        };
+        let parameters: Vec<u64> = self.lowered.symbols.iter().map(bits).collect();
+        plan(&self.planned.items(&parameters))
+    }
+}
+
+/// A program as machine code, with its scratch memory and persistent containers. It can be called from many
+/// threads at once; programs with persistent containers run one call at a time.
+pub struct Compiled {
+    /// Shared, and so never moved: machine code refers to constants and library descriptions inside by address.
+    draft: Arc<Draft>,
+    code: Code,
+    /// Loop nests that the code calls.
+    _nests: Option<CodeMemory>,
+    vectors: Vec<vector::LoopReport>,
+    /// Scratch memory that no call uses at present.
+    instances: Mutex<Vec<Instance>>,
+    grain: f64,
+    fast: bool,
+    dump: Dump,
+    instructions: usize,
+    compile_time: Duration,
+}
+
+impl fmt::Debug for Compiled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Compiled").field("kernel", &self.draft.lowered.kernel.name).finish_non_exhaustive()
+    }
+}
+
+impl Compiled {
+    /// Lowers and compiles a program; see [`Draft::new`].
+    ///
+    /// # Errors
+    /// As [`Draft::new`].
+    pub fn new(program: &Program, required: &[Required], options: &Options) -> Result<Compiled, Refused> {
+        Compiled::with(program, required, options, None)
+    }
+
+    /// The same; parts of the program may run with a companion.
+    ///
+    /// # Errors
+    /// As [`Draft::new`].
+    pub fn with(
+        program: &Program,
+        required: &[Required],
+        options: &Options,
+        recruit: Option<&Recruit<'_>>,
+    ) -> Result<Compiled, Refused> {
+        let draft = Draft::with(program, required, options, recruit)?;
+        Ok(Compiled::of(Arc::new(draft), options)?)
+    }
+
+    /// Compiles what was lowered.
+    ///
+    /// # Errors
+    /// Defects of Pelton, and no memory.
+    pub fn of(draft: Arc<Draft>, options: &Options) -> Result<Compiled, Diagnostic> {
         let begun = Instant::now();
+        let kernel = &draft.lowered.kernel;
         let isa = isa::host(options.optimize)?;
         let most = if wide::has_512_bits() { 512 } else { 256 };
         let bits = options.vector_bits.min(most);
@@ -222,19 +329,13 @@ impl Compiled {
             code,
             _nests: emitted.nests,
             vectors: emitted.loops,
-            binder: Binder::new(program, &lowered, required, options.special.clone()),
-            spoilt: Spoilt::of(kernel),
-            planned,
             instances: Mutex::default(),
-            persistent: kernel.buffers.values().any(|b| matches!(b.kind, BufferKind::Persistent(_))),
-            grain: if options.always_split { 0.0 } else { threads::GRAIN },
+            grain: if draft.always_split { 0.0 } else { threads::GRAIN },
             fast: options.mode == Mode::Fast,
-            companion,
-            dump: Dump { kernel: kernel_text, clif: emitted.clif, assembly },
+            dump: Dump { kernel: draft.text.clone(), clif: emitted.clif, assembly },
             instructions: emitted.instructions,
-            lower_time,
             compile_time: begun.elapsed(),
-            lowered,
+            draft,
         })
     }
 
@@ -255,12 +356,12 @@ impl Compiled {
 
     /// How long it took from graph to kernel, and from there to machine code.
     pub fn times(&self) -> (Duration, Duration) {
-        (self.lower_time, self.compile_time)
+        (self.draft.lower_time, self.compile_time)
     }
 
     /// What became of each loop of a map, in the program's order.
     pub fn loops(&self) -> Vec<LoopReport> {
-        let kernel = &self.lowered.kernel;
+        let kernel = &self.draft.lowered.kernel;
         let report = |map: &crate::kernel::MapLoop| {
             let serial = kernel.serial.iter().find(|serial| serial.variable == map.variable);
             let split = kernel.regions.contains_key(&map.variable);
@@ -269,6 +370,11 @@ impl Compiled {
                 parameter: map.parameter.clone(),
                 serial: serial.map(|serial| serial.reason),
                 inside_region: !split && serial.is_none(),
+                vectors: self
+                    .vectors
+                    .iter()
+                    .find(|report| report.variable == map.variable)
+                    .map(|report| report.decision.clone()),
             }
         };
         kernel.maps.iter().map(report).collect()
@@ -281,30 +387,22 @@ impl Compiled {
 
     /// Whether it keeps containers from call to call.
     pub fn is_persistent(&self) -> bool {
-        self.persistent
+        self.draft.persistent
     }
 
-    /// The plan of those transients for these symbols.
-    ///
-    /// # Errors
-    /// They are too large.
-    pub fn plan(&self, value: &dyn Fn(Name) -> Option<Scalar>) -> Result<Plan, PlanError> {
-        let bits = |&(name, dtype): &(Name, DType)| {
-            let literal = value(name).and_then(|value| Literal::from_scalar(arith::cast(dtype, value)));
-            literal.map_or(0, |literal| literal.bits)
-        };
-        let parameters: Vec<u64> = self.lowered.symbols.iter().map(bits).collect();
-        plan(&self.planned.items(&parameters))
+    /// What it was made of.
+    pub fn draft(&self) -> &Arc<Draft> {
+        &self.draft
     }
 
     /// The transients that have a place in a slab.
     pub fn planned(&self) -> &Planned {
-        &self.planned
+        &self.draft.planned
     }
 
     /// Arguments that are memory, in the kernel's order.
     pub fn arrays(&self) -> &[ArrayArgument] {
-        &self.lowered.arrays
+        &self.draft.lowered.arrays
     }
 
     /// Runs the program once, in place.
@@ -324,7 +422,7 @@ impl Compiled {
         memory: &MemoryOptions,
     ) -> Result<Outcome, Unbound> {
         // SAFETY: as the caller says.
-        let bound = unsafe { self.binder.bind(given)? };
+        let bound = unsafe { self.draft.binder.bind(given)? };
         // SAFETY: as the caller says.
         Ok(unsafe { self.run(&bound, threads, memory)? })
     }
@@ -335,11 +433,11 @@ impl Compiled {
     /// # Safety
     /// As [`Compiled::call`].
     pub unsafe fn rehearse(&self, given: &[Given<'_>], varies: &dyn Fn(usize) -> bool) -> Option<Rehearsal> {
-        if self.persistent {
+        if self.draft.persistent {
             return None;
         }
         // SAFETY: as the caller says.
-        self.binder.rehearse(unsafe { self.binder.bind(given) }.ok()?, varies)
+        self.draft.binder.rehearse(unsafe { self.draft.binder.bind(given) }.ok()?, varies)
     }
 
     /// Runs a call like the rehearsed one; none, and nothing has run, if it is not, or if there is no memory.
@@ -374,8 +472,8 @@ impl Compiled {
         let mut pool = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
         let mut instance = pool.pop().unwrap_or_default();
         // Who remembers runs alone.
-        let alone: Option<MutexGuard<'_, Vec<Instance>>> = self.persistent.then_some(pool);
-        let taken = instance.take(&self.code, &self.planned, &bound.parameters, memory);
+        let alone: Option<MutexGuard<'_, Vec<Instance>>> = self.draft.persistent.then_some(pool);
+        let taken = instance.take(&self.code, &self.draft.planned, &bound.parameters, memory);
         // SAFETY: the kernel was verified before it was emitted; `bind` saw to it that each address is valid for the
         // declared layout, which is what the kernel's checks are about; counts agree by construction.
         let ended = taken
@@ -391,11 +489,11 @@ impl Compiled {
             unsafe { bound.finish() };
             return Ok(Outcome::Done);
         };
-        if self.persistent {
+        if self.draft.persistent {
             // SAFETY: as the caller says.
             unsafe { bound.finish() };
         }
-        let info = self.lowered.kernel.traps.get(crate::kernel::TrapId(index)).cloned();
+        let info = self.draft.lowered.kernel.traps.get(crate::kernel::TrapId(index)).cloned();
         Ok(Outcome::Trap(info.unwrap_or(TrapInfo {
             kind: TrapKind::Library,
             message: "an unknown fault".to_owned(),
@@ -411,16 +509,17 @@ impl Compiled {
         threads: usize,
     ) -> Result<Option<u32>, Diagnostic> {
         let overlap = bound.overlap();
-        let mut session = match &self.companion {
+        let mut session = match &self.draft.companion {
             Some(companion) => {
                 let memory = bound.addresses.iter().copied().zip(bound.bytes.iter().copied()).collect();
                 Some(companion.begin(HostArguments { memory, overlap })?)
             }
             None => None,
         };
-        let spoilt: SmallVec<[(*mut u8, usize); 8]> = match self.persistent {
+        let spoilt: SmallVec<[(*mut u8, usize); 8]> = match self.draft.persistent {
             true => SmallVec::new(),
             false => self
+                .draft
                 .spoilt
                 .arguments
                 .iter()

@@ -67,8 +67,13 @@ pub enum Decision {
 impl fmt::Display for LoopReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let indent = "  ".repeat(self.depth as usize);
-        write!(f, "{indent}loop {} writing {}: ", self.variable, self.writes.join(", "))?;
-        match &self.decision {
+        write!(f, "{indent}loop {} writing {}: {}", self.variable, self.writes.join(", "), self.decision)
+    }
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Decision::Vector { lanes, unroll, bits, conditional } => {
                 write!(f, "{lanes} lanes of {bits} bits, unrolled {unroll} times")?;
                 if *conditional { f.write_str(", if nothing overlaps at run time") } else { Ok(()) }

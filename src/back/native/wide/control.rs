@@ -472,8 +472,10 @@ impl Select<'_> {
                     op => return Err(format!("{op:?} as a check")),
                 };
                 let (a, b) = (self.integer_of(a)?, self.integer_of(b)?);
-                self.compare(a, b);
-                self.item(Item::Jump(fails, label));
+                if self.caches.checked.insert((op, a, b)) {
+                    self.compare(a, b);
+                    self.item(Item::Jump(fails, label));
+                }
                 return Ok(());
             }
             _ => {}

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::kernel::vector::{Affine, Body, Class, Decision, LoopReport, Reason};
 use crate::kernel::{BufferId, BufferKind, Kernel, Literal, Op, Stmt, TrapId, ValueId, VarId};
-use crate::scalar::DType;
+use crate::scalar::{BinaryOp, DType};
 
 use super::code::{Bank, Base, Item, Label, Operand, Place, Program, Reg, View, give, take};
 use super::encode::encode;
@@ -65,6 +65,8 @@ pub(super) struct Caches {
     pub sums: HashMap<(Vec<(ValueId, i64)>, i64), Reg>,
     /// Limits of indices, none of them negative: as numbers and as vectors.
     pub limits: HashMap<ValueId, (Reg, Option<Reg>)>,
+    /// Comparisons of integers that were checked: they hold from there on.
+    pub checked: HashSet<(BinaryOp, Reg, Reg)>,
 }
 
 pub(super) struct Select<'k> {

@@ -12,17 +12,32 @@ use crate::kernel::vector::Decision;
 use crate::kernel::{BufferKind, Kernel, Literal, Op, Stmt, TrapInfo, TrapKind, ValueId, eval, verify};
 use crate::scalar::{BinaryOp, DType, Func, UnaryOp};
 
+/// Types that vector code has.
 const TYPES: [DType; 5] = [DType::F64, DType::F32, DType::I64, DType::I32, DType::Bool];
-const BINARY: [BinaryOp; 19] = {
-    use BinaryOp::*;
-    [Add, Sub, Mul, Div, Min, Max, Eq, Ne, Lt, Le, Ge, Gt, Add, Sub, Mul, BitAnd, BitOr, BitXor, FloorDiv]
+/// Types that run one by one.
+const OTHERS: [DType; 10] = {
+    use DType::*;
+    [I8, I16, U8, U16, U32, U64, F16, BF16, F8E4M3, F8E5M2]
 };
-const FUNCTIONS: [Func; 22] = {
+const BINARY: [BinaryOp; 20] = {
+    use BinaryOp::*;
+    [
+        Add, Sub, Mul, Div, Min, Max, Eq, Ne, Lt, Le, Ge, Gt, FloorDiv, Rem, Mod, BitAnd, BitOr, BitXor, Shl,
+        Shr,
+    ]
+};
+const FUNCTIONS: [Func; 37] = {
     use Func::*;
     [
         Abs, Sqrt, Floor, Ceil, Trunc, RoundEven, IsNan, IsInf, IsFinite, Rsqrt, Exp, Log, Tanh, Exp2, Expm1,
-        Log1p, Sinh, Cosh, Asinh, Sin, Round, Sign,
+        Log1p, Sinh, Cosh, Asinh, Sin, Round, Sign, Cbrt, Log2, Log10, Cos, Tan, Asin, Acos, Atan, Acosh,
+        Atanh, Erf, Erfc, Gamma, LogGamma, SignBit,
     ]
+};
+/// Functions of two numbers of one type.
+const TWO: [Func; 8] = {
+    use Func::*;
+    [Pow, Atan2, Hypot, CopySign, NextAfter, Fmod, Fmin, Fmax]
 };
 
 /// Elements per buffer.
@@ -43,6 +58,8 @@ struct Shape {
     pitch: i64,
     /// The output is the first input.
     in_place: bool,
+    /// The output is the first input, so many elements further, and machine code is only told that arguments overlap.
+    shifted: Option<i64>,
     /// The second input is gathered through the table.
     gathered: bool,
     /// Strides come as a parameter.
@@ -54,19 +71,30 @@ struct Shape {
 }
 
 fn shape() -> impl Strategy<Value = Shape> {
-    let types = prop::array::uniform3(prop::sample::select(TYPES.to_vec()));
+    // Mostly types that vector code has, so that mostly there is some.
+    let ty = prop_oneof![
+        6 => prop::sample::select(TYPES.to_vec()),
+        1 => prop::sample::select(OTHERS.to_vec()),
+    ];
+    let types = prop::array::uniform3(ty);
+    let shifted = prop::option::weighted(0.2, -4_i64..5);
     let stride = prop::sample::select(vec![1_i64, 1, 1, 1, 2, 3, -1, 0]);
     let steps = prop::collection::vec((any::<u8>(), 0_usize..20, 0_usize..20, 0_usize..90), 1..12);
     let numbers = (1_i64..4, 0_i64..4, 0_i64..45, prop::sample::select(vec![1_i64, 1, 1, 1, 2, -1]));
     let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    let flags = (flags, shifted);
     (types, numbers, prop::array::uniform3(stride), prop::array::uniform3(-5_i64..6), 0_i64..60, flags, steps)
-        .prop_map(|(types, (rows, start, count, step), mut strides, offsets, pitch, flags, steps)| {
-            let (in_place, gathered, symbolic, index, checked) = flags;
+        .prop_map(|(mut types, (rows, start, count, step), mut strides, offsets, pitch, flags, steps)| {
+            let ((in_place, gathered, symbolic, index, checked), shifted) = flags;
+            let in_place = in_place || shifted.is_some();
+            if shifted.is_some() {
+                types[2] = types[0];
+            }
             if strides[2] == 0 {
                 strides[2] = 1;
             }
             // Parallel loops promise that accesses at different strides do not meet.
-            let in_place = in_place && strides[0] == strides[2];
+            let in_place = in_place && (shifted.is_some() || strides[0] == strides[2]);
             Shape {
                 types,
                 rows,
@@ -77,6 +105,7 @@ fn shape() -> impl Strategy<Value = Shape> {
                 offsets,
                 pitch,
                 in_place,
+                shifted,
                 gathered,
                 symbolic,
                 index,
@@ -86,7 +115,8 @@ fn shape() -> impl Strategy<Value = Shape> {
         })
 }
 
-fn kernel(shape: &Shape) -> Kernel {
+/// The nest; `apart`: with an output of its own, even if it is the first input.
+fn kernel(shape: &Shape, apart: bool) -> Kernel {
     let mut b = Builder::new("random");
     let trap = b.trap(TrapInfo { kind: TrapKind::OutOfRange, message: String::new(), place: Vec::new() });
     let unit = b.parameter("unit", DType::I64);
@@ -156,23 +186,30 @@ fn kernel(shape: &Shape) -> Kernel {
         let value = match kind % 6 {
             0 | 5 => {
                 let op = BINARY[z % BINARY.len()];
-                let bitwise = matches!(op, BinaryOp::BitAnd | BinaryOp::BitOr | BinaryOp::BitXor);
+                let bitwise = matches!(
+                    op,
+                    BinaryOp::BitAnd | BinaryOp::BitOr | BinaryOp::BitXor | BinaryOp::Shl | BinaryOp::Shr
+                );
                 if bitwise && !ty.is_integral() {
                     continue;
                 }
                 b.binary(op, x, y)
             }
+            1 if z % 8 == 0 => b.cast(OTHERS[z / 8 % OTHERS.len()], x),
             1 => b.cast(TYPES[z % TYPES.len()], x),
             2 => {
                 let condition = b.binary(BinaryOp::Lt, x, y);
                 b.select(condition, y, x)
             }
-            3 if ty.is_float() && z % 7 == 0 => b.value(Op::Math(Func::Pow, vec![x, y]), ty),
+            3 if ty.is_float() && z % 7 == 0 => b.value(Op::Math(TWO[z / 7 % TWO.len()], vec![x, y]), ty),
+            3 if ty.is_float() && z % 7 == 1 => b.value(Op::Math(Func::Fma, vec![x, y, x]), ty),
             3 if ty.is_float() => {
                 let func = FUNCTIONS[z % FUNCTIONS.len()];
-                let predicate = matches!(func, Func::IsNan | Func::IsInf | Func::IsFinite);
+                let predicate = matches!(func, Func::IsNan | Func::IsInf | Func::IsFinite | Func::SignBit);
                 b.value(Op::Math(func, vec![x]), if predicate { DType::Bool } else { ty })
             }
+            4 if ty == DType::Bool => b.value(Op::Unary(UnaryOp::Not, x), ty),
+            4 if ty.is_integral() && z % 2 == 0 => b.value(Op::Unary(UnaryOp::BitNot, x), ty),
             _ => b.value(Op::Unary(UnaryOp::Neg, x), ty),
         };
         values.push(value);
@@ -184,8 +221,11 @@ fn kernel(shape: &Shape) -> Kernel {
         let fine = b.or(equal, other);
         b.check(fine, trap);
     }
-    let target = if shape.in_place && shape.types[0] == shape.types[2] { 0 } else { 2 };
+    let in_place = shape.in_place && shape.types[0] == shape.types[2];
+    let target = if in_place && !apart { 0 } else { 2 };
     let (place, displacement) = address(&mut b, target, 2);
+    let further = shape.shifted.filter(|_| target == 0).unwrap_or(0) * shape.types[2].bytes() as i64;
+    let displacement = displacement + further;
     b.push(Stmt::Store { buffer: buffers[target], address: place, displacement, value: result });
     let body = b.close();
     b.push(Stmt::For { variable, start, stop, step: shape.step, parallel: true, body });
@@ -221,6 +261,7 @@ fn buffers(shape: &Shape, seed: u64) -> Vec<Vec<u8>> {
                 (DType::F32, _) => bytes.extend((value as f32).to_le_bytes()),
                 (DType::I64, 0..4) => bytes.extend(raw.to_le_bytes()),
                 (DType::I64, _) => bytes.extend((value as i64).to_le_bytes()),
+                (ty, _) if OTHERS.contains(&ty) => bytes.extend(&(raw >> 11).to_le_bytes()[..ty.bytes()]),
                 (_, 0..4) => bytes.extend(((raw >> 7) as u32).to_le_bytes()),
                 (..) => bytes.extend((value as i32).to_le_bytes()),
             }
@@ -262,20 +303,26 @@ fn cases() -> u32 {
 
 /// Runs a kernel both ways; gives whether a loop was vectorised.
 fn compare(shape: &Shape, bits: u32, seed: u64) -> Result<bool, TestCaseError> {
-    let kernel = kernel(shape);
+    let oracle = kernel(shape, false);
+    let kernel = kernel(shape, shape.shifted.is_some());
+    prop_assert_eq!(verify::verify(&oracle), Ok(()));
     prop_assert_eq!(verify::verify(&kernel), Ok(()));
     let parameters = [Literal::i64(1).bits, 1.25_f64.to_bits()];
     let mut expected = buffers(shape, seed);
-    let ended = eval::run(&kernel, &mut expected, &parameters, 1_000_000);
+    let ended = eval::run(&oracle, &mut expected, &parameters, 1_000_000);
     prop_assert_eq!(ended, Ok(eval::Ended::Done));
     let settings = Settings { bits, fast: false };
     let emitted = emit::emit(&kernel, &isa::host(false).unwrap(), &request(settings)).unwrap();
     let vectorised = emitted.loops.iter().any(|report| matches!(report.decision, Decision::Vector { .. }));
     let code = Code::new(&emitted, "test").unwrap();
     let mut found = buffers(shape, seed);
-    let addresses: Vec<*mut u8> = found.iter_mut().map(|bytes| bytes.as_mut_ptr()).collect();
+    let mut addresses: Vec<*mut u8> = found.iter_mut().map(|bytes| bytes.as_mut_ptr()).collect();
+    if let Some(shift) = shape.shifted {
+        addresses[2] = addresses[0].wrapping_offset((shift * shape.types[0].bytes() as i64) as isize);
+    }
+    let call = Run { overlap: shape.shifted.is_some(), ..once(&addresses, &parameters) };
     // SAFETY: the evaluator ran the same kernel on buffers of the same sizes without a stray access.
-    let trap = unsafe { run(&code, &mut Instance::default(), &once(&addresses, &parameters), None) };
+    let trap = unsafe { run(&code, &mut Instance::default(), &call, None) };
     prop_assert_eq!(trap, None);
     for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
         let ty = shape.types.get(at).copied().unwrap_or(DType::I32);
@@ -321,6 +368,7 @@ fn plain(count: i64) -> Shape {
         offsets: [0; 3],
         pitch: 0,
         in_place: false,
+        shifted: None,
         gathered: false,
         symbolic: false,
         index: false,
