@@ -159,10 +159,11 @@ impl GtirProgram {
         if self.engine == Engine::GtirOracle {
             return self.oracle(args, out.as_ref(), &provider);
         }
-        if let Some((call, values)) = self.known(args, out.as_ref(), &provider) {
-            return self.run(py, &call, &values);
-        }
-        let (call, values) = self.examined(args, out.as_ref(), &provider)?;
+        let mut values = Values::default();
+        let call = match self.known(args, out.as_ref(), &provider, &mut values) {
+            Some(call) => call,
+            None => self.examined(args, out.as_ref(), &provider, &mut values)?,
+        };
         self.run(py, &call, &values)
     }
 
@@ -193,22 +194,23 @@ impl GtirProgram {
 }
 
 impl GtirProgram {
-    /// The recorded call that this one is like.
+    /// The recorded call that this one is like; its values if there is one.
     fn known(
         &self,
         args: &Bound<'_, PyTuple>,
         out: Option<&Bound<'_, PyAny>>,
         provider: &Bound<'_, PyDict>,
-    ) -> Option<(Call, Values)> {
+        values: &mut Values,
+    ) -> Option<Call> {
         let mut calls = self.calls.lock_py_attached(args.py()).unwrap_or_else(PoisonError::into_inner);
-        let (position, values) = calls.iter_mut().enumerate().rev().find_map(|(position, known)| {
+        let position = calls.iter_mut().rposition(|known| {
             let recorded = &known.call.recorded;
-            Some((position, recorded.matches(args, out, provider, &self.domains, &mut known.seen)?))
+            recorded.matches(args, out, provider, &self.domains, &mut known.seen, values).is_some()
         })?;
         // The one that was used last is tried first and forgotten last.
         let last = calls.len() - 1;
         calls.swap(position, last);
-        Some((calls[last].call.clone(), values))
+        Some(calls[last].call.clone())
     }
 
     /// Reads and checks a call.
@@ -249,12 +251,14 @@ impl GtirProgram {
         args: &Bound<'_, PyTuple>,
         out: Option<&Bound<'_, PyAny>>,
         provider: &Bound<'_, PyDict>,
-    ) -> PyResult<(Call, Values)> {
+        values: &mut Values,
+    ) -> PyResult<Call> {
         let BoundCall { leaves, tables, variant, mut memory } = self.bound(args, out, provider)?;
         let arity = args.len() + usize::from(out.is_some());
         let names = variant.prepared.names();
         let deciding = variant.lowered.deciding_symbols();
-        let (recorded, values) = Recorded::new(arity, &leaves, tables, names, deciding, &mut memory)?;
+        let (recorded, found) = Recorded::new(arity, &leaves, tables, names, deciding, &mut memory)?;
+        *values = found;
         let call = Call { recorded: Arc::new(recorded), variant };
         if call.recorded.is_reusable() && !self.options.checked {
             let mut calls = self.calls.lock_py_attached(args.py()).unwrap_or_else(PoisonError::into_inner);
@@ -263,7 +267,7 @@ impl GtirProgram {
             }
             calls.push(KnownCall { call: call.clone(), seen: Seen::default() });
         }
-        Ok((call, values))
+        Ok(call)
     }
 
     /// The arguments of a call: as the graph wants them, as leaves, and where the arrays lie.

@@ -16,7 +16,7 @@ use pelton::memory::{Arguments, Binding, Given, GivenArray};
 use pelton::scalar::{DType, Scalar, Type};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
-use pyo3::types::{PyDict, PyTuple, PyType, PyWeakrefMethods, PyWeakrefReference};
+use pyo3::types::{PyDict, PyTuple, PyType, PyWeakrefReference};
 use smallvec::SmallVec;
 
 use super::domains::{DomainFacts, Domains};
@@ -85,9 +85,17 @@ enum Slot {
 #[derive(Default)]
 pub(super) struct Values {
     addresses: SmallVec<[usize; 32]>,
-    numbers: SmallVec<[Scalar; 16]>,
+    numbers: SmallVec<[Scalar; 8]>,
     /// Whether a field lies elsewhere than in the recorded call.
     moved: bool,
+}
+
+impl Values {
+    fn clear(&mut self) {
+        self.addresses.clear();
+        self.numbers.clear();
+        self.moved = false;
+    }
 }
 
 /// Field objects that calls like a recorded one brought lately, by position. A time loop swaps two.
@@ -107,7 +115,9 @@ struct KnownField {
 
 impl KnownField {
     fn is(&self, field: &Bound<'_, PyAny>) -> bool {
-        self.object == field.as_ptr() as usize && self.alive.bind(field.py()).upgrade().is_some()
+        // SAFETY: `alive` is a weak reference, and the GIL is held; what it gives is compared and not used.
+        self.object == field.as_ptr() as usize
+            && unsafe { pyo3::ffi::PyWeakref_GetObject(self.alive.as_ptr()) } == field.as_ptr()
     }
 }
 
@@ -239,7 +249,7 @@ impl Recorded {
         self.reusable
     }
 
-    /// The values of a call that is like the recorded one.
+    /// Whether a call is like the recorded one, and its values if it is.
     pub fn matches(
         &self,
         args: &Bound<'_, PyTuple>,
@@ -247,22 +257,23 @@ impl Recorded {
         provider: &Bound<'_, PyDict>,
         domains: &Mutex<Domains>,
         seen: &mut Seen,
-    ) -> Option<Values> {
+        values: &mut Values,
+    ) -> Option<()> {
         if args.len() + usize::from(out.is_some()) != self.arity {
             return None;
         }
         if !self.tables.iter().all(|table| table.is_in(provider)) {
             return None;
         }
-        let mut visit = Visit { checks: self.checks.iter(), domains, seen, values: Values::default() };
+        values.clear();
+        let mut visit = Visit { checks: self.checks.iter(), domains, seen, values };
         for arg in args.iter_borrowed() {
             visit.value(&arg)?;
         }
         if let Some(out) = out {
             visit.value(out)?;
         }
-        let values = visit.values;
-        (!values.moved || self.shared(&values) == self.aliases).then_some(values)
+        (!values.moved || self.shared(values) == self.aliases).then_some(())
     }
 
     /// The arguments of the graph.
@@ -374,7 +385,7 @@ struct Visit<'r> {
     checks: std::slice::Iter<'r, Check>,
     domains: &'r Mutex<Domains>,
     seen: &'r mut Seen,
-    values: Values,
+    values: &'r mut Values,
 }
 
 impl Visit<'_> {
@@ -425,8 +436,9 @@ impl Visit<'_> {
         let header = unsafe { Header::at(array as *mut pyo3::ffi::PyObject) };
         let alike = header.descr == check.descr
             && header.flags == check.flags
-            && header.shape == check.shape
-            && header.strides == check.strides;
+            // A few numbers each: a call of `memcmp` would take longer.
+            && header.shape.iter().eq(&check.shape)
+            && header.strides.iter().eq(&check.strides);
         if !alike {
             return None;
         }

@@ -6,6 +6,7 @@
 //! looks up names nor allocates, unless an argument has to be copied.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use smallvec::SmallVec;
 
@@ -248,7 +249,7 @@ impl Binder {
             parameter += usize::from(symbol.parameter.is_some());
         }
         bound.overlap = Some(bound.overlap());
-        Some(Rehearsal { bound, arrays, numbers })
+        Some(Rehearsal { bound, idle: Mutex::default(), arrays, numbers })
     }
 
     /// Whether the code speaks for calls with these arguments absent.
@@ -430,6 +431,8 @@ impl ArrayPlan {
 /// A call that was bound, for others that differ in addresses and numbers only.
 pub struct Rehearsal {
     bound: Bound,
+    /// Copies of `bound` that no call uses: a call takes one, puts its addresses and numbers in, and gives it back.
+    idle: Mutex<Vec<Bound>>,
     /// Position of each array among the arguments.
     arrays: Vec<usize>,
     /// Numbers: position among the arguments, among the kernel's parameters, declared type, the parameter's type.
@@ -456,16 +459,21 @@ impl Rehearsal {
         number: &dyn Fn(usize) -> Option<Scalar>,
         unmoved: bool,
     ) -> Option<Bound> {
-        let mut bound = Bound {
-            addresses: self.arrays.iter().map(|&at| address(at)).collect::<Option<_>>()?,
-            bytes: SmallVec::from_slice(&self.bound.bytes),
-            written: SmallVec::from_slice(&self.bound.written),
-            parameters: SmallVec::from_slice(&self.bound.parameters),
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut bound = idle.unwrap_or_else(|| Bound {
+            addresses: self.bound.addresses.clone(),
+            bytes: self.bound.bytes.clone(),
+            written: self.bound.written.clone(),
+            parameters: self.bound.parameters.clone(),
             cells: Vec::new(),
             own: Vec::new(),
             copies: Vec::new(),
-            overlap: self.bound.overlap.filter(|_| unmoved),
-        };
+            overlap: None,
+        });
+        bound.overlap = self.bound.overlap.filter(|_| unmoved);
+        for (slot, &at) in bound.addresses.iter_mut().zip(&self.arrays) {
+            *slot = address(at)?;
+        }
         for &(at, parameter, declared, dtype) in &self.numbers {
             let value = number(at).filter(|value| value.dtype() == declared)?;
             let value = if declared == dtype { value } else { arith::cast(dtype, value) };
@@ -473,6 +481,11 @@ impl Rehearsal {
                 Literal::from_scalar(value).map_or(0, |literal| literal.bits);
         }
         Some(bound)
+    }
+
+    /// Takes a binding back when its call is over.
+    pub(super) fn give_back(&self, bound: Bound) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(bound);
     }
 }
 

@@ -456,7 +456,9 @@ impl Compiled {
     ) -> Option<Outcome> {
         let bound = rehearsal.bound(address, number, unmoved)?;
         // SAFETY: as the caller says.
-        unsafe { self.run(&bound, threads, memory) }.ok()
+        let outcome = unsafe { self.run(&bound, threads, memory) }.ok();
+        rehearsal.give_back(bound);
+        outcome
     }
 
     /// Runs on bound arguments.
