@@ -55,7 +55,8 @@ fn row(case: &Case) -> Option<Row> {
     let (program, mut args) = bound_case(case, &own).ok()?;
     let program = Arc::new(program);
     let fresh = || bound_case(case, &own).ok().map(|(_, args)| args);
-    let best = prepared(&program, Engine::Native, Tier::Best).filter(|best| best.engine() == Engine::Native)?;
+    let best =
+        prepared(&program, Engine::Native, Tier::Best).filter(|best| best.engine() == Engine::Native)?;
     let (statements, work) = best.work(&mut args).ok()??;
     let fast = prepared(&program, Engine::Native, Tier::Fast)?;
     let run = |prepared: &Prepared, rounds: usize| {

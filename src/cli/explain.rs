@@ -12,7 +12,7 @@ use crate::diag::codes::{CODES, Code, lookup};
 use crate::transform::{RULES, Rule};
 
 use crate::back::gpu::Divided;
-use crate::exec::tiers::{BEST_FROM, MOST_INTERPRETED, Thresholds};
+use crate::exec::tiers::{MOST_CHEAP, Thresholds};
 use crate::exec::{Engine, Prepared, Settings, Tier, load};
 use crate::kernel::vector::Decision;
 
@@ -91,11 +91,15 @@ fn tier_text(engine: Engine, tier: Tier, length: usize) -> String {
     }
     let thresholds = Thresholds::of_process();
     let from = |each: f64| each * length.max(1) as f64;
+    let fast = match thresholds.fast < thresholds.best {
+        true => format!("fast from {:.0} operations; before, ", from(thresholds.fast)),
+        false => String::new(),
+    };
     format!(
-        "auto: best from {:.0} operations in all calls, from call {BEST_FROM}, or if operations cannot be told; before,          fast from {:.0} operations or from call {}; before, interpreted",
+        "auto: best from {:.0} operations in all calls, from call {}, or if operations cannot be told; before, \
+         {fast}interpreted",
         from(thresholds.best),
-        from(thresholds.fast),
-        MOST_INTERPRETED + 1,
+        MOST_CHEAP + 1,
     )
 }
 

@@ -100,6 +100,8 @@ pub struct Prepared {
     required: Vec<Required>,
     names: Vec<String>,
     code: Option<Mutex<Vec<Variant>>>,
+    /// What calls are tried on first, once there is code that stays.
+    settled: OnceLock<Arc<native::Compiled>>,
     /// The optimized program, which `code` is made of if there is one.
     fast: Option<Fast>,
     /// Code of the program as it was written, for calls that the optimized one does not fit; made when it is needed.
@@ -227,6 +229,7 @@ impl Prepared {
             required,
             names,
             code: None,
+            settled: OnceLock::new(),
             fast: None,
             plain: Mutex::default(),
             settings,
@@ -267,6 +270,9 @@ impl Prepared {
                                 divided.nests(),
                                 divided.device()
                             );
+                        }
+                        if let Some(code) = variant.code.as_ref().filter(|_| variant.settled) {
+                            prepared.settled = OnceLock::from(Arc::clone(code));
                         }
                         prepared.code = Some(Mutex::new(vec![variant]));
                         return Ok(prepared);
@@ -333,7 +339,14 @@ impl Prepared {
             true => Some(Arc::new(native::Compiled::of(Arc::clone(&draft), &options)?)),
             false => None,
         };
-        Ok(Variant { special: options.special, draft: Some(draft), code, divided, settled: now, history: History::default() })
+        Ok(Variant {
+            special: options.special,
+            draft: Some(draft),
+            code,
+            divided,
+            settled: now,
+            history: History::default(),
+        })
     }
 
     /// The engine that was chosen; never `Auto`.
@@ -419,7 +432,9 @@ impl Prepared {
     pub fn work(&self, args: &mut Arguments<'_>) -> Result<Option<(usize, Work)>> {
         let Some(variants) = &self.code else { return Ok(None) };
         let variants = variants.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(draft) = variants.first().and_then(|variant| variant.draft.as_ref()) else { return Ok(None) };
+        let Some(draft) = variants.first().and_then(|variant| variant.draft.as_ref()) else {
+            return Ok(None);
+        };
         let given = direct::given(&self.required, &self.names, &self.program.structs, args)?;
         // SAFETY: `given` looked that each array lies in its buffer, and `args` is ours alone.
         match unsafe { draft.work(&given) } {
@@ -516,17 +531,25 @@ impl Prepared {
         let fits = self.fast.as_ref().is_none_or(|fast| fast.fits(given));
         let variants = if fits { variants } else { &self.plain };
         let mut wanted: Option<Specialization> = None;
+        let usual = self.settled.get().filter(|_| fits);
         // Each step may learn one thing more about the arguments.
         for _ in 0..MOST_VARIANTS {
-            // SAFETY: as the caller says.
-            let code = match unsafe { self.choose(variants, wanted.as_ref(), fits, given)? } {
-                Some(Choice::Code(code)) => code,
-                Some(Choice::Interpret(why)) => return Ok(Native::Interpret(why)),
-                Some(Choice::Other(special)) => {
-                    wanted = Some(special);
-                    continue;
+            let chosen;
+            let code = match usual.filter(|_| wanted.is_none()) {
+                Some(code) => code,
+                None => {
+                    // SAFETY: as the caller says.
+                    match unsafe { self.choose(variants, wanted.as_ref(), fits, given)? } {
+                        Some(Choice::Code(code)) => chosen = code,
+                        Some(Choice::Interpret(why)) => return Ok(Native::Interpret(why)),
+                        Some(Choice::Other(special)) => {
+                            wanted = Some(special);
+                            continue;
+                        }
+                        None => break,
+                    }
+                    &chosen
                 }
-                None => break,
             };
             // SAFETY: as the caller says.
             match unsafe { code.call(given, self.threads, memory) } {
@@ -580,7 +603,12 @@ impl Prepared {
             return Ok(variant.code.clone().map(Choice::Code));
         }
         // SAFETY: as the caller says.
-        unsafe { self.raise(variant, given) }
+        let choice = unsafe { self.raise(variant, given)? };
+        if let Some(code) = variant.code.as_ref().filter(|_| fast && at == 0 && variant.settled) {
+            // Another call may have been first.
+            drop(self.settled.set(Arc::clone(code)));
+        }
+        Ok(choice)
     }
 
     /// Takes a variant to the tier that a call is worth.

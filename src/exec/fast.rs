@@ -3,12 +3,13 @@
 //! The optimizer takes arguments for separate unless they are declared otherwise. A caller may pass overlapping memory
 //! for two of them all the same, and then the program as it was written says what happens.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use crate::ir::{Data, DataKind, Lifetime, NodeKind, Program};
-use crate::memory::{Given, Required};
+use crate::memory::{Given, Required, meets};
 use crate::transform;
 
 /// An optimized program.
@@ -18,8 +19,8 @@ pub(super) struct Fast {
     pub program: Arc<Program>,
     /// Per argument: whether it is declared that it may share memory.
     may_share: Vec<bool>,
-    /// Per argument: whether the program may write it.
-    written: Vec<bool>,
+    /// Positions of arguments that the program may write.
+    written: Vec<usize>,
 }
 
 impl Fast {
@@ -42,7 +43,8 @@ impl Fast {
             .collect();
         let written = required
             .iter()
-            .map(|item| {
+            .enumerate()
+            .filter(|(_, item)| {
                 graph.states().any(|(_, state)| {
                     state.edges.values().filter(|edge| !edge.removed).any(|edge| {
                         let target = state.nodes.get(edge.dst).map(|node| &node.kind);
@@ -54,31 +56,22 @@ impl Fast {
                     })
                 })
             })
+            .map(|(position, _)| position)
             .collect();
         Some(Fast { program: Arc::new(optimized), may_share, written })
     }
 
     /// Whether the optimized program does what the original one does, on these arguments.
     pub fn fits(&self, given: &[Given<'_>]) -> bool {
-        let mut ranges: SmallVec<[(usize, usize, usize); 32]> = SmallVec::new();
-        for (index, given) in given.iter().enumerate() {
-            let Given::Array(array) = given else { continue };
+        let range = |given: &Given<'_>| {
+            let Given::Array(array) = given else { return 0..0 };
             let item = array.ty.bytes(&self.program.structs);
-            let Some((distance, bytes)) = array.reach(item) else { continue };
+            let Some((distance, bytes)) = array.reach(item) else { return 0..0 };
             let first = array.address.wrapping_offset(distance) as usize;
-            ranges.push((first, first.saturating_add(bytes), index));
-        }
-        ranges.sort_unstable();
-        let flag = |list: &[bool], index: usize| list.get(index).copied().unwrap_or(true);
-        for (number, &(_, end, a)) in ranges.iter().enumerate() {
-            let overlapping = ranges[number + 1..].iter().take_while(|(first, ..)| *first < end);
-            for &(_, _, b) in overlapping {
-                let declared = self.may_share.get(a) == Some(&true) && self.may_share.get(b) == Some(&true);
-                if !declared && (flag(&self.written, a) || flag(&self.written, b)) {
-                    return false;
-                }
-            }
-        }
-        true
+            first..first.saturating_add(bytes)
+        };
+        let ranges: SmallVec<[Range<usize>; 32]> = given.iter().map(range).collect();
+        let may_share = |index: usize| self.may_share.get(index) == Some(&true);
+        !meets(&ranges, &self.written, |a, b| !(may_share(a) && may_share(b)))
     }
 }

@@ -6,22 +6,19 @@
 //! at most about twice as much as knowing them before.
 //!
 //! Two rules keep the estimate from doing harm. Where it contains a guess (a loop that turns until some condition
-//! holds), nothing is interpreted and nothing left unoptimised. And a program that is called again becomes machine code soon,
-//! however little it does: it is interpreted [`MOST_INTERPRETED`] times at most, and the best tier has it from its
-//! [`BEST_FROM`]th call on.
+//! holds), nothing is interpreted and nothing left unoptimised. And a program that is called again has the best tier soon,
+//! however little it does: from the call after the first [`MOST_CHEAP`].
 //!
 //! Both sides of the comparison grow with the program, so the thresholds are operations per statement of its kernel.
-//! They were measured (`docs/tiers.md`), and environment variables override them.
+//! They were measured (`docs/tiers.md`), and environment variables override them. Code that is not optimised costs
+//! nearly as much as the best, so the thresholds are equal unless somebody says otherwise.
 
 use std::sync::OnceLock;
 
 use crate::kernel::cost::Work;
 
-/// So many calls are interpreted at most.
-pub const MOST_INTERPRETED: u32 = 2;
-
-/// The number of the first call that has the best tier, whatever was done before.
-pub const BEST_FROM: u32 = 9;
+/// After so many calls every call has the best tier.
+pub const MOST_CHEAP: u32 = 2;
 
 /// Operations per statement, at which the next tier is worth its code.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -39,7 +36,7 @@ pub const BEST_VARIABLE: &str = "PELTON_TIER_BEST";
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Thresholds { fast: 300.0, best: 20_000.0 }
+        Thresholds { fast: 300.0, best: 300.0 }
     }
 }
 
@@ -87,9 +84,9 @@ impl Thresholds {
     /// Where a program of that length runs whose calls did that, the coming one included.
     pub(super) fn step(self, length: usize, history: History) -> Step {
         let each = history.operations / length.max(1) as f64;
-        if history.guessed || each >= self.best || history.calls >= BEST_FROM {
+        if history.guessed || each >= self.best || history.calls > MOST_CHEAP {
             Step::Best
-        } else if each >= self.fast || history.calls > MOST_INTERPRETED {
+        } else if each >= self.fast {
             Step::Fast
         } else {
             Step::Interpret
@@ -121,11 +118,10 @@ mod tests {
     }
 
     #[test]
-    fn who_is_called_again_gets_machine_code_soon() {
+    fn who_is_called_again_gets_the_best_tier_soon() {
         assert_eq!(step(100, 2, 2.0, false), Step::Interpret);
-        assert_eq!(step(100, 3, 3.0, false), Step::Fast);
-        assert_eq!(step(100, 8, 8.0, false), Step::Fast);
-        assert_eq!(step(100, 9, 9.0, false), Step::Best);
+        assert_eq!(step(100, 2, 1_000.0, false), Step::Fast);
+        assert_eq!(step(100, 3, 3.0, false), Step::Best);
     }
 
     #[test]

@@ -33,11 +33,12 @@ impl GivenArray<'_> {
         if self.shape.contains(&0) {
             return None;
         }
-        let (mut low, mut high) = (0i128, item as i128);
+        let (mut low, mut high) = (0isize, isize::try_from(item).ok()?);
         for (&extent, &stride) in self.shape.iter().zip(self.strides) {
-            let reach = (extent as i128 - 1) * stride as i128;
-            if reach < 0 { low += reach } else { high += reach }
+            let reach = isize::try_from(extent - 1).ok()?.checked_mul(stride)?;
+            let end = if reach < 0 { &mut low } else { &mut high };
+            *end = end.checked_add(reach)?;
         }
-        Some((isize::try_from(low).ok()?, usize::try_from(high - low).ok()?))
+        Some((low, usize::try_from(high.checked_sub(low)?).ok()?))
     }
 }

@@ -6,6 +6,7 @@
 //! looks up names nor allocates, unless an argument has to be copied.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use smallvec::SmallVec;
@@ -15,7 +16,7 @@ use crate::entity::Name;
 use crate::ir::Program;
 use crate::kernel::Literal;
 use crate::kernel::lower::{ArrayArgument, Lowered, Specialization};
-use crate::memory::{Declared, Fit, Given, GivenArray, Required, Tells, convert_scalar};
+use crate::memory::{Declared, Fit, Given, GivenArray, Required, Tells, convert_scalar, meets};
 use crate::scalar::{DType, Scalar, StructTable, Type, arith};
 use crate::symbolic::{CompiledExpr, EvalError};
 
@@ -40,11 +41,15 @@ impl From<Diagnostic> for Unbound {
 pub(super) struct Binder {
     symbols: Vec<SymbolPlan>,
     arrays: Vec<ArrayPlan>,
+    /// Positions of arrays that the program may write.
+    written: Vec<usize>,
     structs: StructTable,
     /// What the code was specialised on.
     special: Specialization,
     /// Arguments that the code takes as absent, by position.
     absent: Vec<usize>,
+    /// Whether some container is a scalar.
+    has_scalars: bool,
 }
 
 /// A symbol: where its value comes from, and where it goes.
@@ -79,12 +84,11 @@ struct ArrayPlan {
 }
 
 /// The arguments of one call, bound.
+#[derive(Default)]
 pub(super) struct Bound {
-    pub addresses: SmallVec<[*mut u8; 16]>,
+    pub addresses: SmallVec<[*mut u8; 32]>,
     /// Bytes behind each address that the program may reach.
-    pub bytes: SmallVec<[usize; 16]>,
-    /// Whether the program may write it.
-    pub written: SmallVec<[bool; 16]>,
+    pub bytes: SmallVec<[usize; 32]>,
     pub parameters: SmallVec<[u64; 16]>,
     /// Numbers that were passed by value.
     cells: Vec<u128>,
@@ -172,7 +176,11 @@ impl Binder {
             });
         }
         let absent = special.absent.iter().filter_map(|&name| position(name)).collect();
+        let written =
+            arrays.iter().enumerate().filter(|(_, array)| array.written).map(|(at, _)| at).collect();
         Binder {
+            written,
+            has_scalars: arrays.iter().any(|array| array.scalar),
             symbols: symbols.into_iter().map(|(_, plan)| plan).collect(),
             arrays,
             structs: program.structs.clone(),
@@ -186,46 +194,49 @@ impl Binder {
     /// # Safety
     /// Each array given is memory of its layout that the program may read, and write where it writes.
     pub unsafe fn bind(&self, given: &[Given<'_>]) -> Result<Bound, Unbound> {
+        let mut bound = Bound::default();
+        // SAFETY: as the caller says.
+        unsafe { self.bind_into(given, &mut bound)? };
+        Ok(bound)
+    }
+
+    /// The same, into an empty binding that need not move.
+    ///
+    /// # Safety
+    /// As [`Binder::bind`].
+    pub unsafe fn bind_into(&self, given: &[Given<'_>], bound: &mut Bound) -> Result<(), Unbound> {
         let mut slots: SmallVec<[i64; 16]> = SmallVec::with_capacity(self.symbols.len());
-        let mut parameters = SmallVec::with_capacity(self.symbols.len());
         for symbol in &self.symbols {
             let value = symbol.value(given)?;
             slots.push(if value.dtype().is_integral() { value.as_i64() } else { 0 });
             if let Some(dtype) = symbol.parameter {
                 let value = if value.dtype() == dtype { value } else { arith::cast(dtype, value) };
-                parameters.push(Literal::from_scalar(value).map_or(0, |literal| literal.bits));
+                bound.parameters.push(Literal::from_scalar(value).map_or(0, |literal| literal.bits));
             }
         }
         self.special_enough(given)?;
-        let mut bound = Bound {
-            addresses: SmallVec::with_capacity(self.arrays.len()),
-            bytes: SmallVec::with_capacity(self.arrays.len()),
-            written: SmallVec::with_capacity(self.arrays.len()),
-            parameters,
-            cells: if self.arrays.iter().any(|array| array.scalar) {
-                vec![0; self.arrays.len()]
-            } else {
-                Vec::new()
-            },
-            own: Vec::new(),
-            copies: Vec::new(),
-            overlap: None,
-        };
+        if self.has_scalars {
+            bound.cells.resize(self.arrays.len(), 0);
+        }
+        bound.addresses.reserve_exact(self.arrays.len());
+        bound.bytes.reserve_exact(self.arrays.len());
         for (index, array) in self.arrays.iter().enumerate() {
-            let given = array.given.and_then(|at| given.get(at)).copied().unwrap_or(Given::Absent);
-            let (address, bytes) = match given {
-                Given::Array(ref memory) if !array.scalar => {
+            let (address, bytes) = match array.given.and_then(|at| given.get(at)) {
+                Some(Given::Array(memory)) if !array.scalar => match array.declared_bytes(memory, &slots) {
+                    Some(bytes) => (memory.address, bytes),
                     // SAFETY: as the caller says.
-                    unsafe { self.array(array, memory, &slots, &mut bound)? }
+                    None => unsafe { self.array(array, memory, &slots, bound)? },
+                },
+                given => {
+                    let given = given.copied().unwrap_or(Given::Absent);
+                    // SAFETY: as the caller says.
+                    unsafe { self.element(array, given, &slots, index, bound)? }
                 }
-                // SAFETY: as the caller says.
-                given => unsafe { self.element(array, given, &slots, index, &mut bound)? },
             };
             bound.addresses.push(address);
             bound.bytes.push(bytes);
-            bound.written.push(array.written);
         }
-        Ok(bound)
+        Ok(())
     }
 
     /// What may vary in calls like the one that was bound: every address, and the numbers that `varies` names by
@@ -248,8 +259,22 @@ impl Binder {
             }
             parameter += usize::from(symbol.parameter.is_some());
         }
-        bound.overlap = Some(bound.overlap());
+        bound.overlap = Some(self.overlap(&bound));
         Some(Rehearsal { bound, idle: Mutex::default(), arrays, numbers })
+    }
+
+    /// Whether an argument that may be written shares bytes with another one.
+    pub fn overlap(&self, bound: &Bound) -> bool {
+        if let Some(known) = bound.overlap {
+            return known;
+        }
+        let range = |(&address, &bytes): (&*mut u8, &usize)| {
+            let first = address as usize;
+            first..first.saturating_add(bytes)
+        };
+        let ranges: SmallVec<[Range<usize>; 32]> =
+            bound.addresses.iter().zip(&bound.bytes).map(range).collect();
+        meets(&ranges, &self.written, |_, _| true)
     }
 
     /// Whether the code speaks for calls with these arguments absent.
@@ -415,6 +440,39 @@ impl SymbolPlan {
 }
 
 impl ArrayPlan {
+    /// The bytes that an array holds which lies in memory as declared: the same type, extents and distances. None if it
+    /// does not, or if the declaration has no such value; what that means is for [`Binder::array`] to say.
+    fn declared_bytes(&self, given: &GivenArray<'_>, slots: &[i64]) -> Option<usize> {
+        let rank = self.shape.len();
+        if given.ty != self.ty
+            || given.shape.len() != rank
+            || given.strides.len() != rank
+            || self.strides.len() != rank
+        {
+            return None;
+        }
+        let item = i64::try_from(self.item).ok()?;
+        let (mut last, mut is_empty) = (0_i64, false);
+        let declared = self.shape.iter().zip(&self.strides);
+        for ((shape, stride), (&extent, &distance)) in declared.zip(given.shape.iter().zip(given.strides)) {
+            let (shape, stride) = (simple(shape, slots)?, simple(stride, slots)?);
+            if i64::try_from(extent) != Ok(shape) || stride < 0 {
+                return None;
+            }
+            if shape > 1 {
+                if stride.checked_mul(item)? != distance as i64 {
+                    return None;
+                }
+                last = last.checked_add((shape - 1).checked_mul(stride)?)?;
+            }
+            is_empty |= shape == 0;
+        }
+        if is_empty {
+            return Some(0);
+        }
+        usize::try_from(last.checked_add(1)?).ok()?.checked_mul(self.item)
+    }
+
     fn evaluated(&self, exprs: &[CompiledExpr], slots: &[i64]) -> Result<SmallVec<[i64; 6]>, Diagnostic> {
         let one = |expr: &CompiledExpr| {
             expr.eval(slots, &mut |name, _| Err(EvalError::Unknown(name))).map_err(|error| {
@@ -426,6 +484,11 @@ impl ArrayPlan {
         };
         exprs.iter().map(one).collect()
     }
+}
+
+/// The value of an expression that needs no container.
+fn simple(expr: &CompiledExpr, slots: &[i64]) -> Option<i64> {
+    expr.eval(slots, &mut |name, _| Err(EvalError::Unknown(name))).ok()
 }
 
 /// A call that was bound, for others that differ in addresses and numbers only.
@@ -463,7 +526,6 @@ impl Rehearsal {
         let mut bound = idle.unwrap_or_else(|| Bound {
             addresses: self.bound.addresses.clone(),
             bytes: self.bound.bytes.clone(),
-            written: self.bound.written.clone(),
             parameters: self.bound.parameters.clone(),
             cells: Vec::new(),
             own: Vec::new(),
@@ -490,35 +552,6 @@ impl Rehearsal {
 }
 
 impl Bound {
-    /// Whether an argument that may be written shares bytes with another one.
-    pub fn overlap(&self) -> bool {
-        if let Some(known) = self.overlap {
-            return known;
-        }
-        let mut ranges: SmallVec<[(usize, usize, bool); 16]> = self
-            .addresses
-            .iter()
-            .zip(&self.bytes)
-            .zip(&self.written)
-            .map(|((&address, &bytes), &written)| (address as usize, bytes, written))
-            .filter(|&(_, bytes, _)| bytes > 0)
-            .collect();
-        ranges.sort_unstable();
-        let (mut end, mut written) = (0, false);
-        for (start, bytes, writes) in ranges {
-            if start < end {
-                written |= writes;
-                if written {
-                    return true;
-                }
-            } else {
-                written = writes;
-            }
-            end = end.max(start.saturating_add(bytes));
-        }
-        false
-    }
-
     /// Copies results back to the caller's layout.
     ///
     /// # Safety

@@ -369,6 +369,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::back::native::wide::tests::cases;
     use crate::back::native::{emit, isa};
     use crate::kernel::build::{Builder, LoopFacts};
     use crate::kernel::{BufferKind, Literal, Op, Stmt, ValueId, eval, verify};
@@ -485,7 +486,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
         #[test]
         fn machine_code_gives_the_evaluators_bits(
@@ -506,13 +507,16 @@ mod tests {
             let fresh = || vec![input(a, &bytes[..64]), input(b, &bytes[64..]), vec![0_u8; 64]];
             let mut expected = fresh();
             prop_assert_eq!(eval::run(&kernel, &mut expected, &[], 100_000), Ok(eval::Ended::Done));
-            let code = compiled(&kernel, true);
-            let mut found = fresh();
-            let addresses: Vec<*mut u8> = found.iter_mut().map(|bytes| bytes.as_mut_ptr()).collect();
-            // SAFETY: three buffers of 64 bytes; eight elements of at most eight bytes are touched.
-            let trap = unsafe { run(&code, &mut Instance::default(), &once(&addresses, &[]), None) };
-            prop_assert_eq!(trap, None);
-            prop_assert!(same(out, &found[2], &expected[2]), "{}\n{:?}\n{:?}", kernel, found[2], expected[2]);
+            for optimize in [false, true] {
+                let code = compiled(&kernel, optimize);
+                let mut found = fresh();
+                let addresses: Vec<*mut u8> = found.iter_mut().map(|bytes| bytes.as_mut_ptr()).collect();
+                // SAFETY: three buffers of 64 bytes; eight elements of at most eight bytes are touched.
+                let trap = unsafe { run(&code, &mut Instance::default(), &once(&addresses, &[]), None) };
+                prop_assert_eq!(trap, None);
+                let (found, expected) = (&found[2], &expected[2]);
+                prop_assert!(same(out, found, expected), "{}\n{:?}\n{:?}", kernel, found, expected);
+            }
         }
     }
 

@@ -9,9 +9,9 @@ use smallvec::SmallVec;
 use crate::diag::Diagnostic;
 use crate::entity::Name;
 use crate::ir::Program;
+use crate::kernel::cost::{self, Work};
 use crate::kernel::lower::{self, ArrayArgument, Lowered, Refused, Specialization};
 use crate::kernel::scratch::Planned;
-use crate::kernel::cost::{self, Work};
 use crate::kernel::{BufferKind, Literal, TrapInfo, TrapKind, parallel, vector, verify};
 use crate::memory::plan::{Plan, PlanError, plan};
 use crate::memory::{Given, MemoryOptions, Required};
@@ -127,6 +127,10 @@ pub enum Outcome {
     /// hold what they held before, so that the interpreter can say whether the program is at fault.
     Trap(TrapInfo),
 }
+
+/// Scratch memory that no call uses at present.
+#[expect(clippy::vec_box, reason = "instances are large, and every call takes one and puts it back")]
+type Idle = Vec<Box<Instance>>;
 
 /// Bytes that are cleared in the time of an operation.
 const CLEARED: f64 = 256.0;
@@ -261,7 +265,7 @@ pub struct Compiled {
     _nests: Option<CodeMemory>,
     vectors: Vec<vector::LoopReport>,
     /// Scratch memory that no call uses at present.
-    instances: Mutex<Vec<Instance>>,
+    instances: Mutex<Idle>,
     grain: f64,
     fast: bool,
     dump: Dump,
@@ -421,8 +425,9 @@ impl Compiled {
         threads: usize,
         memory: &MemoryOptions,
     ) -> Result<Outcome, Unbound> {
+        let mut bound = Bound::default();
         // SAFETY: as the caller says.
-        let bound = unsafe { self.draft.binder.bind(given)? };
+        unsafe { self.draft.binder.bind_into(given, &mut bound)? };
         // SAFETY: as the caller says.
         Ok(unsafe { self.run(&bound, threads, memory)? })
     }
@@ -474,7 +479,7 @@ impl Compiled {
         let mut pool = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
         let mut instance = pool.pop().unwrap_or_default();
         // Who remembers runs alone.
-        let alone: Option<MutexGuard<'_, Vec<Instance>>> = self.draft.persistent.then_some(pool);
+        let alone: Option<MutexGuard<'_, Idle>> = self.draft.persistent.then_some(pool);
         let taken = instance.take(&self.code, &self.draft.planned, &bound.parameters, memory);
         // SAFETY: the kernel was verified before it was emitted; `bind` saw to it that each address is valid for the
         // declared layout, which is what the kernel's checks are about; counts agree by construction.
@@ -510,7 +515,7 @@ impl Compiled {
         instance: &mut Instance,
         threads: usize,
     ) -> Result<Option<u32>, Diagnostic> {
-        let overlap = bound.overlap();
+        let overlap = self.draft.binder.overlap(bound);
         let mut session = match &self.draft.companion {
             Some(companion) => {
                 let memory = bound.addresses.iter().copied().zip(bound.bytes.iter().copied()).collect();

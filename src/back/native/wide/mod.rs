@@ -142,4 +142,4 @@ impl Facts {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -195,7 +195,7 @@ fn kernel(shape: &Shape, apart: bool) -> Kernel {
                 }
                 b.binary(op, x, y)
             }
-            1 if z % 8 == 0 => b.cast(OTHERS[z / 8 % OTHERS.len()], x),
+            1 if z % 8 == 7 => b.cast(OTHERS[z / 8 % OTHERS.len()], x),
             1 => b.cast(TYPES[z % TYPES.len()], x),
             2 => {
                 let condition = b.binary(BinaryOp::Lt, x, y);
@@ -274,8 +274,9 @@ fn buffers(shape: &Shape, seed: u64) -> Vec<Vec<u8>> {
     found
 }
 
-fn request(settings: Settings) -> emit::Request {
-    emit::Request { vectors: Some(settings), ..emit::Request::default() }
+fn request(settings: impl Into<Option<Settings>>) -> emit::Request {
+    let settings = settings.into();
+    emit::Request { vectors: settings, ..emit::Request::default() }
 }
 
 fn once<'r>(arguments: &'r [*mut u8], parameters: &'r [u64]) -> Run<'r> {
@@ -297,7 +298,8 @@ fn sizes() -> Vec<u32> {
     [128, 256, 512].into_iter().filter(|&bits| bits < 512 || has_512_bits()).collect()
 }
 
-fn cases() -> u32 {
+/// How many random kernels there are.
+pub fn cases() -> u32 {
     std::env::var("PELTON_PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(600)
 }
 
@@ -311,8 +313,10 @@ fn compare(shape: &Shape, bits: u32, seed: u64) -> Result<bool, TestCaseError> {
     let mut expected = buffers(shape, seed);
     let ended = eval::run(&oracle, &mut expected, &parameters, 1_000_000);
     prop_assert_eq!(ended, Ok(eval::Ended::Done));
-    let settings = Settings { bits, fast: false };
-    let emitted = emit::emit(&kernel, &isa::host(false).unwrap(), &request(settings)).unwrap();
+    let settings = (bits > 0).then_some(Settings { bits, fast: false });
+    // Both tiers, as chance has it.
+    let optimize = (seed ^ u64::from(bits / 128)) % 2 == 0;
+    let emitted = emit::emit(&kernel, &isa::host(optimize).unwrap(), &request(settings)).unwrap();
     let vectorised = emitted.loops.iter().any(|report| matches!(report.decision, Decision::Vector { .. }));
     let code = Code::new(&emitted, "test").unwrap();
     let mut found = buffers(shape, seed);
@@ -349,7 +353,7 @@ proptest! {
     #[test]
     fn vector_code_gives_the_evaluators_bits(shape in shape(), seed: u64) {
         if is_available() {
-            for bits in sizes() {
+            for bits in [0].into_iter().chain(sizes()) {
                 compare(&shape, bits, seed)?;
             }
         }
@@ -402,7 +406,7 @@ fn all_types_have_vectors_of_512_bits() {
             let types = [from, to, to];
             for gathered in [false, true] {
                 let shape = Shape { types, gathered, checked: true, steps: steps.clone(), ..plain(71) };
-                let kernel = kernel(&shape);
+                let kernel = kernel(&shape, false);
                 let settings = Settings { bits: 512, fast: false };
                 let emitted = emit::emit(&kernel, &isa::host(false).unwrap(), &request(settings)).unwrap();
                 let widths = emitted.loops.iter().filter_map(|report| match report.decision {
@@ -500,6 +504,57 @@ fn scan(columns: i64, levels: i64) -> Kernel {
     let body = b.close();
     b.push(Stmt::For { variable: i, start: zero, stop: columns_value, step: 1, parallel: true, body });
     b.finish()
+}
+
+#[test]
+fn a_check_in_an_inner_loop_does_not_stand_for_the_one_behind_it() {
+    if !is_available() {
+        return;
+    }
+    // `for row in 0..3: for i in 0..9: (for k in 0..turns: check row < 2); check row < 2; out[i] = row`
+    let mut b = Builder::new("checks");
+    let trap = b.trap(TrapInfo { kind: TrapKind::OutOfRange, message: String::new(), place: Vec::new() });
+    let turns = b.parameter("turns", DType::I64);
+    let buffer = b.buffer("out", BufferKind::Argument(0));
+    let base = b.value(Op::Base(buffer), DType::I64);
+    let (zero, two, three, nine, empty) = (b.int(0), b.int(2), b.int(3), b.int(9), b.bool(false));
+    let variables = [1, 2, 3].map(|depth| {
+        let variable = b.new_value(DType::I64, depth);
+        b.open_loop(LoopFacts { variable, lowest: zero, highest: zero, empty });
+        variable
+    });
+    let fits = b.binary(BinaryOp::Lt, variables[0], two);
+    b.push(Stmt::Check(fits, trap));
+    let body = b.close();
+    let [row, i, k] = variables;
+    b.push(Stmt::For { variable: k, start: zero, stop: turns, step: 1, parallel: false, body });
+    b.push(Stmt::Check(fits, trap));
+    let eight = b.int(8);
+    let moved = b.mul(i, eight);
+    let address = b.add(base, moved);
+    b.push(Stmt::Store { buffer, address, displacement: 0, value: row });
+    let body = b.close();
+    b.push(Stmt::For { variable: i, start: zero, stop: nine, step: 1, parallel: true, body });
+    let body = b.close();
+    b.push(Stmt::For { variable: row, start: zero, stop: three, step: 1, parallel: false, body });
+    let kernel = b.finish();
+    assert_eq!(verify::verify(&kernel), Ok(()));
+    for turns in [0, 1] {
+        let parameters = [Literal::i64(turns).bits];
+        let mut expected = vec![vec![0; 72]];
+        let ended = eval::run(&kernel, &mut expected, &parameters, 10_000);
+        assert_eq!(ended, Ok(eval::Ended::Trapped(trap)));
+        let settings = Settings { bits: 256, fast: false };
+        let emitted = emit::emit(&kernel, &isa::host(false).unwrap(), &request(settings)).unwrap();
+        assert!(emitted.loops.iter().any(|loops| matches!(loops.decision, Decision::Vector { .. })));
+        let code = Code::new(&emitted, "test").unwrap();
+        let mut found = [0_u8; 72];
+        let addresses = [found.as_mut_ptr()];
+        // SAFETY: the evaluator ran the same kernel on a buffer of the same size without a stray access.
+        let stopped = unsafe { run(&code, &mut Instance::default(), &once(&addresses, &parameters), None) };
+        assert_eq!(stopped, Some(trap.0), "{turns} turns");
+        assert_eq!(found[..], expected[0][..]);
+    }
 }
 
 #[test]
