@@ -97,18 +97,13 @@ fn main() {
 }
 
 /// Cases that are not compared with the interpreter in every way, and why.
-const EXCEPTIONS: [(&str, &str); 8] = [
+const EXCEPTIONS: [(&str, &str); 6] = [
     ("npbench/chanflow/optimized.sdfgz", TOO_LONG),
     ("npbench/chanflow/program.sdfgz", TOO_LONG),
     ("dace/consume_chunk_cond_test_test__71763b/program.sdfgz", STREAM),
     ("dace/consume_test_test_fibonacci_recursion_using_consume__4df805/program.sdfgz", STREAM),
     ("dace/nested_stream_test_test__621e82/program.sdfgz", STREAM),
     ("dace/threadlocal_stream_test_test__3aca5b/program.sdfgz", STREAM),
-    ("dace/strided_range_copy_test_test__4252ae/program.sdfgz", "a subset with tiles is interpreted"),
-    (
-        "dace/vectortype_test_test_vector_reduction_atomic__f52ee9/program.sdfgz",
-        "a conflict between a vector and a number is resolved by the interpreter",
-    ),
 ];
 
 const STREAM: &str = "streams that are no plain queues of one state are interpreted";

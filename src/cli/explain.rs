@@ -13,7 +13,7 @@ use crate::transform::{RULES, Rule};
 
 use crate::back::gpu::Divided;
 use crate::exec::tiers::{MOST_CHEAP, Thresholds};
-use crate::exec::{Engine, Prepared, Settings, Tier, load};
+use crate::exec::{Engine, Mode, Prepared, Settings, Tier, load};
 use crate::kernel::vector::Decision;
 
 use super::native::NativeArgs;
@@ -82,12 +82,15 @@ pub fn explain(args: &ExplainArgs, out: &mut Output) -> anyhow::Result<Verdict> 
 const NO_TILE: &str = "none: the native engine keeps the order of loops";
 
 /// When a program of that length runs on which tier.
-fn tier_text(engine: Engine, tier: Tier, length: usize) -> String {
+fn tier_text(engine: Engine, tier: Tier, mode: Mode, length: usize) -> String {
     if tier != Tier::Auto {
         return format!("{tier}, as asked for");
     }
     if engine != Engine::Auto {
         return format!("best, because --engine {engine} was asked for");
+    }
+    if mode == Mode::Fast {
+        return "best, because --mode fast was asked for".to_owned();
     }
     let thresholds = Thresholds::of_process();
     let from = |each: f64| each * length.max(1) as f64;
@@ -131,7 +134,7 @@ fn program(
         None => "none: vectors are off".to_owned(),
     };
     let length = compiled.as_ref().map_or(0, |compiled| compiled.draft().length());
-    let tiers = tier_text(engine, tier, length);
+    let tiers = tier_text(engine, tier, settings.mode, length);
     if format == TextFormat::Json {
         let maps: Vec<_> = loops
             .iter()

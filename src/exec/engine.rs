@@ -223,7 +223,10 @@ impl Prepared {
         let names = required.iter().map(|item| program.names.get(item.name).to_owned()).collect();
         let mut prepared = Prepared {
             engine: Engine::Interp,
-            by_calls: engine == Engine::Auto && settings.tier == Tier::Auto,
+            // In fast mode, bits depend on the engine; they do not change from call to call.
+            by_calls: engine == Engine::Auto
+                && settings.tier == Tier::Auto
+                && settings.mode == settings::Mode::Strict,
             why: "asked for".to_owned(),
             program,
             required,

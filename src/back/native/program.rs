@@ -128,8 +128,7 @@ pub enum Outcome {
     Trap(TrapInfo),
 }
 
-/// Scratch memory that no call uses at present.
-#[expect(clippy::vec_box, reason = "instances are large, and every call takes one and puts it back")]
+/// Scratch memory that no call uses at present. Boxed: it is large, and every call takes one and puts it back.
 type Idle = Vec<Box<Instance>>;
 
 /// Bytes that are cleared in the time of an operation.

@@ -15,10 +15,17 @@ use super::dataflow::StateContext;
 use super::memlet::{Access, AccessRange};
 use super::{Lowerer, Lowering};
 
-/// One side of a copy: its access, and how many indices each dimension has.
+/// One side of a copy: its access, and the loops over its elements.
 struct Points {
     access: Access,
-    counts: Vec<ValueId>,
+    turns: Vec<Turns>,
+}
+
+/// A loop over one dimension of an access. A dimension with tiles has two: from tile to tile, and inside.
+struct Turns {
+    dim: usize,
+    count: ValueId,
+    step: ValueId,
 }
 
 impl<'p> Lowerer<'p> {
@@ -70,7 +77,8 @@ impl<'p> Lowerer<'p> {
         }
         let (mut a, mut b) = (self.b.int(1), self.b.int(1));
         for (ours, theirs) in given.ranges.clone().iter().zip(&whole.ranges.clone()) {
-            let (x, y) = (self.count(ours)?, self.count(theirs)?);
+            let (steps, y) = (self.steps(ours)?, self.count(theirs)?);
+            let x = self.b.mul(steps, ours.tile);
             a = self.b.mul(a, x);
             b = self.b.mul(b, y);
         }
@@ -83,7 +91,8 @@ impl<'p> Lowerer<'p> {
         // The same subset fits whenever the whole has as many elements and starts where the subset does. If the
         // subset starts at zero in every dimension, both readings agree in that case.
         let from_zero = given.ranges.iter().all(|range| self.b.as_int(range.start) == Some(0));
-        let unit = given.ranges.iter().all(|range| self.b.as_int(range.step) == Some(1));
+        let unit =
+            given.ranges.iter().all(|range| self.b.as_int(range.step) == Some(1) && !self.has_tiles(range));
         if from_zero && unit {
             return self.access(other, Some(subset));
         }
@@ -105,11 +114,17 @@ impl<'p> Lowerer<'p> {
 
     fn points(&mut self, access: Access) -> Lowering<Points> {
         let mut counts = Vec::with_capacity(access.ranges.len());
-        for range in access.ranges.clone() {
-            counts.push(self.count(&range)?);
+        let mut turns = Vec::with_capacity(access.ranges.len());
+        for (dim, range) in access.ranges.iter().enumerate() {
+            let count = self.steps(range)?;
+            counts.push(count);
+            turns.push(Turns { dim, count, step: range.step });
+            if self.has_tiles(range) {
+                turns.push(Turns { dim, count: range.tile, step: self.b.int(1) });
+            }
         }
         self.check_access(&access, &counts)?;
-        Ok(Points { access, counts })
+        Ok(Points { access, turns })
     }
 
     fn move_elements(
@@ -121,17 +136,14 @@ impl<'p> Lowerer<'p> {
     ) -> Lowering<()> {
         let one = |lowerer: &Self, &count: &ValueId| lowerer.b.as_int(count) == Some(1);
         let kept = |lowerer: &Self, points: &Points| -> Vec<usize> {
-            (0..points.counts.len()).filter(|&dim| !one(lowerer, &points.counts[dim])).collect()
+            (0..points.turns.len()).filter(|&at| !one(lowerer, &points.turns[at].count)).collect()
         };
         let (from_kept, to_kept) = (kept(self, from), kept(self, to));
         if from_kept.len() == to_kept.len() {
             let (own, own_kept) = if shape_is_src { (from, &from_kept) } else { (to, &to_kept) };
-            let counts: Vec<ValueId> = own_kept.iter().map(|&dim| own.counts[dim]).collect();
-            let other: Vec<ValueId> = if shape_is_src {
-                to_kept.iter().map(|&dim| to.counts[dim]).collect()
-            } else {
-                from_kept.iter().map(|&dim| from.counts[dim]).collect()
-            };
+            let (other, other_kept) = if shape_is_src { (to, &to_kept) } else { (from, &from_kept) };
+            let counts: Vec<ValueId> = own_kept.iter().map(|&at| own.turns[at].count).collect();
+            let other: Vec<ValueId> = other_kept.iter().map(|&at| other.turns[at].count).collect();
             // Where extents differ although their product may not, elements are counted.
             let agree = counts.iter().zip(&other).all(|(a, b)| a == b);
             let known_to_differ = counts.iter().zip(&other).any(|(&a, &b)| {
@@ -191,10 +203,10 @@ impl<'p> Lowerer<'p> {
         }
         let at = |lowerer: &mut Self, points: &Points, kept: &[usize]| -> Vec<ValueId> {
             let mut indices: Vec<ValueId> = points.access.ranges.iter().map(|range| range.start).collect();
-            for (&dim, &number) in kept.iter().zip(&opened) {
-                let range = points.access.ranges[dim];
-                let distance = lowerer.b.mul(number, range.step);
-                indices[dim] = lowerer.b.add(range.start, distance);
+            for (&at, &number) in kept.iter().zip(&opened) {
+                let Turns { dim, step, .. } = points.turns[at];
+                let distance = lowerer.b.mul(number, step);
+                indices[dim] = lowerer.b.add(indices[dim], distance);
             }
             indices
         };
@@ -224,7 +236,7 @@ impl<'p> Lowerer<'p> {
     /// One loop over all elements, counted in row-major order on both sides.
     fn reshape(&mut self, from: &Points, to: &Points, wcr: Option<&crate::ir::Wcr>) -> Lowering<()> {
         let total = |lowerer: &mut Self, points: &Points| {
-            points.counts.iter().fold(lowerer.b.int(1), |product, &count| lowerer.b.mul(product, count))
+            points.turns.iter().fold(lowerer.b.int(1), |product, turns| lowerer.b.mul(product, turns.count))
         };
         let (count, other) = (total(self, from), total(self, to));
         let smaller = if count == other { count } else { self.b.binary(BinaryOp::Min, count, other) };
@@ -233,19 +245,18 @@ impl<'p> Lowerer<'p> {
         let number = self.b.new_value(DType::I64, depth);
         self.b.open();
         let at = |lowerer: &mut Self, points: &Points| -> Lowering<Vec<ValueId>> {
-            let mut indices = vec![zero; points.counts.len()];
+            let mut indices: Vec<ValueId> = points.access.ranges.iter().map(|range| range.start).collect();
             let mut rest = number;
-            for dim in (0..points.counts.len()).rev() {
-                let range = points.access.ranges[dim];
-                let position = if dim == 0 {
+            for (at, &Turns { dim, count, step }) in points.turns.iter().enumerate().rev() {
+                let position = if at == 0 {
                     rest
                 } else {
-                    let position = lowerer.b.binary(BinaryOp::Rem, rest, points.counts[dim]);
-                    rest = lowerer.b.binary(BinaryOp::Div, rest, points.counts[dim]);
+                    let position = lowerer.b.binary(BinaryOp::Rem, rest, count);
+                    rest = lowerer.b.binary(BinaryOp::Div, rest, count);
                     position
                 };
-                let distance = lowerer.b.mul(position, range.step);
-                indices[dim] = lowerer.b.add(range.start, distance);
+                let distance = lowerer.b.mul(position, step);
+                indices[dim] = lowerer.b.add(indices[dim], distance);
             }
             Ok(indices)
         };

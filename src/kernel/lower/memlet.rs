@@ -169,14 +169,24 @@ impl Lowerer<'_> {
         self.element(container, indices, text)
     }
 
-    /// How many indices a range has (zero or more).
+    /// How many indices a range has (zero or more), which must have no tiles.
     pub fn count(&mut self, range: &AccessRange) -> Lowering<ValueId> {
+        if !self.has_tiles(range) {
+            return self.steps(range);
+        }
+        self.unsupported("a subset with tiles")
+    }
+
+    /// Whether there may be more than one index per step of a range.
+    pub fn has_tiles(&self, range: &AccessRange) -> bool {
+        self.b.as_int(range.tile) != Some(1)
+    }
+
+    /// How many steps a range has (zero or more).
+    pub fn steps(&mut self, range: &AccessRange) -> Lowering<ValueId> {
         let one = self.b.int(1);
         if range.single {
             return Ok(one);
-        }
-        if self.b.as_int(range.tile) != Some(1) {
-            return self.unsupported("a subset with tiles");
         }
         let zero = self.b.int(0);
         let step = self.b.as_int(range.step);
@@ -254,6 +264,30 @@ impl Lowerer<'_> {
                 self.store(element, &new)
             }
         }
+    }
+
+    /// Writes the numbers of a port of type `ty` where an access starts. A vector that is resolved into one number
+    /// meets it lane by lane.
+    pub fn write_output(
+        &mut self,
+        access: &Access,
+        values: &[ValueId],
+        ty: Type,
+        wcr: Option<&Wcr>,
+    ) -> Lowering<()> {
+        let own = access.container.ty();
+        let one = access.ranges.iter().all(|range| range.single);
+        if let (Type::Vector(dtype, _), Type::Scalar(_), Some(wcr), true) = (ty, own, wcr, one) {
+            let element = self.first(access)?;
+            for lane in values.chunks(if dtype.is_complex() { 2 } else { 1 }) {
+                let old = self.load(&element)?;
+                let new = self.resolve(wcr, &old, own, lane, Type::Scalar(dtype))?;
+                self.store(&element, &new)?;
+            }
+            return Ok(());
+        }
+        let element = self.first_as(access, ty)?;
+        self.store_as(&element, values, ty, wcr)
     }
 
     /// `f(old, new)` as the container's type.
@@ -408,7 +442,8 @@ impl Lowerer<'_> {
         let trap = self.trap(TrapKind::OutOfRange, format!("`{}` is out of range", access.text));
         let zero = self.b.int(0);
         let mut empty = self.b.bool(false);
-        for &count in counts {
+        let tiles: Vec<ValueId> = access.ranges.iter().map(|range| range.tile).collect();
+        for &count in counts.iter().chain(&tiles) {
             let none = self.b.binary(BinaryOp::Le, count, zero);
             empty = self.b.or(empty, none);
         }
@@ -421,6 +456,8 @@ impl Lowerer<'_> {
                 Some(step) if step < 0 => (last, range.start),
                 _ => (range.start, last),
             };
+            let behind = self.b.sub(range.tile, one);
+            let high = self.b.add(high, behind);
             let shift = match memory.offset.get(dim) {
                 Some(&offset) => self.b.linear(offset),
                 None => Linear::constant(0),

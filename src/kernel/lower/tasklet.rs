@@ -76,8 +76,7 @@ impl<'p> Lowerer<'p> {
                 }
             };
             let access = self.code_access(cx, edge_id, true)?;
-            let element = self.first_as(&access, port.ty)?;
-            self.store_as(&element, &values, port.ty, edge.memlet.wcr.as_ref())?;
+            self.write_output(&access, &values, port.ty, edge.memlet.wcr.as_ref())?;
         }
         Ok(())
     }
