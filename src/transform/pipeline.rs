@@ -20,6 +20,8 @@ pub const SIMPLIFY: &[&str] = &[
     "trivial_loop",
     // Before rules for dataflow, which then see what nested graphs do.
     "inline_nested",
+    // Maps over the same points look alike, and indices say that they do not change.
+    "trivial_map_dimension",
     "empty_range",
     "dead_dataflow",
     // States become one before dataflow rules see them.
@@ -39,6 +41,8 @@ pub const OPTIMIZE: &[&str] = &[
     "trivial_loop",
     // Before rules for dataflow, which then see what nested graphs do.
     "inline_nested",
+    // Maps over the same points look alike, and indices say that they do not change.
+    "trivial_map_dimension",
     "empty_range",
     "dead_dataflow",
     // Before states become one, because then several uses of one container need ordering edges.
@@ -63,8 +67,6 @@ pub const OPTIMIZE: &[&str] = &[
     // Transients whose size depended on a loop are gone.
     "loop_to_map",
     "map_collapse",
-    // What nested graphs hold is not seen by rules for the graph around, so after those.
-    "loop_nest_to_map",
     // Last: bodies are complete, so that all accesses count.
     "map_dimension_order",
 ];

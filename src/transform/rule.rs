@@ -150,4 +150,5 @@ rules! {
     split_transients::SplitTransients,
     state_fusion::StateFusion,
     trivial_loop::TrivialLoop,
+    trivial_map_dimension::TrivialMapDimension,
 }

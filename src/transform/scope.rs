@@ -329,19 +329,24 @@ fn covers_all_points(view: &View<'_>, exprs: &mut ExprPool, edge: &Edge, name: N
         return false;
     };
     let Some(outer) = &edge.memlet.subset else { return false };
-    // Each index is a parameter plus a constant, and runs over the whole dimension.
+    // Each index is the one index of its dimension, or a parameter plus a constant, and runs over the whole dimension; as many
+    // of the latter as there are parameters with several values, each of which tells one index.
+    let is_one = |range: &Range| range.start == range.end;
+    let several = map.range.ranges.iter().filter(|range| !is_one(range)).count();
     is_point(exprs, subset)
-        && map.params.len() == subset.ranges.len()
+        && subset.ranges.len() == outer.ranges.len()
+        && outer.ranges.iter().filter(|range| !is_one(range)).count() == several
         && is_injective(exprs, map, subset)
         && subset.ranges.iter().zip(&outer.ranges).all(|(index, all)| {
-            map.params.iter().zip(&map.range.ranges).any(|(&param, range)| {
-                let symbol = exprs.symbol(param);
-                let offset = exprs.sub(index.start, symbol);
-                let (start, end) = (exprs.add(range.start, offset), exprs.add(range.end, offset));
-                !exprs.depends_on_any(offset, &map.params)
-                    && exprs.as_int(range.step) == Some(1)
-                    && (start, end) == (all.start, all.end)
-            })
+            is_one(all) && index.start == all.start
+                || map.params.iter().zip(&map.range.ranges).any(|(&param, range)| {
+                    let symbol = exprs.symbol(param);
+                    let offset = exprs.sub(index.start, symbol);
+                    let (start, end) = (exprs.add(range.start, offset), exprs.add(range.end, offset));
+                    !exprs.depends_on_any(offset, &map.params)
+                        && exprs.as_int(range.step) == Some(1)
+                        && (start, end) == (all.start, all.end)
+                })
         })
 }
 

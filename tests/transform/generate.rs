@@ -62,6 +62,7 @@ fn text_for(rule: &str, random: &mut Random) -> String {
         "map_collapse" | "map_dimension_order" => deep(random),
         "inline_nested" => calls(random),
         "loop_nest_to_map" => nests(random),
+        "trivial_map_dimension" => thin(random),
         "redundant_copy_in" | "redundant_copy_out" => copies(random),
         "map_fusion_vertical" if random.below(3) == 0 => columns(random),
         _ => text(random),
@@ -233,6 +234,36 @@ fn nests(random: &mut Random) -> String {
     // Around it a loop that repeats it, or none.
     let body = if random.below(3) == 0 { format!("for r in 0:2 {{ {body} }}") } else { body };
     matrices(&body).replace("  transient t: f64[N]", "  transient s: f64")
+}
+
+/// Maps with dimensions of one value, in a loop or not.
+fn thin(random: &mut Random) -> String {
+    let mut body = String::new();
+    for _ in 0..1 + random.below(3) {
+        let one = ["k:k + 1", "0:1", "N - 1:N", "1:2", "0:N"][random.below(5)];
+        let other = ["0:N", "1:N", "k:k + 1"][random.below(3)];
+        let ranges = match random.below(3) {
+            0 => format!("map i in {one}, j in {other}"),
+            1 => format!("map j in {other}, i in {one}"),
+            _ => format!("map i in {one}, j in i:N"),
+        };
+        let (target, index) = (MATRICES[random.below(4)], ["[i, j]", "[j, i]"][random.below(2)]);
+        let mut terms = Vec::new();
+        for _ in 0..1 + random.below(2) {
+            let source = MATRICES[random.below(4)];
+            let other = ["[i, j]", "[j, i]", "[N - 1 - i, j]"][random.below(3)];
+            terms.push(format!("{source}{}", if source == target { index } else { other }));
+        }
+        let factor = ["2.5", "i", "(j + i)"][random.below(3)];
+        let statement = format!("{target}{index} = ({}) * {factor}", terms.join(" - "));
+        match random.below(4) {
+            0 => body.push_str(&format!("{ranges} {{ map l in 0:2 {{ u[i, l] = b[l, j] + {factor} }} }}\n")),
+            _ => body.push_str(&format!("{ranges} {{ {statement} }}\n")),
+        }
+    }
+    // Iterations of the maps with an inner map all write the same elements, so these run in order.
+    let body = body.replace(" { map l", " sequential { map l");
+    matrices(&format!("for k in 0:N {{ state work {{\n{body}}} }}"))
 }
 
 /// Copies of rows, columns, parts and wholes into a transient that is read, or out of one that is written.
@@ -466,6 +497,11 @@ fn loop_nest_to_map_keeps_bits() {
 }
 
 #[test]
+fn trivial_map_dimension_keeps_bits() {
+    assert!(holds(&prepared("trivial_map_dimension"), 26_000..26_000 + RUNS) > 100);
+}
+
+#[test]
 fn redundant_copy_in_keeps_bits() {
     assert!(holds(&prepared("redundant_copy_in"), 22_000..22_000 + RUNS) > 20);
 }
@@ -498,9 +534,16 @@ fn map_dimension_order_keeps_bits() {
 /// Loops and maps inside maps, under all rules.
 #[test]
 fn the_whole_pipeline_keeps_bits_of_structured_programs() {
-    for (number, rule) in
-        ["loop_to_map", "trivial_loop", "map_collapse", "inline_nested"].into_iter().enumerate()
-    {
+    let rules = [
+        "loop_to_map",
+        "trivial_loop",
+        "map_collapse",
+        "inline_nested",
+        "loop_nest_to_map",
+        "trivial_map_dimension",
+        "redundant_copy_in",
+    ];
+    for (number, rule) in rules.into_iter().enumerate() {
         for seed in 0..RUNS / 2 {
             let text = text_for(rule, &mut Random(15_000 + 1000 * number as u64 + seed));
             let before = program(&text);

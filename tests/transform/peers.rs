@@ -50,6 +50,21 @@ program in_place(A: f32[10, 10]) {
     );
 }
 
+/// spcl/dace#1690: when a copy goes, every memlet of the path behind it names what is read instead.
+#[test]
+fn dace_1690_memlets_of_a_path_follow_the_removed_copy() {
+    keeps_bits(
+        "
+program window(A: f64[8, 8], B: f64[4, 4]) {
+  transient c: f64[4, 4]
+  state main {
+    copy A[2:6, 1:5] -> c[0:4, 0:4]
+    map i in 0:4 { map j in 0:4 { B[i, j] = c[j, i] * 2 } }
+  }
+}",
+    );
+}
+
 /// spcl/dace#639: fusing states loses the order of a read and a later write.
 #[test]
 fn dace_639_states_keep_the_order_of_reads_and_writes() {

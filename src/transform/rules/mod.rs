@@ -15,3 +15,4 @@ pub mod redundant_copy_out;
 pub mod split_transients;
 pub mod state_fusion;
 pub mod trivial_loop;
+pub mod trivial_map_dimension;
