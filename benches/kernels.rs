@@ -7,8 +7,8 @@
 //! Each kernel is a program in `benches/kernels`, run through the native engine at sizes that fit the first-level
 //! cache, the second-level cache, and memory. Where `g++` is installed, `peer.cpp` is compiled (`-O3 -march=native
 //! -ffast-math`) and timed in turn with ours, on the processor time of the thread. A ratio above 1 says that ours is
-//! faster; it is the median over the rounds. All work on the same memory, filled anew before each run. Results are compared too: the column `error` is the largest relative
-//! difference.
+//! faster; it is the median over the rounds. All work on the same memory, filled anew before each run. Results are
+//! compared too: the column `error` is the largest relative difference.
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
@@ -32,6 +32,8 @@ struct Kernel {
     cases: &'static [(&'static str, &'static [i64])],
     /// Operations of the innermost loop, to choose the repeat count.
     points: fn(&[i64]) -> i64,
+    /// Bytes per point between caches and memory, the lines that stores read first included, where only memory counts.
+    moved: Option<f64>,
 }
 
 const F: DType = DType::F64;
@@ -43,6 +45,7 @@ const KERNELS: &[Kernel] = &[
         sizes: &["N"],
         cases: &[("L1", &[1000]), ("L2", &[16000]), ("memory", &[8_000_000])],
         points: |n| n[0],
+        moved: Some(32.0),
     },
     Kernel {
         name: "laplacian",
@@ -51,6 +54,7 @@ const KERNELS: &[Kernel] = &[
         sizes: &["N", "M"],
         cases: &[("L1", &[42, 42]), ("L2", &[162, 162]), ("memory", &[2900, 2900])],
         points: |n| n[0] * n[1],
+        moved: Some(24.0),
     },
     Kernel {
         name: "hdiff",
@@ -59,6 +63,7 @@ const KERNELS: &[Kernel] = &[
         sizes: &["N", "M"],
         cases: &[("L1", &[36, 36]), ("L2", &[132, 132]), ("memory", &[2000, 2000])],
         points: |n| n[0] * n[1] * 4,
+        moved: Some(32.0),
     },
     Kernel {
         name: "neighbour_k",
@@ -67,6 +72,7 @@ const KERNELS: &[Kernel] = &[
         sizes: &["E", "V", "K"],
         cases: &[("L1", &[24, 24, 64]), ("L2", &[400, 400, 64]), ("memory", &[100_000, 100_000, 64])],
         points: |n| n[0] * n[2],
+        moved: None,
     },
     Kernel {
         name: "neighbour_e",
@@ -75,6 +81,7 @@ const KERNELS: &[Kernel] = &[
         sizes: &["E", "V", "K"],
         cases: &[("L1", &[400, 400, 3]), ("L2", &[2000, 2000, 10]), ("memory", &[100_000, 100_000, 64])],
         points: |n| n[0] * n[2],
+        moved: None,
     },
     Kernel {
         name: "tridiagonal",
@@ -90,6 +97,7 @@ const KERNELS: &[Kernel] = &[
         sizes: &["K", "N"],
         cases: &[("L1", &[40, 16]), ("L2", &[60, 128]), ("memory", &[60, 100_000])],
         points: |n| n[0] * n[1] * 3,
+        moved: None,
     },
     Kernel {
         name: "sum",
@@ -98,6 +106,7 @@ const KERNELS: &[Kernel] = &[
         sizes: &["N"],
         cases: &[("L1", &[2000]), ("L2", &[32_000]), ("memory", &[8_000_000])],
         points: |n| n[0],
+        moved: None,
     },
     Kernel {
         name: "product",
@@ -106,6 +115,7 @@ const KERNELS: &[Kernel] = &[
         sizes: &["N"],
         cases: &[("L1", &[48]), ("L2", &[192]), ("memory", &[768])],
         points: |n| n[0] * n[0] * n[0],
+        moved: None,
     },
     Kernel {
         name: "exponential",
@@ -114,6 +124,7 @@ const KERNELS: &[Kernel] = &[
         sizes: &["N"],
         cases: &[("L1", &[1500]), ("L2", &[12_000]), ("memory", &[4_000_000])],
         points: |n| n[0] * 8,
+        moved: None,
     },
 ];
 
@@ -220,6 +231,7 @@ fn main() {
         "{:12} {:7} {:>12} {:>14} {:>12} {:>14} {:>9}",
         "kernel", "size", "strict ns/pt", "strict / g++", "fast ns/pt", "fast / g++", "error"
     );
+    let mut bandwidths: Vec<(&str, f64)> = Vec::new();
     for kernel in KERNELS.iter().filter(|kernel| kernel.name.contains(&filter)) {
         let program = load(kernel.text);
         if let Some(what) = &dump {
@@ -238,19 +250,29 @@ fn main() {
             continue;
         }
         for (size, numbers) in kernel.cases {
-            measure(kernel, &program, size, numbers, library);
+            let fast = measure(kernel, &program, size, numbers, library);
+            if let (Some(moved), "memory") = (kernel.moved, *size) {
+                bandwidths.push((kernel.name, moved / fast));
+            }
+        }
+    }
+    if let Some(&(_, triad)) = bandwidths.iter().find(|(name, _)| *name == "triad") {
+        println!("\nBytes per second in memory, fast mode, of those of the triad in this run:");
+        for (name, bandwidth) in &bandwidths {
+            println!("{name:12} {bandwidth:6.1} GB/s  {:4.0} %", 100.0 * bandwidth / triad);
         }
     }
     let _ = std::fs::remove_dir_all(folder);
 }
 
+/// Prints a row; nanoseconds per point in fast mode.
 fn measure(
     kernel: &Kernel,
     program: &Arc<Program>,
     size: &str,
     numbers: &[i64],
     library: Option<*mut c_void>,
-) {
+) -> f64 {
     let points = (kernel.points)(numbers);
     let repeats = (1_500_000 / points).max(1);
     let mut arguments = Arguments::new();
@@ -332,4 +354,5 @@ fn measure(
         median(ratios[1].clone()),
         error
     );
+    per_point(&times[1])
 }
