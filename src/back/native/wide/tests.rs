@@ -393,6 +393,32 @@ fn tails_of_every_length() {
     }
 }
 
+/// Long loops start apart, so that the rest is aligned: wherever the output lies, and whatever lies beside it.
+#[test]
+fn long_loops_start_anywhere() {
+    if !is_available() {
+        return;
+    }
+    for ty in [DType::F64, DType::F32] {
+        for offset in -5..6 {
+            for count in [60, 64, 65, 127, 128, 131, 200, 257] {
+                for (gathered, in_place) in [(false, false), (true, false), (false, true)] {
+                    let (types, offsets) = ([DType::F64, DType::F64, ty], [offset / 2, 0, offset]);
+                    let offsets = if in_place { [offset; 3] } else { offsets };
+                    let shape =
+                        Shape { types, offsets, gathered, in_place, checked: gathered, ..plain(count) };
+                    for bits in sizes() {
+                        // What is checked lane by lane has no form with a mask.
+                        let unchecked = Shape { checked: false, ..shape.clone() };
+                        assert!(compare(&shape, bits, 13).unwrap(), "{count} iterations are not vectorised");
+                        assert!(compare(&unchecked, bits, 13).unwrap());
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Every cast, comparison and choice has a form of 512 bits: what had none would take 256 bits, silently.
 #[test]
 fn all_types_have_vectors_of_512_bits() {
