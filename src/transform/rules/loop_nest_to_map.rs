@@ -76,7 +76,7 @@ use crate::ir::{
     NodeId, NodeKind, Range, RegionId, State, Subset,
 };
 use crate::scalar::Type;
-use crate::symbolic::ExprPool;
+use crate::symbolic::{ExprId, ExprPool};
 use crate::transform::control::{self, Counted, Readers};
 use crate::transform::editor::{Editor, Place, ordering_edge, plain_node};
 use crate::transform::independent;
@@ -108,6 +108,8 @@ struct Nest {
     locals: Vec<Name>,
     /// Symbols that the body does not set.
     symbols: Vec<Name>,
+    /// Variables of the loops in the body.
+    variables: Vec<Name>,
 }
 
 /// What the body does with a container that outlives an iteration.
@@ -204,8 +206,8 @@ fn nest(
     symbols.retain(|name| {
         !set.contains_key(name) && (around.symbols.contains_key(name) || known.contains(name))
     });
-    let symbols = symbols.into_iter().collect();
-    (!reads_data).then_some(Nest { block, body, range, shared, locals, symbols })
+    let (symbols, variables) = (symbols.into_iter().collect(), set.keys().copied().collect());
+    (!reads_data).then_some(Nest { block, body, range, shared, locals, symbols, variables })
 }
 
 /// The variables of loops in a body, each with its loop, if nothing else is set there and the body runs to its end.
@@ -385,7 +387,7 @@ fn convert(editor: &mut Editor<'_>, graph: GraphId, nest: &Nest) -> Option<()> {
 fn body_graph(editor: &mut Editor<'_>, graph: GraphId, nest: &Nest) -> Option<Graph> {
     let outer = editor.graph(graph)?;
     let mut inner = Graph { name: "loop_body".to_owned(), ..Graph::default() };
-    for &name in &nest.symbols {
+    for &name in nest.symbols.iter().chain(&nest.variables) {
         let known = outer.symbols.get(&name).copied();
         inner.symbols.insert(name, known.unwrap_or(Type::Scalar(outer.symbol_type(name))));
     }
@@ -437,8 +439,11 @@ fn around(editor: &mut Editor<'_>, graph: GraphId, nest: &Nest, inner: GraphId) 
     let map = map(&mut editor.exprs, nest.range);
     let mut state = State::default();
     let entry = state.nodes.push(plain_node("loop", NodeKind::MapEntry(map)));
-    let symbol_mapping =
-        nest.symbols.iter().map(|&name| (name, editor.exprs.symbol(name))).collect::<IndexMap<_, _>>();
+    let mut symbol_mapping: IndexMap<Name, ExprId> =
+        nest.symbols.iter().map(|&name| (name, editor.exprs.symbol(name))).collect();
+    // A symbol that is not mapped would be the one of that name outside, which nobody sets any more.
+    let zero = editor.exprs.int(0);
+    symbol_mapping.extend(nest.variables.iter().map(|&name| (name, zero)));
     let nested = NestedGraph { graph: Some(inner), symbol_mapping };
     let node = state.nodes.push(plain_node("loop_body", NodeKind::Nested(nested)));
     let exit = state.nodes.push(plain_node("loop", NodeKind::MapExit { entry }));
