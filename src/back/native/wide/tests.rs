@@ -315,7 +315,7 @@ fn compare(shape: &Shape, bits: u32, seed: u64) -> Result<bool, TestCaseError> {
     prop_assert_eq!(ended, Ok(eval::Ended::Done));
     let settings = (bits > 0).then_some(Settings { bits, fast: false });
     // Both tiers, as chance has it.
-    let optimize = (seed ^ u64::from(bits / 128)) % 2 == 0;
+    let optimize = (seed ^ u64::from(bits / 128)).is_multiple_of(2);
     let emitted = emit::emit(&kernel, &isa::host(optimize).unwrap(), &request(settings)).unwrap();
     let vectorised = emitted.loops.iter().any(|report| matches!(report.decision, Decision::Vector { .. }));
     let code = Code::new(&emitted, "test").unwrap();
