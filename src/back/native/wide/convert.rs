@@ -23,12 +23,12 @@ impl Select<'_> {
                 a,
                 View::Xmm,
             ),
-            (F64, F32) => self.two(
-                sized!(wide, VEX_Vcvtpd2ps_xmm_xmmm128, VEX_Vcvtpd2ps_xmm_ymmm256),
-                View::Xmm,
-                a,
-                wide,
-            ),
+            (F64, F32) => {
+                let code = sized!(wide, VEX_Vcvtpd2ps_xmm_xmmm128, VEX_Vcvtpd2ps_xmm_ymmm256);
+                let low = self.two(code, View::Xmm, a, wide);
+                // The rest of the register is empty; what all lanes share has to be in all of them.
+                if self.lanes.is_some() { low } else { self.spread(low, F32) }
+            }
             (I32, F64) => self.two(
                 sized!(wide, VEX_Vcvtdq2pd_xmm_xmmm64, VEX_Vcvtdq2pd_ymm_xmmm128),
                 wide,

@@ -393,6 +393,26 @@ fn tails_of_every_length() {
     }
 }
 
+/// Functions of a number that all iterations share, which are computed once: the result is in every lane.
+#[test]
+fn functions_of_what_all_lanes_share() {
+    if !is_available() {
+        return;
+    }
+    for ty in [DType::F64, DType::F32] {
+        for offset in -5..6 {
+            // Each function once (`kernel` takes these numbers modulo their count).
+            for function in (0..7 * FUNCTIONS.len()).filter(|choice| choice % 7 == 3) {
+                let (types, steps) = ([ty; 3], vec![(3, 1, 0, function)]);
+                let shape = Shape { types, strides: [0, 1, 1], offsets: [offset, 0, 0], steps, ..plain(38) };
+                for bits in sizes() {
+                    compare(&shape, bits, 13).unwrap();
+                }
+            }
+        }
+    }
+}
+
 /// Long loops start apart, so that the rest is aligned: wherever the output lies, and whatever lies beside it.
 #[test]
 fn long_loops_start_anywhere() {

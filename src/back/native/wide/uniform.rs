@@ -48,11 +48,7 @@ impl Select<'_> {
                 self.emit_either(code, &[give(low, View::Xmm), take(any, View::Xmm), take(a, View::Full)], 2);
                 Held::Everywhere(self.spread(low, *to))
             }
-            _ => {
-                let reg = self.lane_op(value, op)?;
-                // Narrowing leaves the upper half of a register empty.
-                Held::Everywhere(if matches!(op, Op::Cast(..)) { self.spread(reg, ty) } else { reg })
-            }
+            _ => Held::Everywhere(self.lane_op(value, op)?),
         };
         self.values.insert(value, held);
         Ok(())
