@@ -10,7 +10,7 @@
 //! faster; it is the median over the rounds. All work on the same memory, filled anew before each run. Results are
 //! compared too: the column `error` is the largest relative difference.
 
-use std::ffi::{CString, c_char, c_int, c_void};
+use std::ffi::{CString, c_int, c_void};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -20,6 +20,13 @@ use pelton::exec::{Engine, Mode, Options, Prepared, Settings};
 use pelton::ir::Program;
 use pelton::memory::Arguments;
 use pelton::scalar::{DType, Scalar, Type};
+
+#[path = "support/library.rs"]
+mod library;
+#[path = "support/statistics.rs"]
+mod statistics;
+use library::Library;
+use statistics::median;
 
 /// An array of a kernel: name, element type, extents as positions of sizes (or fixed numbers, negative).
 type Array = (&'static str, DType, &'static [i64]);
@@ -131,8 +138,6 @@ const KERNELS: &[Kernel] = &[
 type Peer = unsafe extern "C" fn(*const *mut c_void, *const i64, i64);
 
 unsafe extern "C" {
-    fn dlopen(file: *const c_char, flags: c_int) -> *mut c_void;
-    fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
     fn clock_gettime(clock: c_int, time: *mut [i64; 2]) -> c_int;
 }
 
@@ -145,7 +150,7 @@ fn now() -> f64 {
 }
 
 /// The C++ library, if there is a compiler.
-fn peers(folder: &Path) -> Option<*mut c_void> {
+fn peers(folder: &Path) -> Option<Library> {
     let (source, library) = (folder.join("peer.cpp"), folder.join("peer.so"));
     std::fs::write(&source, include_str!("kernels/peer.cpp")).ok()?;
     let built = Command::new("g++")
@@ -158,8 +163,7 @@ fn peers(folder: &Path) -> Option<*mut c_void> {
     }
     let name = CString::new(library.to_str()?).ok()?;
     // SAFETY: the library was just built and has no initialisers.
-    let library = unsafe { dlopen(name.as_ptr(), 2) };
-    (!library.is_null()).then_some(library)
+    unsafe { Library::open(&name) }
 }
 
 /// Numbers in (0.5, 1.5), repeatable.
@@ -207,11 +211,6 @@ fn load(text: &str) -> Arc<Program> {
 fn prepare(program: &Arc<Program>, mode: Mode) -> Prepared {
     let settings = Settings { mode, threads: Some(1), keep_text: true, ..Settings::default() };
     Prepared::with(Arc::clone(program), Engine::Native, false, settings).expect("the program is compiled")
-}
-
-fn median(mut numbers: Vec<f64>) -> f64 {
-    numbers.sort_by(f64::total_cmp);
-    numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 fn main() {
@@ -271,7 +270,7 @@ fn measure(
     program: &Arc<Program>,
     size: &str,
     numbers: &[i64],
-    library: Option<*mut c_void>,
+    library: Option<Library>,
 ) -> f64 {
     let points = (kernel.points)(numbers);
     let repeats = (1_500_000 / points).max(1);
@@ -291,10 +290,9 @@ fn measure(
     arguments.insert_scalar("R", Scalar::I64(repeats));
     let peer: Option<Peer> = library.and_then(|library| {
         let name = CString::new(kernel.name).ok()?;
-        // SAFETY: the library is open; its functions have this type.
-        let found = unsafe { dlsym(library, name.as_ptr()) };
-        // SAFETY: as above.
-        (!found.is_null()).then(|| unsafe { std::mem::transmute::<*mut c_void, Peer>(found) })
+        let found = library.function(&name)?;
+        // SAFETY: the functions of the library have this type.
+        Some(unsafe { std::mem::transmute::<*mut c_void, Peer>(found) })
     });
     let ids: Vec<_> = arguments.buffers.iter().map(|(id, _)| id).take(fresh.len()).collect();
     let addresses: Vec<*mut c_void> =

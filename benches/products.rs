@@ -19,10 +19,12 @@ use pelton::exec::{Engine, Mode, Options, Prepared, Settings};
 use pelton::memory::Arguments;
 use pelton::scalar::{DType, Scalar, Type};
 
-unsafe extern "C" {
-    fn dlopen(file: *const c_char, flags: c_int) -> *mut c_void;
-    fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
-}
+#[path = "support/library.rs"]
+mod library;
+#[path = "support/statistics.rs"]
+mod statistics;
+use library::Library;
+use statistics::median;
 
 type Gemm<T> = unsafe extern "C" fn(
     order: c_int,
@@ -61,7 +63,7 @@ const TRANSPOSED: c_int = 112;
 
 /// OpenBLAS.
 #[derive(Clone, Copy)]
-struct Blas(*mut c_void);
+struct Blas(Library);
 
 impl Blas {
     fn open() -> Option<Blas> {
@@ -81,13 +83,11 @@ impl Blas {
         let name = std::env::var("OPENBLAS_LIBRARY").unwrap_or_else(|_| "libopenblas.so.0".to_owned());
         let name = CString::new(name).ok()?;
         // SAFETY: a library that may be loaded.
-        let library = unsafe { dlopen(name.as_ptr(), 2) };
-        if library.is_null() {
+        let Some(library) = (unsafe { Library::open(&name) }) else {
             println!("no {name:?}: ours alone");
             return None;
-        }
-        let blas = Blas(library);
-        let config = blas.function(c"openblas_get_config")?;
+        };
+        let config = library.function(c"openblas_get_config")?;
         // SAFETY: the function has this type and gives a string that stays.
         let config = unsafe {
             CStr::from_ptr(std::mem::transmute::<*mut c_void, unsafe extern "C" fn() -> *const c_char>(
@@ -95,17 +95,11 @@ impl Blas {
             )())
         };
         println!("{}", config.to_string_lossy());
-        Some(blas)
-    }
-
-    fn function(self, name: &CStr) -> Option<*mut c_void> {
-        // SAFETY: the library is open.
-        let found = unsafe { dlsym(self.0, name.as_ptr()) };
-        (!found.is_null()).then_some(found)
+        Some(Blas(library))
     }
 
     fn use_threads(self, count: usize) {
-        let Some(found) = self.function(c"openblas_set_num_threads") else { return };
+        let Some(found) = self.0.function(c"openblas_set_num_threads") else { return };
         // SAFETY: the function has this type.
         unsafe { std::mem::transmute::<*mut c_void, unsafe extern "C" fn(c_int)>(found)(count as c_int) };
     }
@@ -182,7 +176,7 @@ fn theirs<T: Number>(blas: Blas, case: Case, [a, x, y]: [*mut c_void; 3], repeat
     let (a, x, y) = (a.cast::<T>().cast_const(), x.cast::<T>().cast_const(), y.cast::<T>());
     let [m, n] = case.shape.map(|size| size as c_int);
     let name = if case.kind == Kind::Matrices { T::GEMM } else { T::GEMV };
-    let found = blas.function(name).expect("OpenBLAS has the C interface");
+    let found = blas.0.function(name).expect("OpenBLAS has the C interface");
     let (one, zero) = (T::of(1.0), T::of(0.0));
     for _ in 0..repeats {
         // SAFETY: the functions have these types, and the arrays the extents that they are told.
@@ -197,11 +191,6 @@ fn theirs<T: Number>(blas: Blas, case: Case, [a, x, y]: [*mut c_void; 3], repeat
             }
         }
     }
-}
-
-fn median(mut numbers: Vec<f64>) -> f64 {
-    numbers.sort_by(f64::total_cmp);
-    numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 fn arguments(case: Case, repeats: usize) -> Arguments<'static> {
@@ -266,8 +255,7 @@ fn measure(blas: Option<Blas>, case: Case) {
             times.iter_mut().zip(all).for_each(|(times, time)| times.push(time));
         }
     }
-    let ratio =
-        |at: usize| median(times[at].iter().zip(&times[2]).map(|(ours, theirs)| theirs / ours).collect());
+    let ratio = |at: usize| median(times[at].iter().zip(&times[2]).map(|(ours, theirs)| theirs / ours));
     let rate = |at: usize| 2.0 * (steps * repeats) as f64 / median(times[at].clone()) / 1e9;
     let ty = if case.ty == DType::F64 { "f64" } else { "f32" };
     println!(

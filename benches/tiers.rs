@@ -21,6 +21,9 @@ use pelton::exec::{Engine, Options, Outcome, Prepared, Settings, Tier};
 use pelton::ir::Program;
 use pelton::memory::Arguments;
 
+#[path = "support/statistics.rs"]
+mod statistics;
+
 /// Operations of the longest call that is interpreted here.
 const MOST: f64 = 3e6;
 
@@ -105,10 +108,9 @@ fn row(case: &Case) -> Option<Row> {
     })
 }
 
+/// The median of those that were measured.
 fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    statistics::median(values.filter(|value| value.is_finite()))
 }
 
 fn main() {

@@ -29,13 +29,9 @@ pub(crate) fn engine(name: &str) -> PyResult<Engine> {
     name.parse().map_err(|error: String| pyo3::exceptions::PyValueError::new_err(error))
 }
 
-/// What a mode may do to arithmetic.
+/// The mode of that name.
 pub(crate) fn mode(name: &str) -> PyResult<Mode> {
-    match name {
-        "strict" => Ok(Mode::Strict),
-        "fast" => Ok(Mode::Fast),
-        _ => Err(pyo3::exceptions::PyValueError::new_err(format!("no mode is called {name}"))),
-    }
+    name.parse().map_err(|error: String| pyo3::exceptions::PyValueError::new_err(error))
 }
 
 /// Raises `ValueError` unless there is an engine of that name.

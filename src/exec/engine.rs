@@ -323,14 +323,14 @@ impl Prepared {
         let program = self.fast.as_ref().filter(|_| fast).map_or(&self.program, |fast| &fast.program);
         let mut divided = None;
         let draft = match &self.gpu {
-            None => native::Draft::new(program, &self.required, &options)?,
+            None => native::Draft::new(program, &self.required, &options, None)?,
             Some(gpu) => {
                 let known = OnceLock::new();
                 let recruit = |kernel: &mut Kernel| -> Result<Arc<dyn Companion>> {
                     let made = Arc::new(Divided::new(gpu, kernel));
                     Ok(Arc::clone(known.get_or_init(|| made)) as Arc<dyn Companion>)
                 };
-                let draft = native::Draft::with(program, &self.required, &options, Some(&recruit))?;
+                let draft = native::Draft::new(program, &self.required, &options, Some(&recruit))?;
                 divided = known.into_inner();
                 draft
             }

@@ -4,7 +4,9 @@ use hashbrown::{HashMap, HashSet};
 
 use crate::analysis::uses::layout_exprs;
 use crate::entity::Name;
-use crate::ir::{BlockId, BlockKind, CodeExpr, Graph, GraphId, Loop, NodeKind, RegionId, State};
+use crate::ir::{
+    BlockId, BlockKind, CodeExpr, Graph, GraphId, Loop, Map, NodeKind, Range, RegionId, State, Subset,
+};
 use crate::scalar::code::Op;
 use crate::scalar::{BinaryOp, Code, DType, UnaryOp, ValueId};
 use crate::symbolic::{ExprId, ExprPool};
@@ -22,6 +24,30 @@ pub struct Counted {
     pub last: ExprId,
     /// Not zero.
     pub step: i64,
+}
+
+/// Iterations up to which a loop stays one.
+const FEW: i64 = 16;
+
+impl Counted {
+    /// Whether so few iterations are known that a map is not worth it.
+    pub fn has_few_iterations(&self, exprs: &mut ExprPool) -> bool {
+        let span = exprs.sub(self.last, self.start);
+        exprs.as_int(span).is_some_and(|span| span / self.step < FEW)
+    }
+
+    /// The values of the loop variable, upwards.
+    pub fn range(&self, exprs: &mut ExprPool) -> Range {
+        let (one, step) = (exprs.int(1), exprs.int(self.step.abs()));
+        let (start, end) = if self.step > 0 { (self.start, self.last) } else { (self.last, self.start) };
+        Range { start, end, step, tile: one }
+    }
+
+    /// The map over the values of the loop variable.
+    pub fn map(&self, exprs: &mut ExprPool) -> Map {
+        let ranges = vec![self.range(exprs)];
+        Map { params: vec![self.variable], range: Subset { ranges }, ..Map::default() }
+    }
 }
 
 /// Blocks of a region, at any depth.
@@ -52,12 +78,29 @@ pub fn bodies(graph: &Graph, block: BlockId) -> Vec<RegionId> {
 }
 
 /// The loops of a graph, in the order of the program.
-pub fn loops(editor: &Editor<'_>, graph: GraphId) -> Vec<BlockId> {
+fn loops(editor: &Editor<'_>, graph: GraphId) -> Vec<BlockId> {
     let Some(around) = editor.graph(graph) else { return Vec::new() };
     let is_loop = |block: &BlockId| {
         matches!(around.blocks.get(*block).map(|block| &block.kind), Some(BlockKind::Loop(_)))
     };
     editor.blocks(graph).into_iter().filter(is_loop).collect()
+}
+
+/// What `found` makes of each loop of a graph, if it makes something of one; it gets the loop, all loops, and who reads which
+/// symbol.
+pub fn find_loops<T>(
+    editor: &mut Editor<'_>,
+    graph: GraphId,
+    mut found: impl FnMut(&mut Editor<'_>, BlockId, &[BlockId], &Readers) -> Option<T>,
+) -> Option<Vec<T>> {
+    let blocks = loops(editor, graph);
+    if blocks.is_empty() {
+        return None;
+    }
+    let readers = Readers::of(&editor.exprs, editor.graph(graph)?);
+    let matches: Vec<T> =
+        blocks.iter().filter_map(|&block| found(editor, block, &blocks, &readers)).collect();
+    (!matches.is_empty()).then_some(matches)
 }
 
 /// The state that the body of a loop consists of, if it is only that.

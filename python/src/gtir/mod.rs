@@ -271,7 +271,6 @@ impl GtirProgram {
     }
 
     /// The arguments of a call: as the graph wants them, as leaves, and where the arrays lie.
-    #[expect(clippy::type_complexity, reason = "three results of one walk, used at once")]
     fn read<'a, 'py>(
         &self,
         args: &Bound<'py, PyTuple>,
@@ -416,7 +415,6 @@ impl GtirProgram {
 }
 
 /// The keyword arguments of a call: `out`, and the offset provider.
-#[expect(clippy::type_complexity, reason = "two results, used at once")]
 fn named_arguments<'py>(
     py: Python<'py>,
     keywords: Option<&Bound<'py, PyDict>>,

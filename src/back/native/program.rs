@@ -155,20 +155,13 @@ impl fmt::Debug for Draft {
 }
 
 impl Draft {
-    /// Lowers a program whose scalar code is lowered. Calls give arguments in the order of `required`.
+    /// Lowers a program whose scalar code is lowered. Calls give arguments in the order of `required`. With a recruit,
+    /// parts of the program may run with a companion.
     ///
     /// # Errors
     /// [`Refused::Unsupported`] for what this engine does not compile; everything else is a defect of the program,
     /// or of Pelton.
-    pub fn new(program: &Program, required: &[Required], options: &Options) -> Result<Draft, Refused> {
-        Draft::with(program, required, options, None)
-    }
-
-    /// The same; parts of the program may run with a companion.
-    ///
-    /// # Errors
-    /// As [`Draft::new`].
-    pub fn with(
+    pub fn new(
         program: &Program,
         required: &[Required],
         options: &Options,
@@ -284,20 +277,7 @@ impl Compiled {
     /// # Errors
     /// As [`Draft::new`].
     pub fn new(program: &Program, required: &[Required], options: &Options) -> Result<Compiled, Refused> {
-        Compiled::with(program, required, options, None)
-    }
-
-    /// The same; parts of the program may run with a companion.
-    ///
-    /// # Errors
-    /// As [`Draft::new`].
-    pub fn with(
-        program: &Program,
-        required: &[Required],
-        options: &Options,
-        recruit: Option<&Recruit<'_>>,
-    ) -> Result<Compiled, Refused> {
-        let draft = Draft::with(program, required, options, recruit)?;
+        let draft = Draft::new(program, required, options, None)?;
         Ok(Compiled::of(Arc::new(draft), options)?)
     }
 

@@ -72,11 +72,11 @@ use indexmap::{IndexMap, IndexSet};
 use crate::analysis::uses::{assigned_symbols, layout_exprs};
 use crate::entity::Name;
 use crate::ir::{
-    BlockId, BlockKind, Connector, DataKind, Edge, Graph, GraphId, Lifetime, Map, Memlet, NestedGraph,
-    NodeId, NodeKind, Range, RegionId, State, Subset,
+    BlockId, BlockKind, Connector, DataKind, Edge, Graph, GraphId, Lifetime, Memlet, NestedGraph, NodeId,
+    NodeKind, RegionId, State, Subset,
 };
 use crate::scalar::Type;
-use crate::symbolic::{ExprId, ExprPool};
+use crate::symbolic::ExprId;
 use crate::transform::control::{self, Counted, Readers};
 use crate::transform::editor::{Editor, Place, ordering_edge, plain_node};
 use crate::transform::independent;
@@ -85,8 +85,6 @@ use crate::transform::scope;
 
 /// Elements of a container that each iteration has for itself.
 const LOCAL_ELEMENTS: i64 = 1024;
-/// Iterations up to which a loop stays one.
-const FEW: i64 = 16;
 
 /// The rule.
 pub struct LoopNestToMap;
@@ -126,22 +124,16 @@ impl Transformation for LoopNestToMap {
 
     fn find(editor: &mut Editor<'_>, site: Site) -> Option<Found> {
         let Site::Graph(graph) = site else { return None };
-        let blocks = control::loops(editor, graph);
-        if blocks.is_empty() {
-            return None;
-        }
-        let readers = Readers::of(&editor.exprs, editor.graph(graph)?);
-        let mut loops: Vec<Nest> = Vec::new();
         let mut taken: IndexSet<BlockId> = IndexSet::new();
-        for &block in &blocks {
-            if !taken.contains(&block)
-                && let Some(nest) = nest(editor, graph, block, &blocks, &readers)
-            {
-                taken.extend(control::blocks_under(editor.graph(graph)?, nest.body));
-                loops.push(nest);
+        let loops = control::find_loops(editor, graph, |editor, block, blocks, readers| {
+            if taken.contains(&block) {
+                return None;
             }
-        }
-        (!loops.is_empty()).then_some(Found { graph, loops })
+            let nest = nest(editor, graph, block, blocks, readers)?;
+            taken.extend(control::blocks_under(editor.graph(graph)?, nest.body));
+            Some(nest)
+        })?;
+        Some(Found { graph, loops })
     }
 
     fn apply(editor: &mut Editor<'_>, found: Found) -> Result<(), Stopped> {
@@ -181,9 +173,7 @@ fn nest(
         && !set.contains_key(&range.variable)
         && ends(range.variable, block)
         && set.iter().all(|(&variable, &own)| ends(variable, own));
-    let span = editor.exprs.sub(range.last, range.start);
-    let few = editor.exprs.as_int(span).is_some_and(|span| span / range.step < FEW);
-    if !fits || few {
+    if !fits || range.has_few_iterations(&mut editor.exprs) {
         return None;
     }
     let (shared, locals) = containers(editor, graph, body, &inside, range.variable, &set)?;
@@ -436,7 +426,7 @@ fn body_graph(editor: &mut Editor<'_>, graph: GraphId, nest: &Nest) -> Option<Gr
 
 /// The state that runs the graph `inner` in a map.
 fn around(editor: &mut Editor<'_>, graph: GraphId, nest: &Nest, inner: GraphId) -> Option<State> {
-    let map = map(&mut editor.exprs, nest.range);
+    let map = nest.range.map(&mut editor.exprs);
     let mut state = State::default();
     let entry = state.nodes.push(plain_node("loop", NodeKind::MapEntry(map)));
     let mut symbol_mapping: IndexMap<Name, ExprId> =
@@ -485,13 +475,4 @@ fn connect(
     state.nodes[border].outputs.insert(output, Connector::default());
     state.edges.push(Edge::new(from, first, border, Some(input), memlet.clone()));
     state.edges.push(Edge::new(border, Some(output), to, last, memlet.clone()));
-}
-
-/// The map over the values of the loop variable.
-fn map(exprs: &mut ExprPool, counted: Counted) -> Map {
-    let (one, step) = (exprs.int(1), exprs.int(counted.step.abs()));
-    let (start, end) =
-        if counted.step > 0 { (counted.start, counted.last) } else { (counted.last, counted.start) };
-    let range = Range { start, end, step, tile: one };
-    Map { params: vec![counted.variable], range: Subset { ranges: vec![range] }, ..Map::default() }
 }

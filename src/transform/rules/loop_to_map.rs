@@ -46,8 +46,8 @@ use indexmap::IndexSet;
 use crate::analysis::propagate::covered_by_map;
 use crate::entity::Name;
 use crate::ir::{
-    BlockId, BlockKind, Data, DataKind, Edge, GraphId, Lifetime, Map, Memlet, NodeId, NodeKind, Range, State,
-    Subset, Tasklet,
+    BlockId, BlockKind, Data, DataKind, Edge, GraphId, Lifetime, Memlet, NodeId, NodeKind, State, Subset,
+    Tasklet,
 };
 use crate::symbolic::ExprPool;
 use crate::transform::control::{self, Counted, Readers};
@@ -60,8 +60,6 @@ use crate::transform::substitute;
 
 /// Nodes of a body beyond which nobody looks.
 const BODY_LIMIT: usize = 2000;
-/// Iterations up to which a loop around maps stays one.
-const FEW: i64 = 16;
 
 /// The rule.
 pub struct LoopToMap;
@@ -85,14 +83,10 @@ impl Transformation for LoopToMap {
 
     fn find(editor: &mut Editor<'_>, site: Site) -> Option<Found> {
         let Site::Graph(graph) = site else { return None };
-        let blocks = control::loops(editor, graph);
-        if blocks.is_empty() {
-            return None;
-        }
-        let readers = Readers::of(&editor.exprs, editor.graph(graph)?);
-        let loops: Vec<Candidate> =
-            blocks.iter().filter_map(|&block| candidate(editor, graph, block, &blocks, &readers)).collect();
-        (!loops.is_empty()).then_some(Found { graph, loops })
+        let loops = control::find_loops(editor, graph, |editor, block, blocks, readers| {
+            candidate(editor, graph, block, blocks, readers)
+        })?;
+        Some(Found { graph, loops })
     }
 
     fn apply(editor: &mut Editor<'_>, found: Found) -> Result<(), Stopped> {
@@ -120,10 +114,7 @@ fn candidate(
     let (view, exprs) = editor.split(at)?;
     let BlockKind::Loop(repeated) = &view.graph.blocks.get(block)?.kind else { return None };
     let range = control::counted(exprs, view.graph, repeated)?;
-    let few = {
-        let span = exprs.sub(range.last, range.start);
-        exprs.as_int(span).is_some_and(|span| span / range.step < FEW)
-    };
+    let few = range.has_few_iterations(exprs);
     let has_maps = view.state.live_nodes().any(|(_, node)| matches!(node.kind, NodeKind::MapEntry(_)));
     let fits = (range.step > 0 || range.step == -1)
         && !(few && has_maps)
@@ -237,12 +228,7 @@ fn wrapped(editor: &mut Editor<'_>, at: Place, counted: Counted) -> Option<State
         let begin = if let NodeKind::MapExit { entry } = node.kind { entry } else { id };
         inside.push((id, view.index.parent(begin).is_none()));
     }
-    let exprs = &mut editor.exprs;
-    let (one, step) = (exprs.int(1), exprs.int(counted.step.abs()));
-    let (start, end) =
-        if counted.step > 0 { (counted.start, counted.last) } else { (counted.last, counted.start) };
-    let range = Range { start, end, step, tile: one };
-    let map = Map { params: vec![counted.variable], range: Subset { ranges: vec![range] }, ..Map::default() };
+    let (range, map) = (counted.range(&mut editor.exprs), counted.map(&mut editor.exprs));
     let entry = state.nodes.push(plain_node("loop", NodeKind::MapEntry(map)));
     let exit = state.nodes.push(plain_node("loop", NodeKind::MapExit { entry }));
     for (number, (node, name, declared)) in nodes.iter().enumerate() {

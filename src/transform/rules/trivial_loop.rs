@@ -59,18 +59,11 @@ impl Transformation for TrivialLoop {
 
     fn find(editor: &mut Editor<'_>, site: Site) -> Option<Found> {
         let Site::Graph(graph) = site else { return None };
-        let blocks = control::loops(editor, graph);
-        if blocks.is_empty() {
-            return None;
-        }
-        let readers = Readers::of(&editor.exprs, editor.graph(graph)?);
-        let mut loops = Vec::new();
-        for &block in &blocks {
-            if let Some((inner, state)) = unrolled(editor, graph, block, &blocks, &readers) {
-                loops.push((block, inner, state));
-            }
-        }
-        (!loops.is_empty()).then_some(Found { graph, loops })
+        let loops = control::find_loops(editor, graph, |editor, block, blocks, readers| {
+            let (inner, state) = unrolled(editor, graph, block, blocks, readers)?;
+            Some((block, inner, state))
+        })?;
+        Some(Found { graph, loops })
     }
 
     fn apply(editor: &mut Editor<'_>, found: Found) -> Result<(), Stopped> {

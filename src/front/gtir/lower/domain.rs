@@ -216,10 +216,8 @@ impl Lowering<'_> {
                     let Source { owner, dims, .. } = self.sources[source].clone();
                     match owner {
                         Owner::Field(field, _) => {
-                            self.ask(field, &dims, &at, &here, asked)?;
-                            if *here != *index_box {
-                                self.note_narrowed(field, &dims, &at, &here, index_box);
-                            }
+                            let whole = Some(index_box).filter(|whole| **whole != *here);
+                            self.ask(field, (&dims, &at), (&here, whole), asked)?;
                         }
                         Owner::Param(param) if certain => self.require_read(param, &dims, &at, &here),
                         Owner::Param(_) => {}
@@ -247,12 +245,14 @@ impl Lowering<'_> {
         Ok(())
     }
 
+    /// Asks for what a load takes of a field over a box, which is a part of the `whole` box of the reader if there is one.
+    /// A part may be empty while the reader runs, and then so may the field be in the dimensions where that makes a
+    /// difference.
     fn ask(
         &mut self,
         field: FieldId,
-        dims: &[DimId],
-        at: &[PointId],
-        here: &IndexBox,
+        (dims, at): (&[DimId], &[PointId]),
+        (here, whole): (&IndexBox, Option<&IndexBox>),
         asked: &mut Asked,
     ) -> Result<()> {
         for (&dim, &at) in dims.iter().zip(at) {
@@ -266,26 +266,12 @@ impl Lowering<'_> {
                         "scans cannot be read at data-dependent positions; write the scan to a field first",
                     )
             })?;
+            if whole.is_some_and(|whole| self.interval(at, whole) != Some(interval)) {
+                self.narrowed.insert((field, dim));
+            }
             asked.entry(field).or_default().insert((dim, interval));
         }
         Ok(())
-    }
-
-    /// Notes the dimensions in which a field is asked for over a part of its reader's box. That part may be empty while
-    /// the reader runs, and then so may the field be.
-    fn note_narrowed(
-        &mut self,
-        field: FieldId,
-        dims: &[DimId],
-        at: &[PointId],
-        here: &IndexBox,
-        whole: &IndexBox,
-    ) {
-        for (&dim, &at) in dims.iter().zip(at) {
-            if self.interval(at, here) != self.interval(at, whole) {
-                self.narrowed.insert((field, dim));
-            }
-        }
     }
 
     /// The smallest box around everything that was asked for.

@@ -73,27 +73,16 @@ impl Lowering<'_> {
         index_box: &IndexBox,
         dtype: DType,
     ) -> Storage {
-        self.transient_of_at_least(name, dims, index_box, dtype, &|_| 0)
+        let storage = self.storage_over(name, dims, index_box);
+        self.add_transient(&storage, dims, dtype);
+        storage
     }
 
-    /// A packed transient with an element for each point of a box, and a least extent for each dimension.
-    fn transient_of_at_least(
-        &mut self,
-        name: &str,
-        dims: &[DimId],
-        index_box: &IndexBox,
-        dtype: DType,
-        least: &dyn Fn(DimId) -> i64,
-    ) -> Storage {
-        let mut storage = self.storage_over(name, dims, index_box);
-        for (&dim, extent) in dims.iter().zip(&mut storage.shape) {
-            let least = self.out.exprs.int(least(dim));
-            *extent = self.out.exprs.max(*extent, least);
-        }
+    /// Declares a packed transient.
+    fn add_transient(&mut self, storage: &Storage, dims: &[DimId], dtype: DType) {
         let strides = self.packed_strides(dims, &storage.shape);
         let array = Array { shape: storage.shape.clone(), strides, ..Array::default() };
-        self.add_array(name, array, dtype, true);
-        storage
+        self.add_array(&storage.container, array, dtype, true);
     }
 
     pub(super) fn declared_symbol(&mut self, name: &str, dtype: DType) -> ExprId {
@@ -172,11 +161,15 @@ impl Lowering<'_> {
                 let Source { dims, dtype, .. } = self.sources[leaf.source].clone();
                 let container = format!("__tmp_{}", self.array_count);
                 self.array_count += 1;
-                // A select reads on either side, with indices clamped to the array: there has to be an element.
-                let narrowed: Vec<DimId> =
-                    dims.iter().copied().filter(|&dim| self.narrowed.contains(&(field, dim))).collect();
-                let least = |dim| i64::from(narrowed.contains(&dim));
-                let storage = self.transient_of_at_least(&container, &dims, &index_box, dtype, &least);
+                let mut storage = self.storage_over(&container, &dims, &index_box);
+                for (&dim, extent) in dims.iter().zip(&mut storage.shape) {
+                    // A select reads on either side, with indices clamped to the array: there has to be an element.
+                    if self.narrowed.contains(&(field, dim)) {
+                        let one = self.out.exprs.int(1);
+                        *extent = self.out.exprs.max(*extent, one);
+                    }
+                }
+                self.add_transient(&storage, &dims, dtype);
                 self.storage.insert(leaf.source, storage);
             }
         }
