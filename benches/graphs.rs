@@ -2,7 +2,8 @@
 //! made, and our own optimizer's of the program itself, on the same engine with the same arguments.
 //!
 //! `cargo bench --bench graphs [-- WORD]` prints, per case (whose name contains WORD), the least time of a call on one thread and the
-//! bytes of transients of both, and the geometric mean of the ratios. The calls of both take turns.
+//! bytes of transients of both (at their peak, and those that persist from call to call), and the geometric mean of the
+//! ratios. The calls of both take turns.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,8 +11,12 @@ use std::time::{Duration, Instant};
 
 use pelton::check::bound_case::bound_case;
 use pelton::check::{Case, find_cases};
+use pelton::entity::Name;
 use pelton::exec::{Engine, Options, Outcome, Prepared, Settings};
-use pelton::memory::Arguments;
+use pelton::ir::{Lifetime, Program};
+use pelton::memory::{Arguments, infer_symbols};
+use pelton::scalar::Scalar;
+use pelton::symbolic::Env;
 
 /// How long one case takes.
 const BUDGET: Duration = Duration::from_millis(400);
@@ -19,6 +24,8 @@ const BUDGET: Duration = Duration::from_millis(400);
 struct Side {
     prepared: Prepared,
     args: Arguments<'static>,
+    /// Bytes of transients that persist.
+    kept: u64,
     least: f64,
 }
 
@@ -26,9 +33,10 @@ impl Side {
     fn of(case: &Case, variants: bool, suffix: &str) -> Option<Side> {
         let own = case.programs(variants).into_iter().find(|item| item.suffix == suffix)?;
         let (program, args) = bound_case(case, &own).ok()?;
+        let kept = persistent_bytes(&program, &args);
         let settings = Settings { threads: Some(1), ..Settings::default() };
         let prepared = Prepared::with(Arc::new(program), Engine::Native, false, settings).ok()?;
-        (prepared.engine() == Engine::Native).then_some(Side { prepared, args, least: f64::INFINITY })
+        (prepared.engine() == Engine::Native).then_some(Side { prepared, args, kept, least: f64::INFINITY })
     }
 
     /// Calls the program once; false when it does not end well.
@@ -38,6 +46,25 @@ impl Side {
         self.least = self.least.min(start.elapsed().as_secs_f64());
         matches!(outcome, Ok(Outcome::Done(_)))
     }
+}
+
+/// Bytes of the transients that a program keeps from call to call.
+fn persistent_bytes(program: &Program, args: &Arguments<'_>) -> u64 {
+    struct Known(indexmap::IndexMap<Name, Scalar>);
+    impl Env for Known {
+        fn symbol(&self, name: Name) -> Option<Scalar> {
+            self.0.get(&name).copied()
+        }
+    }
+    let Ok(known) = infer_symbols(program, args).map(Known) else { return 0 };
+    let mut bytes = 0;
+    for data in program.graphs.values().flat_map(|graph| graph.data.values()) {
+        if data.transient && data.lifetime == Lifetime::Persistent {
+            let extents = data.shape().iter().map(|&extent| program.exprs.eval(extent, &known).unwrap_or(0));
+            bytes += extents.product::<i64>().unsigned_abs() * data.ty.bytes(&program.structs) as u64;
+        }
+    }
+    bytes
 }
 
 fn main() {
@@ -71,7 +98,8 @@ fn main() {
                 println!("{:<70} does not run to its end", case.name);
                 continue;
             }
-            let bytes = [&ours, &theirs].map(|side| side.prepared.memory_needed(&side.args).unwrap_or(0));
+            let bytes =
+                [&ours, &theirs].map(|side| side.kept + side.prepared.memory_needed(&side.args).unwrap_or(0));
             let ratio = theirs.least / ours.least;
             logs.push(ratio.ln());
             worse += usize::from(ratio < 0.97);

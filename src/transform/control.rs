@@ -78,7 +78,7 @@ pub fn bodies(graph: &Graph, block: BlockId) -> Vec<RegionId> {
 }
 
 /// The loops of a graph, in the order of the program.
-fn loops(editor: &Editor<'_>, graph: GraphId) -> Vec<BlockId> {
+pub fn loops(editor: &Editor<'_>, graph: GraphId) -> Vec<BlockId> {
     let Some(around) = editor.graph(graph) else { return Vec::new() };
     let is_loop = |block: &BlockId| {
         matches!(around.blocks.get(*block).map(|block| &block.kind), Some(BlockKind::Loop(_)))

@@ -10,9 +10,12 @@
 //! | exp, log, pow, sin and other functions | 20 | some ten multiplications and a division |
 //! | reading an element that the loop reads anyway or its neighbours | 2 | from the first-level cache |
 //! | an array between two loops, per place that reads it | 12 | a store, a load, and their share of memory bandwidth |
+//! | the same, where a loop around reads each element again and again | 6 | a load; the store and the bandwidth are shared |
 //!
 //! An array between two loops is replaced by computing its elements where they are read ([`recomputation_pays`]) if that
-//! costs less. With one reading place, nothing is computed twice and the answer is always yes.
+//! costs less. With one reading place that meets each element once, nothing is computed twice and the answer is always yes.
+//! A place in a loop that reads the same elements in each of its iterations computes them as often. That concerns loops
+//! *around* one that runs over the elements; what does not change in an inner loop is hoisted out of it.
 //!
 //! A loop body has a bounded number of operations ([`MAX_BODY`]): beyond it values no longer fit the registers, and each
 //! one that is spilled costs the store and load that fusion saved.
@@ -24,14 +27,28 @@ use crate::scalar::{BinaryOp, Code, Func};
 pub const MAX_BODY: usize = 96;
 /// An array between two loops, for each place that reads it.
 pub const ARRAY: u64 = 12;
+/// The same, for a place that reads each element in many iterations of a loop around.
+pub const ARRAY_AGAIN: u64 = 6;
 /// Reading an element.
 pub const LOAD: u64 = 2;
 
-/// Whether computing a value at each of `sites` places is cheaper than an array. `weight` is the work of one
+/// Places that read an array.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Places {
+    /// Those that meet each element once.
+    pub once: u64,
+    /// Those that meet each element in many iterations of a loop around.
+    pub again: u64,
+}
+
+/// Whether computing a value at each of some places is cheaper than an array. `weight` is the work of one
 /// computation, its loads included; `remains`: the producer runs in any case, for other results.
-pub fn recomputation_pays(weight: u64, sites: u64, remains: bool) -> bool {
-    let repeated = if remains { sites } else { sites.saturating_sub(1) };
-    weight.saturating_mul(repeated) <= ARRAY.saturating_mul(sites)
+pub fn recomputation_pays(weight: u64, places: Places, remains: bool) -> bool {
+    let Places { once, again } = places;
+    // One place takes over what the producer does.
+    let repeated = if remains { once } else { once.saturating_sub(1) };
+    let work = weight.saturating_mul(repeated.saturating_add(again));
+    work <= ARRAY.saturating_mul(once).saturating_add(ARRAY_AGAIN.saturating_mul(again))
 }
 
 /// The work of a piece of code, loads through pointers included.
@@ -90,14 +107,24 @@ fn op_weight(op: &Op) -> u64 {
 mod tests {
     use super::*;
 
+    fn once(once: u64) -> Places {
+        Places { once, again: 0 }
+    }
+
     #[test]
     fn one_place_is_always_cheaper_than_an_array() {
-        assert!(recomputation_pays(1_000_000, 1, false));
+        assert!(recomputation_pays(1_000_000, once(1), false));
     }
 
     #[test]
     fn expensive_values_are_not_computed_twice() {
-        assert!(recomputation_pays(3, 4, false));
-        assert!(!recomputation_pays(40, 4, false));
+        assert!(recomputation_pays(3, once(4), false));
+        assert!(!recomputation_pays(40, once(4), false));
+    }
+
+    #[test]
+    fn expensive_values_are_not_computed_in_each_iteration_of_a_loop_around() {
+        assert!(recomputation_pays(3, Places { once: 0, again: 1 }, false));
+        assert!(!recomputation_pays(10, Places { once: 0, again: 1 }, false));
     }
 }

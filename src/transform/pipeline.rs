@@ -57,6 +57,8 @@ pub const OPTIMIZE: &[&str] = &[
     "state_fusion",
     // Maps over the same points look alike to fusion.
     "map_collapse",
+    // Where elements are added up they can be computed, too.
+    "reduce_to_map",
     // Values read at one place move there; what is left has several readers.
     "map_fusion_vertical",
     // Several readers of one range become one,
@@ -67,8 +69,12 @@ pub const OPTIMIZE: &[&str] = &[
     // Transients whose size depended on a loop are gone.
     "loop_to_map",
     "map_collapse",
-    // Last: bodies are complete, so that all accesses count.
+    // What nested graphs hold is not seen by rules for the graph around, so after those.
+    "loop_nest_to_map",
+    // Bodies are complete, so that all accesses count.
     "map_dimension_order",
+    // Last: which transients are left in loops is known.
+    "keep_transients",
 ];
 
 /// How a pipeline runs.

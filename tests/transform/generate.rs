@@ -63,6 +63,7 @@ fn text_for(rule: &str, random: &mut Random) -> String {
         "inline_nested" => calls(random),
         "loop_nest_to_map" => nests(random),
         "trivial_map_dimension" => thin(random),
+        "reduce_to_map" => reductions(random),
         "redundant_copy_in" | "redundant_copy_out" => copies(random),
         "map_fusion_vertical" if random.below(3) == 0 => columns(random),
         _ => text(random),
@@ -266,6 +267,53 @@ fn thin(random: &mut Random) -> String {
     matrices(&format!("for k in 0:N {{ state work {{\n{body}}} }}"))
 }
 
+/// A matrix that a map computes and a reduction folds along one dimension or both, perhaps read by somebody else, too.
+fn reductions(random: &mut Random) -> String {
+    let (from, length) = [("0", "N"), ("0", "N"), ("1", "N - 1")][random.below(3)];
+    let range = format!("{from}:N");
+    let order = [format!("i in {range}, j in {range}"), format!("j in {range}, i in {range}")];
+    let element = ["i, j", "i, j", "j, i", "i, j - 1"][random.below(4)];
+    let value = ["x * x", "x + 1.5", "exp(x * 0.001)"][random.below(3)];
+    let (function, identity) =
+        [("x + y", "0"), ("x + y", "null"), ("max(x, y)", "-1e30"), ("x * y", "1.0"), ("x - y", "0")]
+            [random.below(5)];
+    let (axes, target) = match random.below(5) {
+        0 => ("[0, 1]", "s[0]".to_owned()),
+        1 => ("null", "s[0]".to_owned()),
+        2 => ("[-1]", format!("r[{range}]")),
+        3 => ("[1]", format!("r[0:{length}]")),
+        _ => ("[0]", format!("r[{range}]")),
+    };
+    let result = &target[..1];
+    // The map may compute more than what is folded.
+    let (map, source, made) = match element {
+        "i, j - 1" => ("i in 0:N, j in 1:N + 1".to_owned(), "i, j - 1", "0:N"),
+        _ => (order[random.below(2)].clone(), "i, j", range.as_str()),
+    };
+    let mut lines = vec![
+        format!("begin = map_entry make [{map}]"),
+        format!("make = tasklet make (x) -> (y) {{ y = {value} }}"),
+        "end = map_exit make of begin".to_owned(),
+        format!(
+            "fold = library fold \"dace.libraries.standard.nodes.reduce.Reduce\" () -> () properties \
+             @{{\"wcr\":\"lambda x, y: {function}\",\"axes\":{axes},\"identity\":{identity}}}"
+        ),
+        "n0 = access a\nn1 = access t\nn2 = access b".to_owned(),
+        format!("n3 = access {result}"),
+        format!("n0 -> begin.IN_a : a[0:N, 0:N]\nbegin.OUT_a -> make.x : a[{source}]"),
+        format!("make.y -> end.IN_t : t[{element}]\nend.OUT_t -> n1 : t[{made}, {made}]"),
+        format!("n1 -> fold : t[{range}, {range}]\nfold -> n3 : {target}"),
+    ];
+    if random.below(6) == 0 {
+        lines.push(format!("n1 -> n2 : t[{made}, {made}]"));
+    }
+    format!(
+        "program generated(a: f64[N, N], b: f64[N, N], r: f64[N], s: f64[1], N: i64 symbol) {{\n\
+         transient t: f64[N, N]\nstate main {{\n{}\n}}\n}}",
+        lines.join("\n")
+    )
+}
+
 /// Copies of rows, columns, parts and wholes into a transient that is read, or out of one that is written.
 fn copies(random: &mut Random) -> String {
     let matrix = MATRICES[random.below(4)];
@@ -441,8 +489,10 @@ fn holds(rules: &[&str], seeds: std::ops::Range<u64>) -> usize {
 /// What has to run before a rule for it to find work in generated programs.
 pub fn prepared(rule: &'static str) -> Vec<&'static str> {
     match rule {
-        "map_fusion_vertical" | "map_fusion_horizontal" => vec!["state_fusion", "explicit_order", rule],
-        "loop_to_map" | "inline_nested" | "redundant_copy_in" | "redundant_copy_out" => {
+        "map_fusion_vertical" | "map_fusion_horizontal" => {
+            vec!["state_fusion", "explicit_order", rule]
+        }
+        "loop_to_map" | "inline_nested" | "reduce_to_map" | "redundant_copy_in" | "redundant_copy_out" => {
             vec!["explicit_order", rule]
         }
         _ => vec![rule],
@@ -494,6 +544,34 @@ fn loop_to_map_keeps_bits() {
 #[test]
 fn loop_nest_to_map_keeps_bits() {
     assert!(holds(&prepared("loop_nest_to_map"), 20_000..20_000 + RUNS) > 40);
+}
+
+#[test]
+fn keep_transients_keeps_bits() {
+    assert!(holds(&prepared("keep_transients"), 0..RUNS) > 20);
+}
+
+#[test]
+fn reduce_to_map_keeps_bits() {
+    assert!(holds(&prepared("reduce_to_map"), 0..RUNS) > 200);
+    // With what it enables.
+    let rules = [
+        "explicit_order",
+        "map_fusion_vertical",
+        "map_dimension_order",
+        "reduce_to_map",
+        "map_fusion_vertical",
+    ];
+    let mut fused = 0;
+    for seed in 0..RUNS {
+        let before = program(&reductions(&mut Random(seed)));
+        let (made, report) = after(&before, &rules);
+        fused += report.rules.last().map_or(0, |rule| rule.fired);
+        for size in [2, 3, 6] {
+            assert_eq!(run(&before, size, seed), run(&made, size, seed), "seed {seed}, size {size}");
+        }
+    }
+    assert!(fused > 150, "{fused}");
 }
 
 #[test]

@@ -125,8 +125,8 @@ impl Transformation for MapFusionVertical {
         let (view, exprs) = editor.split(at)?;
         let producer = producer(&view, exprs, node, data)?;
         let consumers = consumers(&view, exprs, node, data, &producer)?;
-        let sites: usize = consumers.iter().map(|consumer| consumer.sites.len()).sum();
-        if !cost::recomputation_pays(producer.weight, sites as u64, producer.remains) {
+        let places = places(&view, exprs, &consumers)?;
+        if !cost::recomputation_pays(producer.weight, places, producer.remains) {
             return None;
         }
         for consumer in &consumers {
@@ -157,8 +157,25 @@ impl Transformation for MapFusionVertical {
     }
 }
 
+/// The work of one element of the transient that an access node names, if one map computes it, an element per iteration, so
+/// that readers could do so themselves.
+pub(super) fn work_of_element(view: &View<'_>, exprs: &mut ExprPool, node: NodeId) -> Option<u64> {
+    let data = private_transient(view, node)?;
+    Some(producer(view, exprs, node, data)?.weight)
+}
+
 /// The transient that an access node names, if it is written by one map, read by maps and by nobody else.
 fn transient_between_maps(view: &View<'_>, node: NodeId) -> Option<Name> {
+    let data = private_transient(view, node)?;
+    view.data_out(node)
+        .all(|(_, edge)| {
+            matches!(view.kind(edge.dst), Some(NodeKind::MapEntry(_))) && edge.memlet.data == Some(data)
+        })
+        .then_some(data)
+}
+
+/// The transient that an access node names, if nothing but edges at this node leads to it.
+fn private_transient(view: &View<'_>, node: NodeId) -> Option<Name> {
     let data = view.accessed(node)?;
     let declared = view.graph.data.get(&data)?;
     let lives_on = matches!(declared.lifetime, Lifetime::Persistent | Lifetime::External);
@@ -175,12 +192,7 @@ fn transient_between_maps(view: &View<'_>, node: NodeId) -> Option<Name> {
         && !view.index.outgoing(node).is_empty()
         && only_data(view.index.incoming(node))
         && only_data(view.index.outgoing(node));
-    let reads_maps = || {
-        view.data_out(node).all(|(_, edge)| {
-            matches!(view.kind(edge.dst), Some(NodeKind::MapEntry(_))) && edge.memlet.data == Some(data)
-        })
-    };
-    (is_private && joined && reads_maps()).then_some(data)
+    (is_private && joined).then_some(data)
 }
 
 fn producer(view: &View<'_>, exprs: &mut ExprPool, node: NodeId, data: Name) -> Option<Producer> {
@@ -367,6 +379,25 @@ fn consumers(
         }
     }
     Some(consumers)
+}
+
+/// The places that read the transient, as the cost model counts them.
+fn places(view: &View<'_>, exprs: &ExprPool, consumers: &[Consumer]) -> Option<cost::Places> {
+    let mut places = cost::Places::default();
+    for consumer in consumers {
+        let map = scope::map(view, consumer.entry)?;
+        for site in &consumer.sites {
+            let runs_over: Vec<bool> = (map.params.iter())
+                .map(|&param| site.iter().any(|&(_, value)| exprs.depends_on(value, param)))
+                .collect();
+            let inner = runs_over.iter().rposition(|&runs| runs).unwrap_or(0);
+            match runs_over[..inner].iter().all(|&runs| runs) {
+                true => places.once += 1,
+                false => places.again += 1,
+            }
+        }
+    }
+    Some(places)
 }
 
 /// Whether a node takes a plain value through a connector.

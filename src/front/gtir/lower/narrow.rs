@@ -76,7 +76,7 @@ impl Lowering<'_> {
     }
 
     /// `coordinate + distance`, if a point is that.
-    fn axis_of(&self, point: PointId) -> Option<(Axis, i64)> {
+    pub(super) fn axis_of(&self, point: PointId) -> Option<(Axis, i64)> {
         match self.points.node(point) {
             Node::Coordinate(dim) => Some((Axis::Dim(*dim), 0)),
             Node::Level(scan) => Some((Axis::Level(*scan), 0)),
@@ -89,7 +89,7 @@ impl Lowering<'_> {
         }
     }
 
-    fn scalar_expr(&mut self, point: PointId) -> Option<ExprId> {
+    pub(super) fn scalar_expr(&mut self, point: PointId) -> Option<ExprId> {
         if !self.dims_of(&[point]).is_empty() {
             return None;
         }
@@ -138,7 +138,8 @@ fn negated(op: BinaryOp) -> Option<BinaryOp> {
     })
 }
 
-fn mirrored(op: BinaryOp) -> Option<BinaryOp> {
+/// The comparison with its sides exchanged.
+pub(super) fn mirrored(op: BinaryOp) -> Option<BinaryOp> {
     Some(match op {
         BinaryOp::Lt => BinaryOp::Gt,
         BinaryOp::Le => BinaryOp::Ge,

@@ -228,12 +228,29 @@ impl Points {
         {
             return self.constant(folded);
         }
+        if let Some(id) = self.connective(op, a, b) {
+            return id;
+        }
         if operand == DType::I64
             && let Some(id) = self.index_sum(op, a, b)
         {
             return id;
         }
         self.intern(Node::Binary(op, a, b), dtype)
+    }
+
+    /// What is left of `and` and `or` when one operand is a literal.
+    fn connective(&mut self, op: BinaryOp, a: PointId, b: PointId) -> Option<PointId> {
+        for (known, other) in [(a, b), (b, a)] {
+            let Some(Scalar::Bool(known)) = self.as_constant(known) else { continue };
+            match op {
+                BinaryOp::BitAnd if known => return Some(other),
+                BinaryOp::BitOr if !known => return Some(other),
+                BinaryOp::BitAnd | BinaryOp::BitOr => return Some(self.constant(Scalar::Bool(known))),
+                _ => {}
+            }
+        }
+        None
     }
 
     fn index_sum(&mut self, op: BinaryOp, a: PointId, b: PointId) -> Option<PointId> {

@@ -20,6 +20,7 @@ use super::Context;
 use super::targets::Target;
 
 /// A write of a map's tasklet: which container, where.
+#[derive(Clone)]
 pub(super) struct Write {
     pub(super) connector: Name,
     pub(super) container: String,
@@ -54,8 +55,30 @@ impl Lowering<'_> {
             writes.push(Write { connector, container: storage.container, element: Some(element) });
         }
         let column = self.vertical.and_then(|axis| index_box.get(Axis::Dim(axis)));
-        let body = self.body(&outputs, column)?;
-        self.emit_map(region, "field", &dims, &index_box, body, writes);
+        self.emit_pieces(region, "field", &dims, &index_box, (&outputs[..], &writes[..]), column)
+    }
+
+    /// Maps over the parts of a box in which other sides are chosen.
+    fn emit_pieces(
+        &mut self,
+        region: RegionId,
+        label: &str,
+        dims: &[DimId],
+        index_box: &IndexBox,
+        (outputs, writes): (&[(PointId, Name)], &[Write]),
+        column: Option<Interval>,
+    ) -> Result<()> {
+        let roots = outputs.iter().map(|&(point, _)| point).collect();
+        for piece in self.pieces(index_box, roots) {
+            let outputs: Vec<(PointId, Name)> = piece
+                .roots
+                .into_iter()
+                .zip(outputs)
+                .map(|(point, &(_, connector))| (point, connector))
+                .collect();
+            let body = self.body(&outputs, column)?;
+            self.emit_map(region, label, dims, &piece.index_box, body, writes.to_vec());
+        }
         Ok(())
     }
 
@@ -125,9 +148,7 @@ impl Lowering<'_> {
                 Axis::Level(_) => None,
             })
             .collect();
-        let body = self.pointwise_body(&outputs)?;
-        self.emit_map(region, "statement", &dims, index_box, body, writes);
-        Ok(())
+        self.emit_pieces(region, "statement", &dims, index_box, (&outputs[..], &writes[..]), None)
     }
 
     /// A state with one tasklet in a map over `dims` (no map if there are none).

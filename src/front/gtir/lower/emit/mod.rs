@@ -2,6 +2,7 @@
 
 mod containers;
 mod maps;
+mod pieces;
 mod scans;
 mod targets;
 
