@@ -7,9 +7,11 @@ use std::fmt::Write;
 
 use pelton::back::gpu::{self, Abilities};
 use pelton::exec::engine::{Engine, Options, Outcome, Prepared};
+use pelton::exec::{DeviceArray, synchronize};
 use pelton::kernel::lower::{Specialization, lower};
 use pelton::kernel::{parallel, verify};
 use pelton::memory::{Arguments, Binding};
+use pelton::scalar::{DType, Type};
 
 use common::small::{doubles, program, read};
 
@@ -63,11 +65,55 @@ const EXPONENTIAL: &str = "program exponential(a: f64[N], b: f64[N]) {
     map i in 0:N { b[i] = exp(a[i]) }
   }";
 
+/// Values from elsewhere, by an index array.
+const GATHER: &str = "program gather(a: f64[N], k: i32[M], b: f64[M]) {
+    symbol N: i32
+    symbol M: i32
+    map i in 0:M { tasklet pick(all <- a[0:N], at <- k[i]) -> (out -> b[i]) { out = all[at] } }
+  }";
+
+/// Rows are spread over threads, and each sums its row from left to right.
+const REDUCTION: &str = "program reduction(a: f64[N, M], s: f64[N]) {
+    symbol N: i32
+    symbol M: i32
+    state main {
+      from = access a
+      sum = library sum \"dace.libraries.standard.nodes.reduce.Reduce\" () -> () properties @{\"wcr\":\"(lambda x, y: (x + y))\",\"axes\":[1],\"identity\":0}
+      to = access s
+      from -> sum : a[0:N, 0:M]
+      sum -> to : s[0:N]
+    }
+  }";
+
+const SELECTION: &str = "program selection(a: f64[N], on: bool[N], b: f64[N], c: bool[N]) {
+    symbol N: i32
+    map i in 0:N {
+      b[i] = a[i] if on[i] else -a[i]
+      c[i] = a[i] > 0.5 and on[i]
+    }
+  }";
+
+/// 8 and 16 bits lie in words that threads share; 64 bits are the device's.
+const INTEGERS: &str =
+    "program integers(a: i8[N], b: u16[N], c: i64[N], x: i8[N], y: u16[N], z: i64[N], f: f64[N]) {
+    symbol N: i32
+    map i in 0:N {
+      x[i] = a[i] * 3
+      y[i] = b[i] + a[i]
+      z[i] = c[i] // 7
+      f[i] = c[i]
+    }
+  }";
+
 #[test]
 fn shaders_read_well() {
     insta::assert_snapshot!("pointwise", shaders(POINTWISE));
     insta::assert_snapshot!("stencil", shaders(STENCIL));
     insta::assert_snapshot!("exponential", shaders(EXPONENTIAL));
+    insta::assert_snapshot!("gather", shaders(GATHER));
+    insta::assert_snapshot!("reduction", shaders(REDUCTION));
+    insta::assert_snapshot!("selection", shaders(SELECTION));
+    insta::assert_snapshot!("integers", shaders(INTEGERS));
 }
 
 /// Numbers of every magnitude, and special ones.
@@ -95,28 +141,67 @@ fn same(a: f64, b: f64) -> bool {
     a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan()
 }
 
-/// Compares a function of `a` and `p` on both engines, bit by bit.
-fn compare(body: &str, inputs: &[f64]) {
-    let count = inputs.len();
-    let text = format!(
-        "program f(a: f64[{count}], p: f64[{count}], b: f64[{count}]) {{ map i in 0:{count} {{ b[i] = {body} }} }}"
-    );
-    let mut results = Vec::new();
+/// Where functions change: ends of their domains, results that overflow or vanish, and what lies beside 1 and -1.
+fn edges() -> Vec<f64> {
+    let mut edges =
+        vec![1023.9, 1024.0, -1022.0, -1074.5, -1075.5, 88.7, -103.9, 710.4, 22.0, 1e6, -1e6, 1e154, 3e38];
+    for power in 1..54 {
+        let small = 0.5_f64.powi(power);
+        edges.extend([1.0 + small, 1.0 - small, small - 1.0, -1.0 - small, small, -small]);
+    }
+    edges
+}
+
+const FUNCTIONS: [&str; 14] = [
+    "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sinh", "cosh", "tanh", "asinh", "acosh",
+    "atanh", "sqrt",
+];
+
+/// Compares expressions of `a` and `p`, of that type, on both engines, bit by bit; each is a map.
+fn compare(ty: &str, bodies: &[String], inputs: &[f64]) {
+    let (count, rows) = (inputs.len(), bodies.len());
+    let mut text = format!("program f(a: {ty}[{count}], p: {ty}[{count}], b: {ty}[{rows}, {count}]) {{\n");
+    for (row, body) in bodies.iter().enumerate() {
+        let _ = writeln!(text, "  map i in 0:{count} {{ b[{row}, i] = {body} }}");
+    }
+    text.push('}');
     let mut second: Vec<f64> = inputs.to_vec();
     second.rotate_left(7);
+    let bytes = |values: &[f64]| -> Vec<u8> {
+        match ty {
+            "f32" => values.iter().flat_map(|&value| (value as f32).to_le_bytes()).collect(),
+            _ => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        }
+    };
+    let (element, size) = if ty == "f32" { (Type::Scalar(DType::F32), 4) } else { (Type::F64, 8) };
+    let mut results = Vec::new();
     for engine in [Engine::Interp, Engine::Gpu] {
         let mut args = Arguments::new();
-        doubles(&mut args, "a", &[count], inputs);
-        doubles(&mut args, "p", &[count], &second);
-        doubles(&mut args, "b", &[count], &vec![0.0; count]);
-        let (launches, notes) = run(&text, engine, &mut args);
-        assert_eq!(notes, Vec::<String>::new(), "{body}");
-        assert_eq!(launches, u64::from(engine == Engine::Gpu), "{body}");
-        results.push(read(&args, "b"));
+        args.insert_array("a", element, size, &[count], bytes(inputs));
+        args.insert_array("p", element, size, &[count], bytes(&second));
+        args.insert_array("b", element, size, &[rows, count], vec![0; size * rows * count]);
+        let prepared = Prepared::new(&program(&text), engine, false).unwrap();
+        for map in prepared.divided().iter().flat_map(|divided| divided.maps()) {
+            assert_eq!(map.host, None, "{bodies:?}");
+        }
+        let outcome = prepared.run(&mut args, &Options::default());
+        let Ok(Outcome::Done(stats)) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(stats.notes, Vec::<String>::new(), "{bodies:?}");
+        assert_eq!(prepared.launches().unwrap_or(0) > 0, engine == Engine::Gpu, "{bodies:?}");
+        let Some(Binding::Array { buffer, .. }) = args.get("b") else { panic!("no array b") };
+        let found = args.buffers[*buffer].bytes();
+        let numbers: Vec<f64> = match ty {
+            "f32" => {
+                found.chunks(4).map(|four| f32::from_le_bytes(four.try_into().unwrap()).into()).collect()
+            }
+            _ => found.chunks(8).map(|eight| f64::from_le_bytes(eight.try_into().unwrap())).collect(),
+        };
+        results.push(numbers);
     }
     for (index, (right, found)) in results[0].iter().zip(&results[1]).enumerate() {
-        let (x, y) = (inputs[index], second[index]);
-        assert!(same(*right, *found), "{body} of {x:?}, {y:?}: {right:?}, on the GPU {found:?}");
+        let (x, y) = (inputs[index % count], second[index % count]);
+        let body = &bodies[index / count];
+        assert!(same(*right, *found), "{body} of {ty} {x:?}, {y:?}: {right:?}, on the GPU {found:?}");
     }
 }
 
@@ -125,23 +210,28 @@ fn functions_have_the_interpreters_bits_over_their_whole_range() {
     if !device() {
         return;
     }
-    let subnormal_is_right = gpu::open().unwrap().abilities.is_right(gpu::Operation::DoubleSubnormal);
+    let of = |names: &[&str]| names.iter().map(|name| format!("{name}(a[i])")).collect::<Vec<_>>();
+    let abilities = gpu::open().unwrap().abilities.clone();
     let mut all = numbers();
-    if !subnormal_is_right {
-        all.retain(|x| !x.is_subnormal());
+    all.extend(edges());
+    for (ty, subnormal) in
+        [("f64", gpu::Operation::DoubleSubnormal), ("f32", gpu::Operation::SingleSubnormal)]
+    {
+        if !abilities.is_right(subnormal) {
+            all.retain(|x| !x.is_subnormal());
+        }
+        compare(ty, &of(&FUNCTIONS), &all);
+        // NaN and what is larger is the interpreter's.
+        let reducible: Vec<f64> = all.iter().copied().filter(|x| x.abs() <= 1e6).collect();
+        compare(ty, &of(&["sin", "cos", "tan"]), &reducible);
+        let of_two = [
+            "a[i] ** p[i]",
+            "a[i] / p[i] - a[i] * p[i]",
+            "abs(a[i]) + floor(p[i]) * ceil(a[i])",
+            "min(a[i], p[i]) - max(a[i], p[i])",
+        ];
+        compare(ty, &of_two.map(str::to_owned), &all);
     }
-    for name in ["exp", "log", "log10", "log2", "log1p", "expm1", "sqrt", "sinh", "cosh", "tanh"] {
-        compare(&format!("{name}(a[i])"), &all);
-    }
-    // NaN and what is larger is the interpreter's.
-    let reducible: Vec<f64> = all.iter().copied().filter(|x| x.abs() <= 1e6).collect();
-    for name in ["sin", "cos", "tan"] {
-        compare(&format!("{name}(a[i])"), &reducible);
-    }
-    compare("a[i] ** p[i]", &all);
-    compare("a[i] / p[i] - a[i] * p[i]", &all);
-    compare("abs(a[i]) + floor(p[i]) * ceil(a[i])", &all);
-    compare("min(a[i], p[i]) - max(a[i], p[i])", &all);
 }
 
 #[test]
@@ -202,4 +292,111 @@ fn overlapping_arguments_stay_on_the_host() {
     let (launches, _) = run(text, Engine::Gpu, &mut args);
     assert_eq!(launches, 0);
     assert_eq!(args.buffers[buffer].bytes()[32..40], 4.0_f64.to_le_bytes());
+}
+
+fn device_array(values: &[f64]) -> DeviceArray {
+    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    DeviceArray::of(DType::F64, &[values.len()], &bytes).unwrap()
+}
+
+fn elements(array: &mut DeviceArray) -> Vec<f64> {
+    let bytes = array.download().unwrap();
+    bytes.chunks(8).map(|chunk| f64::from_le_bytes(chunk.try_into().unwrap())).collect()
+}
+
+/// Runs on device arrays `a` and `b`; the notes.
+fn call(prepared: &Prepared, a: &mut DeviceArray, b: &mut DeviceArray) -> Vec<String> {
+    let mut args = Arguments::new();
+    a.bind("a", &mut args).unwrap();
+    b.bind("b", &mut args).unwrap();
+    match prepared.run(&mut args, &Options::default()) {
+        Ok(Outcome::Done(stats)) => stats.notes,
+        other => panic!("{other:?}"),
+    }
+}
+
+const STEP: &str = "program step(a: f64[64], b: f64[64]) {
+    map i in 1:63 { b[i] = a[i - 1] + 2.0 * a[i] + a[i + 1] }
+    map i in 0:64 { a[i] = b[i] * 0.25 }
+  }";
+
+/// Calls on device arrays submit one batch each and copy nothing; other engines see the newest elements too.
+#[test]
+fn device_arrays_stay_on_the_device() {
+    if !device() {
+        return;
+    }
+    let start: Vec<f64> = (0..64).map(f64::from).collect();
+    let (mut expected, mut scratch) = (start.clone(), vec![0.0; 64]);
+    let oracle = Prepared::new(&program(STEP), Engine::Interp, false).unwrap();
+    let mut once = || {
+        let mut args = Arguments::new();
+        doubles(&mut args, "a", &[64], &expected);
+        doubles(&mut args, "b", &[64], &scratch);
+        assert!(matches!(oracle.run(&mut args, &Options::default()), Ok(Outcome::Done(_))));
+        (expected, scratch) = (read(&args, "a"), read(&args, "b"));
+        (expected.clone(), scratch.clone())
+    };
+    let gpu = Prepared::new(&program(STEP), Engine::Gpu, false).unwrap();
+    let (mut a, mut b) = (device_array(&start), device_array(&[0.0; 64]));
+    let mut right = (Vec::new(), Vec::new());
+    for _ in 0..5 {
+        assert_eq!(call(&gpu, &mut a, &mut b), Vec::<String>::new());
+        right = once();
+    }
+    assert_eq!(gpu.submissions(), Some(5));
+    synchronize().unwrap();
+    assert_eq!((elements(&mut a), elements(&mut b)), right);
+    // The host's copy is current now, and the interpreter and machine code work on it.
+    for engine in [Engine::Native, Engine::Interp, Engine::Gpu, Engine::Native] {
+        let prepared = Prepared::new(&program(STEP), engine, false).unwrap();
+        call(&prepared, &mut a, &mut b);
+        right = once();
+    }
+    assert_eq!((elements(&mut a), elements(&mut b)), right);
+    // Ordinary arrays are copied there and back: one batch and one copy.
+    let mut args = Arguments::new();
+    doubles(&mut args, "a", &[64], &right.0);
+    doubles(&mut args, "b", &[64], &right.1);
+    gpu.run(&mut args, &Options::default()).unwrap();
+    assert_eq!((read(&args, "a"), read(&args, "b")), once());
+    assert_eq!(gpu.submissions(), Some(7));
+}
+
+/// A run that stops has changed `a` by then; the interpreter begins with what it held before.
+#[test]
+fn a_stopped_run_gives_device_arrays_back() {
+    if !device() {
+        return;
+    }
+    let text = "program stop(a: f64[4], b: f64[4]) {
+        map i in 0:4 { a[i] = a[i] + 1.0 }
+        map i in 0:4 { b[i] = sin(a[i]) * a[3 - i] }
+      }";
+    let prepared = Prepared::new(&program(text), Engine::Gpu, false).unwrap();
+    let (mut a, mut b) = (device_array(&[0.5, 2.5, 1e9, -1.0]), device_array(&[0.0; 4]));
+    for round in 1..3 {
+        let notes = call(&prepared, &mut a, &mut b);
+        assert_eq!(notes.len(), 1, "{notes:?}");
+        let step = f64::from(round);
+        assert_eq!(elements(&mut a), [0.5 + step, 2.5 + step, 1e9 + step, step - 1.0]);
+    }
+    let right = |x: f64, y: f64| pelton::scalar::math::sin(x) * y;
+    assert_eq!(
+        elements(&mut b),
+        [right(2.5, 1.0), right(4.5, 1e9 + 2.0), right(1e9 + 2.0, 4.5), right(1.0, 2.5)]
+    );
+}
+
+#[test]
+fn device_arrays_have_their_limits() {
+    if !device() {
+        return;
+    }
+    let error = DeviceArray::zeros(DType::F64, &[usize::MAX, 3]).unwrap_err();
+    assert_eq!(error.code, "P0804");
+    let error = DeviceArray::of(DType::F64, &[3], &[0; 8]).unwrap_err();
+    assert_eq!(error.code, "P0402");
+    let mut none = DeviceArray::zeros(DType::F64, &[0]).unwrap();
+    assert_eq!(none.download().unwrap(), [0_u8; 0]);
 }

@@ -82,7 +82,8 @@ pub struct RunArgs {
     /// Refuse to run if transients take more bytes than this at once; the diagnostic says which.
     #[arg(long, value_name = "BYTES")]
     pub(super) memory_limit: Option<u64>,
-    /// Say how long loading, preparing and running took, and which engine ran.
+    /// Say how long loading, preparing and running took, and which engine ran; with --engine gpu also how long the
+    /// launches of each shader took by the device's clock, one by one.
     #[arg(long)]
     time: bool,
     /// How the summary is written.
@@ -122,6 +123,9 @@ impl Times {
     }
 }
 
+/// Shaders whose times are listed, the slowest first.
+const MOST_LAUNCHES: usize = 20;
+
 /// What there is to say about a run.
 pub(super) struct Ran<'a> {
     /// The engine that ran.
@@ -137,7 +141,7 @@ pub(super) struct Ran<'a> {
 impl RunArgs {
     /// How the program is made ready.
     pub(super) fn settings(&self) -> Settings {
-        Settings { keep_text: self.dump.is_some(), ..self.native.settings() }
+        Settings { keep_text: self.dump.is_some(), measured: self.time, ..self.native.settings() }
     }
 }
 
@@ -202,7 +206,18 @@ pub fn run(args: &RunArgs, out: &mut Output) -> anyhow::Result<Verdict> {
     let stats = match outcome? {
         Outcome::Done(mut stats) => {
             if let Some(launches) = prepared.launches() {
-                stats.notes.push(format!("{launches} launches on the GPU"));
+                let submissions = prepared.submissions().unwrap_or(0);
+                stats.notes.push(format!("{launches} launches on the GPU, {submissions} submissions"));
+                stats.notes.extend(prepared.launch_times().iter().take(MOST_LAUNCHES).map(|time| {
+                    let (count, milliseconds) = (time.count, time.seconds * 1e3);
+                    format!("{milliseconds:.3} ms on the GPU in {count} launches: {}", time.title)
+                }));
+                if let Some(declined) = prepared.declined().filter(|&declined| declined > 0) {
+                    stats.notes.push(format!(
+                        "{declined} times the host did a map that has a shader: its sizes or buffers do not fit the \
+                         device, or arguments share memory"
+                    ));
+                }
             }
             stats
         }

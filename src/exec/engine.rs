@@ -162,6 +162,10 @@ impl Rehearsal {
         unmoved: bool,
         memory: &MemoryOptions,
     ) -> bool {
+        if gpu::any_resident() {
+            // The usual way looks whether an array's newest bytes are on the device.
+            return false;
+        }
         // SAFETY: as the caller says.
         let outcome =
             unsafe { self.code.call_rehearsed(&self.call, address, number, unmoved, self.threads, memory) };
@@ -327,7 +331,8 @@ impl Prepared {
             Some(gpu) => {
                 let known = OnceLock::new();
                 let recruit = |kernel: &mut Kernel| -> Result<Arc<dyn Companion>> {
-                    let made = Arc::new(Divided::new(gpu, kernel));
+                    let made = Divided::new(gpu, kernel);
+                    let made = Arc::new(if self.settings.measured { made.measured() } else { made });
                     Ok(Arc::clone(known.get_or_init(|| made)) as Arc<dyn Companion>)
                 };
                 let draft = native::Draft::new(program, &self.required, &options, Some(&recruit))?;
@@ -376,14 +381,31 @@ impl Prepared {
 
     /// How many launches of shaders there were in all runs, if maps run on a GPU.
     pub fn launches(&self) -> Option<u64> {
+        self.sum_divided(Divided::launched)
+    }
+
+    /// How many submissions to the device's queue there were in all runs, if maps run on a GPU.
+    pub fn submissions(&self) -> Option<u64> {
+        self.sum_divided(Divided::submitted)
+    }
+
+    /// What launches of shaders took in all runs, if [`Settings::measured`] is set and the device has a clock.
+    pub fn launch_times(&self) -> Vec<gpu::LaunchTime> {
+        let known = self.code.as_ref().map(|code| code.lock().unwrap_or_else(PoisonError::into_inner));
+        let variants = known.iter().flat_map(|known| known.iter());
+        variants.filter_map(|variant| variant.divided.as_deref()).flat_map(Divided::times).collect()
+    }
+
+    /// How often the host did what has a shader in all runs, if maps run on a GPU: see [`Divided::declined`].
+    pub fn declined(&self) -> Option<u64> {
+        self.sum_divided(Divided::declined)
+    }
+
+    fn sum_divided(&self, of: fn(&Divided) -> u64) -> Option<u64> {
         self.gpu.as_ref()?;
         let count = |variants: &Mutex<Vec<Variant>>| -> u64 {
             let known = variants.lock().unwrap_or_else(PoisonError::into_inner);
-            known
-                .iter()
-                .filter_map(|variant| variant.divided.as_ref())
-                .map(|divided| divided.launched())
-                .sum()
+            known.iter().filter_map(|variant| variant.divided.as_deref()).map(of).sum()
         };
         Some(self.code.as_ref().map_or(0, count) + count(&self.plain))
     }
@@ -512,6 +534,13 @@ impl Prepared {
     }
 
     fn interpreted(&self, args: &mut Arguments<'_>, options: &Options) -> Result<Outcome> {
+        if gpu::any_resident() {
+            for (_, buffer) in args.buffers.iter_mut() {
+                let bytes = buffer.bytes_mut();
+                // SAFETY: the bytes are borrowed from here to the end of the call.
+                unsafe { gpu::settle(bytes.as_mut_ptr(), bytes.len())? };
+            }
+        }
         // A panic in a run is a defect of the interpreter; what it left behind is not used again.
         let mut slot = self.interp.lock().unwrap_or_else(PoisonError::into_inner);
         let prepared = match &mut *slot {
@@ -531,6 +560,16 @@ impl Prepared {
         given: &[Given<'_>],
         memory: &MemoryOptions,
     ) -> Result<Native> {
+        if self.gpu.is_none() && gpu::any_resident() {
+            for given in given {
+                let Given::Array(array) = given else { continue };
+                let Some((distance, bytes)) = array.reach(array.ty.bytes(&self.program.structs)) else {
+                    continue;
+                };
+                // SAFETY: as the caller says.
+                unsafe { gpu::settle(array.address.wrapping_offset(distance), bytes)? };
+            }
+        }
         let fits = self.fast.as_ref().is_none_or(|fast| fast.fits(given));
         let variants = if fits { variants } else { &self.plain };
         let mut wanted: Option<Specialization> = None;

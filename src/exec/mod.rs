@@ -2,6 +2,7 @@
 
 mod array;
 pub mod bind;
+mod device_array;
 mod direct;
 pub mod engine;
 mod fast;
@@ -13,6 +14,7 @@ pub mod settings;
 pub mod tiers;
 
 pub use array::{ArrayView, Element, ErasedArray, Number};
+pub use device_array::{DeviceArray, synchronize};
 pub use engine::{Engine, Options, Outcome, Prepared, Rehearsal, Stats};
 pub use load::{Format, Loaded, load};
 pub use program::{Call, Program, Report};

@@ -66,6 +66,8 @@ pub struct Settings {
     /// Split parallel loops between threads however little work they are, and code in pieces however short it is: for
     /// tests.
     pub always_split: bool,
+    /// Measure each launch on a GPU with the device's clock; launches then run one by one.
+    pub measured: bool,
 }
 
 /// The bits that vectors may have.

@@ -10,6 +10,7 @@ use crate::diag::Diagnostic;
 
 use super::abilities::Abilities;
 use super::probe;
+use super::resident::Residents;
 use super::wgsl::Shader;
 
 /// An adapter, as `pelton info --gpu` shows it.
@@ -37,9 +38,13 @@ pub struct Gpu {
     /// What shaders may use.
     pub abilities: Abilities,
     pub(super) uniform_alignment: usize,
+    /// Nanoseconds of a timestamp's unit, if it takes timestamps.
+    pub(super) tick: Option<f64>,
     fault: Arc<Mutex<Option<Fault>>>,
     /// Buffers that no run uses at present.
     spare: Mutex<Vec<wgpu::Buffer>>,
+    /// Arrays that stay between runs.
+    pub(super) residents: Residents,
 }
 
 /// Bytes of spare buffers that are kept.
@@ -95,13 +100,19 @@ const fn kind(ty: wgpu::DeviceType) -> &'static str {
     }
 }
 
+static OPEN: OnceLock<Result<Arc<Gpu>, Diagnostic>> = OnceLock::new();
+
+/// The device that programs run on, if it was opened.
+pub(super) fn opened() -> Option<Arc<Gpu>> {
+    OPEN.get().and_then(|open| open.clone().ok())
+}
+
 /// The device that programs run on: a discrete one if there is one, then an integrated one, then a software one. It is
 /// opened once.
 ///
 /// # Errors
 /// `P0801` if there is no adapter, `P0802` if its driver gives no device.
 pub fn open() -> Result<Arc<Gpu>, Diagnostic> {
-    static OPEN: OnceLock<Result<Arc<Gpu>, Diagnostic>> = OnceLock::new();
     OPEN.get_or_init(|| {
         let order = |adapter: &wgpu::Adapter| match adapter.get_info().device_type {
             wgpu::DeviceType::DiscreteGpu => 0,
@@ -122,7 +133,7 @@ pub fn open() -> Result<Arc<Gpu>, Diagnostic> {
 impl Gpu {
     fn open(adapter: &wgpu::Adapter) -> Result<Gpu, Diagnostic> {
         let info = adapter.get_info();
-        let wanted = Features::SHADER_F64 | Features::SHADER_INT64;
+        let wanted = Features::SHADER_F64 | Features::SHADER_INT64 | Features::TIMESTAMP_QUERY;
         let features = adapter.features() & wanted;
         let limits: Limits = adapter.limits();
         let descriptor = DeviceDescriptor {
@@ -164,11 +175,15 @@ impl Gpu {
                 workgroups: limits.max_compute_workgroups_per_dimension,
                 wrong: Vec::new(),
             },
+            tick: features
+                .contains(Features::TIMESTAMP_QUERY)
+                .then(|| f64::from(queue.get_timestamp_period())),
             device,
             queue,
             uniform_alignment: limits.min_uniform_buffer_offset_alignment.max(16) as usize,
             fault,
             spare: Mutex::default(),
+            residents: Residents::default(),
         };
         gpu.abilities.wrong = probe::wrong(&gpu)?;
         Ok(gpu)
@@ -196,6 +211,40 @@ impl Gpu {
         if kept.saturating_add(buffer.size()) <= MOST_SPARE {
             spare.push(buffer);
         }
+    }
+
+    /// Waits until everything that was submitted is done.
+    ///
+    /// # Errors
+    /// `P0803` if the device was lost.
+    pub fn synchronize(&self) -> Result<(), Diagnostic> {
+        self.wait()
+    }
+
+    /// What a buffer holds, behind everything that was submitted.
+    pub(super) fn read(&self, buffer: &wgpu::Buffer, bytes: usize) -> Result<Vec<u8>, Diagnostic> {
+        let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("to the host"),
+            size: buffer.size(),
+            usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, buffer.size());
+        self.queue.submit([encoder.finish()]);
+        staging.map_async(wgpu::MapMode::Read, .., |_| {});
+        self.wait()?;
+        let view = staging
+            .get_mapped_range(..)
+            .map_err(|error| Diagnostic::error("P0805", format!("results cannot be read: {error}")))?;
+        Ok(view[..bytes].to_vec())
+    }
+
+    /// Copies one buffer to another of its size.
+    pub(super) fn copy(&self, from: &wgpu::Buffer, to: &wgpu::Buffer) {
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        encoder.copy_buffer_to_buffer(from, 0, to, 0, from.size());
+        self.queue.submit([encoder.finish()]);
     }
 
     /// Compiles a shader. The layout is spelt out: the one that wgpu would find leaves out what the shader does not use.

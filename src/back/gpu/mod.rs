@@ -13,6 +13,8 @@
 //! **Order.** There is one queue. What is launched first runs first, and the host sees what a launch wrote at its next
 //! statement that reads it.
 //!
+//! Arguments may stay on the device between runs ([`Resident`]); a run that ends well does not wait for them.
+//!
 //! **Strict.** Shaders use the operations that [`probe`] found to have IEEE's bits on this device, and math functions
 //! from the recipes that define them; so results are the interpreter's, but for subnormal numbers where the device
 //! flushes them (`pelton info --gpu` says whether it does). Loops whose order matters stay on the host.
@@ -21,18 +23,22 @@
 //! interpreter then says whether the program is at fault.
 
 mod abilities;
+mod clock;
 mod device;
 mod facts;
 mod host;
 mod nest;
 mod probe;
+mod resident;
 mod session;
 mod split;
+#[cfg(test)]
+mod tests;
 mod wgsl;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hashbrown::HashMap;
 
@@ -42,7 +48,9 @@ use crate::kernel::{BufferId, BufferKind, Kernel, ValueId};
 use super::native::companion::{Companion, HostArguments, Session};
 
 pub use abilities::{Abilities, Operation};
+pub use clock::LaunchTime;
 pub use device::{AdapterReport, Gpu, open, reports};
+pub use resident::{Resident, any as any_resident, settle};
 use split::Division;
 
 /// A kernel divided between host and device.
@@ -54,6 +62,10 @@ pub struct Divided {
     constants: HashMap<BufferId, Vec<u8>>,
     pipelines: Vec<OnceLock<Result<wgpu::ComputePipeline, Diagnostic>>>,
     launched: AtomicU64,
+    submitted: AtomicU64,
+    declined: AtomicU64,
+    /// Count and seconds of each nest, if launches are measured.
+    times: Option<Mutex<Vec<(u64, f64)>>>,
     maps: Vec<MapReport>,
 }
 
@@ -77,19 +89,14 @@ impl fmt::Debug for Divided {
 impl Divided {
     /// Divides a kernel whose regions are found.
     pub fn new(gpu: &Arc<Gpu>, kernel: &mut Kernel) -> Divided {
-        let persistent = kernel.buffers.values().any(|b| matches!(b.kind, BufferKind::Persistent(_)));
-        let division = if persistent { Division::default() } else { split::divide(kernel, &gpu.abilities) };
+        let division = split::divide(kernel, &gpu.abilities);
         let maps = kernel
             .maps
             .iter()
             .map(|map| MapReport {
                 place: map.place.clone(),
                 parameter: map.parameter.clone(),
-                host: if persistent {
-                    Some("the program keeps containers from call to call".to_owned())
-                } else {
-                    reason(kernel, &division, map.variable)
-                },
+                host: reason(kernel, &division, map.variable),
             })
             .collect();
         let (mut arguments, mut constants) = (HashMap::new(), HashMap::new());
@@ -108,6 +115,9 @@ impl Divided {
             constants,
             pipelines,
             launched: AtomicU64::new(0),
+            submitted: AtomicU64::new(0),
+            declined: AtomicU64::new(0),
+            times: None,
             maps,
         }
     }
@@ -120,6 +130,39 @@ impl Divided {
     /// How many launches there were in all runs.
     pub fn launched(&self) -> u64 {
         self.launched.load(Ordering::Relaxed)
+    }
+
+    /// How many submissions to the queue there were in all runs, copies included.
+    pub fn submitted(&self) -> u64 {
+        self.submitted.load(Ordering::Relaxed)
+    }
+
+    /// Has each launch measured by the device's clock, where it has one.
+    pub fn measured(mut self) -> Divided {
+        self.times = Some(Mutex::new(vec![(0, 0.0); self.nests()]));
+        self
+    }
+
+    /// What launches took in all runs, if they are measured, the longest first.
+    pub fn times(&self) -> Vec<LaunchTime> {
+        let Some(times) = &self.times else { return Vec::new() };
+        let times = times.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<LaunchTime> = self
+            .division
+            .launches
+            .iter()
+            .zip(times.iter())
+            .filter(|(_, (count, _))| *count > 0)
+            .map(|(launch, &(count, seconds))| LaunchTime { title: launch.title.clone(), count, seconds })
+            .collect();
+        all.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+        all
+    }
+
+    /// How often the host did a launch in all runs, because sizes or buffers did not fit the device, or arguments shared
+    /// memory.
+    pub fn declined(&self) -> u64 {
+        self.declined.load(Ordering::Relaxed)
     }
 
     /// How many nests can be launched.
@@ -171,6 +214,6 @@ fn reason(kernel: &Kernel, division: &Division, variable: ValueId) -> Option<Str
 
 impl Companion for Divided {
     fn begin<'c>(&'c self, arguments: HostArguments) -> Result<Box<dyn Session + 'c>, Diagnostic> {
-        Ok(Box::new(session::Run::new(self, arguments)))
+        Ok(Box::new(session::Run::new(self, arguments)?))
     }
 }

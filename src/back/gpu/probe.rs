@@ -50,10 +50,39 @@ fn numbers(count: usize) -> Vec<u64> {
 }
 
 /// A result in the shader's terms, the operation it is about, and what it has to be.
-struct Trial<I, O> {
+struct Trial<T> {
     operation: Operation,
     wgsl: &'static str,
-    right: fn(I, I, I) -> O,
+    right: fn(T, T, T) -> T,
+}
+
+/// What both types of floats are tried on. The operations of the type: sums, those that stay apart, division, rounding.
+macro_rules! float_trials {
+    ($ty:ty, $basic:ident, $apart:ident, $divide:ident, $round:ident) => {{
+        use Operation::*;
+        vec![
+            Trial { operation: $basic, wgsl: "a + b", right: |a: $ty, b, _| a + b },
+            Trial { operation: $basic, wgsl: "a - b", right: |a: $ty, b, _| a - b },
+            Trial { operation: $basic, wgsl: "a * b", right: |a: $ty, b, _| a * b },
+            Trial { operation: $basic, wgsl: "-a", right: |a: $ty, _, _| -a },
+            Trial {
+                operation: $basic,
+                wgsl: "select(b, a, a < b)",
+                right: |a: $ty, b, _| if a < b { a } else { b },
+            },
+            Trial { operation: $apart, wgsl: "a * b + c", right: |a: $ty, b, c| a * b + c },
+            Trial { operation: $apart, wgsl: "c - a * b", right: |a: $ty, b, c| c - a * b },
+            Trial { operation: $apart, wgsl: "a * b - b * c", right: |a: $ty, b, c| a * b - b * c },
+            Trial { operation: Kept, wgsl: "(a + b) - a", right: |a: $ty, b, _| (a + b) - a },
+            Trial { operation: Kept, wgsl: "a * b + a * c", right: |a: $ty, b, c| a * b + a * c },
+            Trial { operation: Kept, wgsl: "(a - b) + b", right: |a: $ty, b, _| (a - b) + b },
+            Trial { operation: $divide, wgsl: "a / b", right: |a: $ty, b, _| a / b },
+            Trial { operation: $round, wgsl: "floor(a)", right: |a: $ty, _, _| a.floor() },
+            Trial { operation: $round, wgsl: "ceil(a)", right: |a: $ty, _, _| a.ceil() },
+            Trial { operation: $round, wgsl: "trunc(a)", right: |a: $ty, _, _| a.trunc() },
+            Trial { operation: $round, wgsl: "round(a)", right: |a: $ty, _, _| a.round_ties_even() },
+        ]
+    }};
 }
 
 fn single(gpu: &Gpu, wrong: &mut Vec<Operation>) -> Result<(), Diagnostic> {
@@ -62,33 +91,27 @@ fn single(gpu: &Gpu, wrong: &mut Vec<Operation>) -> Result<(), Diagnostic> {
         .into_iter()
         .map(|bits| f32::from_bits((bits as u32 & 0x807f_ffff) | (((bits >> 40) % 24 + 116) as u32) << 23))
         .collect();
-    let trials: [Trial<f32, f32>; 18] = [
-        Trial { operation: Single, wgsl: "a + b", right: |a, b, _| a + b },
-        Trial { operation: Single, wgsl: "a - b", right: |a, b, _| a - b },
-        Trial { operation: Single, wgsl: "a * b", right: |a, b, _| a * b },
-        Trial { operation: Single, wgsl: "-a", right: |a, _, _| -a },
-        Trial { operation: Single, wgsl: "select(b, a, a < b)", right: |a, b, _| if a < b { a } else { b } },
-        Trial { operation: SingleApart, wgsl: "a * b + c", right: |a, b, c| a * b + c },
-        Trial { operation: SingleApart, wgsl: "c - a * b", right: |a, b, c| c - a * b },
-        Trial { operation: SingleApart, wgsl: "a * b - b * c", right: |a, b, c| a * b - b * c },
-        Trial { operation: Kept, wgsl: "(a + b) - a", right: |a, b, _| (a + b) - a },
-        Trial { operation: Kept, wgsl: "a * b + a * c", right: |a, b, c| a * b + a * c },
-        Trial { operation: Kept, wgsl: "(a - b) + b", right: |a, b, _| (a - b) + b },
-        Trial { operation: SingleDivide, wgsl: "a / b", right: |a, b, _| a / b },
-        Trial { operation: SingleRound, wgsl: "floor(a)", right: |a, _, _| a.floor() },
-        Trial { operation: SingleRound, wgsl: "ceil(a)", right: |a, _, _| a.ceil() },
-        Trial { operation: SingleRound, wgsl: "trunc(a)", right: |a, _, _| a.trunc() },
-        Trial { operation: SingleRound, wgsl: "round(a)", right: |a, _, _| a.round_ties_even() },
+    let mut trials: Vec<Trial<f32>> = float_trials!(f32, Single, SingleApart, SingleDivide, SingleRound);
+    trials.extend([
         Trial {
             operation: FromInteger,
-            wgsl: "f32(i32(a * 1048576.0f))",
-            right: |a, _, _| (a * 1_048_576.0) as i32 as f32,
+            wgsl: "f32(bitcast<i32>(a))",
+            right: |a: f32, _, _| a.to_bits() as i32 as f32,
         },
-        Trial { operation: ToInteger, wgsl: "f32(i32(a))", right: |a, _, _| a as i32 as f32 },
-    ];
+        Trial {
+            operation: FromInteger,
+            wgsl: "f32(bitcast<u32>(a))",
+            right: |a: f32, _, _| a.to_bits() as f32,
+        },
+        Trial {
+            operation: ToInteger,
+            wgsl: "bitcast<f32>((i32(a) & 65535i) | 1056964608i)",
+            right: |a: f32, _, _| f32::from_bits(((a as i32 & 0xffff) | 0x3f00_0000) as u32),
+        },
+    ]);
     run(gpu, "f32", &plain, &trials, wrong)?;
     let tiny: Vec<f32> = plain.iter().map(|x| x * f32::from_bits(0x0680_0000)).collect();
-    let trials = [Trial::<f32, f32> {
+    let trials = [Trial::<f32> {
         operation: SingleSubnormal,
         wgsl: "a * 0.0000001f + b * 0.00000001f",
         right: |a, b, _| a * 0.000_000_1 + b * 0.000_000_01,
@@ -102,46 +125,22 @@ fn double(gpu: &Gpu, wrong: &mut Vec<Operation>) -> Result<(), Diagnostic> {
         .into_iter()
         .map(|bits| f64::from_bits((bits & 0x800f_ffff_ffff_ffff) | ((bits >> 21) % 40 + 1004) << 52))
         .collect();
-    let trials: [Trial<f64, f64>; 20] = [
-        Trial { operation: Double, wgsl: "a + b", right: |a, b, _| a + b },
-        Trial { operation: Double, wgsl: "a - b", right: |a, b, _| a - b },
-        Trial { operation: Double, wgsl: "a * b", right: |a, b, _| a * b },
-        Trial { operation: Double, wgsl: "-a", right: |a, _, _| -a },
-        Trial { operation: Double, wgsl: "select(b, a, a < b)", right: |a, b, _| if a < b { a } else { b } },
-        Trial { operation: DoubleApart, wgsl: "a * b + c", right: |a, b, c| a * b + c },
-        Trial { operation: DoubleApart, wgsl: "c - a * b", right: |a, b, c| c - a * b },
-        Trial { operation: DoubleApart, wgsl: "a * b - b * c", right: |a, b, c| a * b - b * c },
-        Trial { operation: Kept, wgsl: "(a + b) - a", right: |a, b, _| (a + b) - a },
-        Trial { operation: Kept, wgsl: "a * b + a * c", right: |a, b, c| a * b + a * c },
-        Trial { operation: Kept, wgsl: "(a - b) + b", right: |a, b, _| (a - b) + b },
-        Trial { operation: DoubleDivide, wgsl: "a / b", right: |a, b, _| a / b },
+    let mut trials: Vec<Trial<f64>> = float_trials!(f64, Double, DoubleApart, DoubleDivide, DoubleRound);
+    trials.extend([
         Trial {
             operation: DoubleRoot,
             wgsl: "sqrt(select(a, -a, a < 0.0lf))",
-            right: |a, _, _| a.abs().sqrt(),
+            right: |a: f64, _, _| a.abs().sqrt(),
         },
-        Trial { operation: DoubleRound, wgsl: "floor(a)", right: |a, _, _| a.floor() },
-        Trial { operation: DoubleRound, wgsl: "ceil(a)", right: |a, _, _| a.ceil() },
-        Trial { operation: DoubleRound, wgsl: "trunc(a)", right: |a, _, _| a.trunc() },
-        Trial { operation: DoubleRound, wgsl: "round(a)", right: |a, _, _| a.round_ties_even() },
-        Trial { operation: Narrow, wgsl: "f64(f32(a))", right: |a, _, _| f64::from(a as f32) },
-        Trial {
-            operation: FromInteger,
-            wgsl: "f64(i32(a * 1024.0lf))",
-            right: |a, _, _| f64::from((a * 1024.0) as i32),
-        },
-        Trial { operation: ToInteger, wgsl: "f64(i32(a))", right: |a, _, _| f64::from(a as i32) },
-    ];
+        Trial { operation: Narrow, wgsl: "f64(f32(a))", right: |a: f64, _, _| f64::from(a as f32) },
+    ]);
     run(gpu, "f64", &plain, &trials, wrong)?;
     let halves: Vec<f64> = (0..TRIALS * 3).map(|number| (number as f64 - 250.0) / 2.0).collect();
-    let rounding = [Trial::<f64, f64> {
-        operation: DoubleRound,
-        wgsl: "round(a)",
-        right: |a, _, _| a.round_ties_even(),
-    }];
+    let rounding =
+        [Trial::<f64> { operation: DoubleRound, wgsl: "round(a)", right: |a, _, _| a.round_ties_even() }];
     run(gpu, "f64", &halves, &rounding, wrong)?;
     let tiny: Vec<f64> = plain.iter().map(|x| x * 1e-304).collect();
-    let trials = [Trial::<f64, f64> {
+    let trials = [Trial::<f64> {
         operation: DoubleSubnormal,
         wgsl: "a * 0.00001lf + b * 0.000001lf",
         right: |a, b, _| a * 0.000_01 + b * 0.000_001,
@@ -152,7 +151,7 @@ fn double(gpu: &Gpu, wrong: &mut Vec<Operation>) -> Result<(), Diagnostic> {
 fn long(gpu: &Gpu, wrong: &mut Vec<Operation>) -> Result<(), Diagnostic> {
     use Operation::Long;
     let plain: Vec<i64> = numbers(TRIALS * 3).into_iter().map(|bits| bits as i64 >> (bits % 50)).collect();
-    let trials: [Trial<i64, i64>; 13] = [
+    let trials: [Trial<i64>; 13] = [
         Trial { operation: Long, wgsl: "a + b", right: |a, b, _| a.wrapping_add(b) },
         Trial { operation: Long, wgsl: "a - b", right: |a, b, _| a.wrapping_sub(b) },
         Trial { operation: Long, wgsl: "a * b", right: |a, b, _| a.wrapping_mul(b) },
@@ -177,7 +176,7 @@ fn long(gpu: &Gpu, wrong: &mut Vec<Operation>) -> Result<(), Diagnostic> {
 fn bits(gpu: &Gpu, wrong: &mut Vec<Operation>) -> Result<(), Diagnostic> {
     use Operation::{Bits, FromInteger, ToInteger};
     let plain: Vec<i64> = numbers(TRIALS * 3).into_iter().map(|bits| bits as i64).collect();
-    let trials: [Trial<i64, i64>; 4] = [
+    let trials: [Trial<i64>; 7] = [
         Trial {
             operation: Bits,
             wgsl: "i64(bitcast<u64>(bitcast<f64>(u64(a) & 9218868437227405311lu)) ^ u64(b))",
@@ -193,7 +192,28 @@ fn bits(gpu: &Gpu, wrong: &mut Vec<Operation>) -> Result<(), Diagnostic> {
             wgsl: "i64(u64(bitcast<u32>(f32(a))))",
             right: |a, _, _| i64::from((a as f32).to_bits()),
         },
-        Trial { operation: ToInteger, wgsl: "i64(f64(a >> 2u))", right: |a, _, _| (a >> 2) as f64 as i64 },
+        Trial {
+            operation: FromInteger,
+            wgsl: "bitcast<i64>(f64(i32(a)))",
+            right: |a, _, _| f64::from(a as i32).to_bits() as i64,
+        },
+        Trial {
+            operation: FromInteger,
+            wgsl: "bitcast<i64>(f64(u32(a)))",
+            right: |a, _, _| f64::from(a as u32).to_bits() as i64,
+        },
+        Trial {
+            operation: ToInteger,
+            wgsl: "i64(bitcast<f64>((u64(a) & 9227875636482146303lu) | 4616189618054758400lu))",
+            right: |a, _, _| {
+                f64::from_bits((a as u64 & 0x800f_ffff_ffff_ffff) | 0x4010_0000_0000_0000) as i64
+            },
+        },
+        Trial {
+            operation: ToInteger,
+            wgsl: "i64(f64(i32(a)) * 1000.5lf)",
+            right: |a, _, _| (f64::from(a as i32) * 1000.5) as i64,
+        },
     ];
     run(gpu, "i64", &plain, &trials, wrong)
 }
@@ -203,7 +223,7 @@ fn run<T: bytemuck::Pod>(
     gpu: &Gpu,
     ty: &str,
     numbers: &[T],
-    trials: &[Trial<T, T>],
+    trials: &[Trial<T>],
     wrong: &mut Vec<Operation>,
 ) -> Result<(), Diagnostic> {
     let count = numbers.len() / 3;

@@ -4,8 +4,11 @@
 //! makes the mirrors of its buffers current first, and the host's bytes stale where it writes; the host does the reverse.
 //! Launches are collected and submitted together, when something has to be copied or at the end; submission order is
 //! execution order.
+//!
+//! An argument that is [resident](super::resident) brings its mirror along, and takes it with it at the end.
 
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hashbrown::HashMap;
 use wgpu::util::{BufferInitDescriptor, DeviceExt};
@@ -17,7 +20,9 @@ use crate::scalar::DType;
 
 use super::super::native::companion::{HostArguments, Session};
 use super::Divided;
+use super::clock::Clock;
 use super::host::HostMemory;
+use super::resident::{self, Sides};
 use super::split::{Launch, Site};
 use super::wgsl::{Form, WORKGROUP, fits_size};
 
@@ -44,12 +49,20 @@ pub(super) struct Run<'d> {
     divided: &'d Divided,
     arguments: HostArguments,
     mirrors: HashMap<BufferId, Mirror>,
+    lent: HashMap<BufferId, Lent>,
     pending: Vec<Pending>,
     uniforms: Vec<u8>,
     stop: Option<Buffer>,
     /// Something that may stop the program was submitted since that was last looked at.
     unchecked: bool,
     failed: Option<Diagnostic>,
+}
+
+/// A mirror that belongs to a resident array.
+struct Lent {
+    sides: Arc<Mutex<Sides>>,
+    /// What the array held before the run, if that may have to be put back.
+    before: Option<Buffer>,
 }
 
 /// Why a launch does not happen.
@@ -67,16 +80,64 @@ impl From<Diagnostic> for NoLaunch {
 }
 
 impl<'d> Run<'d> {
-    pub fn new(divided: &'d Divided, arguments: HostArguments) -> Run<'d> {
-        Run {
+    pub fn new(divided: &'d Divided, arguments: HostArguments) -> Result<Run<'d>, Diagnostic> {
+        let mut run = Run {
             divided,
             arguments,
             mirrors: HashMap::new(),
+            lent: HashMap::new(),
             pending: Vec::new(),
             uniforms: Vec::new(),
             stop: None,
             unchecked: false,
             failed: None,
+        };
+        if resident::any() {
+            run.borrow_residents()?;
+        }
+        Ok(run)
+    }
+
+    /// Takes over mirrors of arguments that are resident. Others that share memory with such arrays are settled.
+    fn borrow_residents(&mut self) -> Result<(), Diagnostic> {
+        let gpu = &self.divided.gpu;
+        for (&buffer, &number) in &self.divided.arguments {
+            let Some(&(address, bytes)) = self.arguments.memory.get(number) else { continue };
+            let host = HostMemory { address, bytes };
+            let reached = self.divided.division.device.contains(&buffer) && !self.arguments.overlap;
+            let Some(sides) = gpu.residents.at(host).filter(|_| reached) else {
+                // SAFETY: the run's memory is valid while the session lives, and the kernel has not begun.
+                unsafe { gpu.residents.settle(gpu, address, bytes)? };
+                continue;
+            };
+            let known = sides.lock().unwrap_or_else(PoisonError::into_inner);
+            let mirror = Mirror {
+                host,
+                device: known.device.clone(),
+                host_current: known.host_current,
+                device_current: known.device_current,
+                pending: false,
+            };
+            drop(known);
+            self.mirrors.insert(buffer, mirror);
+            self.lent.insert(buffer, Lent { sides, before: None });
+        }
+        Ok(())
+    }
+
+    /// Keeps what a resident array holds, before it is first written by a program that may stop afterwards.
+    fn keep(&mut self, buffer: BufferId) {
+        let Some(lent) = self.lent.get_mut(&buffer) else { return };
+        if lent.before.is_some() || !self.divided.division.spoilt.contains(&buffer) {
+            return;
+        }
+        let Some(mirror) = self.mirrors.get_mut(&buffer) else { return };
+        let gpu = &self.divided.gpu;
+        let before = lent.before.insert(gpu.take(padded(mirror.host.bytes)));
+        match mirror.device.as_ref().filter(|_| mirror.device_current) {
+            Some(device) => gpu.copy(device, before),
+            // SAFETY: the run's memory is valid while the session lives, and the kernel waits for this call.
+            None => unsafe { mirror.host.read(|bytes| upload(&gpu.queue, before, bytes)) },
         }
     }
 
@@ -93,7 +154,10 @@ impl<'d> Run<'d> {
                 let block = HostMemory { address: address(1), bytes: 8 * entries };
                 let done = match self.launch(*number, launch, block, &|index| address(2 + index)) {
                     Ok(()) => 1,
-                    Err(NoLaunch::Host) => 0,
+                    Err(NoLaunch::Host) => {
+                        self.divided.declined.fetch_add(1, Ordering::Relaxed);
+                        0
+                    }
                     Err(NoLaunch::Failed(diagnostic)) => return Err(diagnostic),
                 };
                 // SAFETY: the kernel passes its parameter block, which has as many entries.
@@ -111,9 +175,19 @@ impl<'d> Run<'d> {
                     .mirrors
                     .keys()
                     .copied()
-                    .filter(|buffer| self.divided.arguments.contains_key(buffer))
+                    .filter(|buffer| {
+                        self.divided.arguments.contains_key(buffer) && !self.lent.contains_key(buffer)
+                    })
                     .collect();
-                self.serve_host(&results, &[])
+                if !self.serve_host(&results, &[])? {
+                    return Ok(false);
+                }
+                // What stays on the device is not waited for, unless it has to tell whether it stopped.
+                if self.unchecked && !self.lent.is_empty() {
+                    return self.download(&[]);
+                }
+                self.submit()?;
+                Ok(true)
             }
         }
     }
@@ -260,6 +334,11 @@ impl<'d> Run<'d> {
             // What was launched before has to see the bytes of before.
             self.submit()?;
         }
+        for &(buffer, known) in &launch.shader.bindings {
+            if known.written {
+                self.keep(buffer);
+            }
+        }
         let gpu = &self.divided.gpu;
         let mut buffers = Vec::with_capacity(launch.shader.bindings.len());
         for &(buffer, known) in &launch.shader.bindings {
@@ -303,9 +382,20 @@ impl<'d> Run<'d> {
             })
         });
         let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let clock = self.divided.times.as_ref().and_then(|_| Clock::new(gpu, self.pending.len()));
+        let launched: Vec<usize> = self.pending.iter().map(|pending| pending.launch).collect();
         {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            for pending in self.pending.drain(..) {
+            let begin = |encoder: &mut wgpu::CommandEncoder, number: usize| {
+                let timestamp_writes = clock.as_ref().and_then(|clock| clock.around(number));
+                let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
+                encoder.begin_compute_pass(&descriptor).forget_lifetime()
+            };
+            let mut pass = begin(&mut encoder, 0);
+            for (number, pending) in self.pending.drain(..).enumerate() {
+                if number > 0 && clock.is_some() {
+                    drop(pass);
+                    pass = begin(&mut encoder, number);
+                }
                 let pipeline = self.divided.pipeline(pending.launch)?;
                 let shader = &self.divided.division.launches[pending.launch].shader;
                 let mut resources = vec![wgpu::BindingResource::Buffer(wgpu::BufferBinding {
@@ -332,7 +422,18 @@ impl<'d> Run<'d> {
                 pass.dispatch_workgroups(pending.workgroups.0, pending.workgroups.1, 1);
             }
         }
+        let ticks = clock.as_ref().map(|clock| clock.finish(gpu, &mut encoder));
         gpu.queue.submit([encoder.finish()]);
+        self.divided.submitted.fetch_add(1, Ordering::Relaxed);
+        if let (Some(clock), Some(ticks), Some(times)) = (clock, ticks, &self.divided.times) {
+            let seconds = clock.seconds(gpu, &ticks)?;
+            let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
+            for (launch, seconds) in launched.into_iter().zip(seconds) {
+                if let Some(time) = times.get_mut(launch) {
+                    *time = (time.0 + 1, time.1 + seconds);
+                }
+            }
+        }
         gpu.healthy()
     }
 
@@ -345,6 +446,7 @@ impl<'d> Run<'d> {
         wanted.retain(|buffer| self.mirrors.get(buffer).is_some_and(|mirror| !mirror.host_current));
         let goes_on = wanted.is_empty() || self.download(&wanted)?;
         for buffer in writes {
+            self.keep(*buffer);
             if let Some(mirror) = self.mirror(*buffer) {
                 mirror.device_current = false;
             }
@@ -378,6 +480,7 @@ impl<'d> Run<'d> {
             encoder.copy_buffer_to_buffer(device, 0, &staging, *at, device.size());
         }
         gpu.queue.submit([encoder.finish()]);
+        self.divided.submitted.fetch_add(1, Ordering::Relaxed);
         staging.map_async(wgpu::MapMode::Read, .., |_| {});
         gpu.wait()?;
         let view = staging
@@ -406,12 +509,12 @@ impl<'d> Run<'d> {
 }
 
 /// Bytes of a device buffer for so many bytes of the host.
-fn padded(bytes: usize) -> u64 {
+pub(super) fn padded(bytes: usize) -> u64 {
     (bytes as u64).max(16).next_multiple_of(16)
 }
 
 /// Writes bytes to a device buffer; copies have to be whole words.
-fn upload(queue: &wgpu::Queue, device: &Buffer, bytes: &[u8]) {
+pub(super) fn upload(queue: &wgpu::Queue, device: &Buffer, bytes: &[u8]) {
     let whole = bytes.len() / 4 * 4;
     if whole > 0 {
         queue.write_buffer(device, 0, &bytes[..whole]);
@@ -434,8 +537,31 @@ impl Session for Run<'_> {
         }
     }
 
-    fn end(mut self: Box<Self>) -> Result<(), Diagnostic> {
+    fn takes_back(&self, argument: usize) -> bool {
+        self.lent.keys().any(|buffer| self.divided.arguments.get(buffer) == Some(&argument))
+    }
+
+    fn end(mut self: Box<Self>, stopped: bool) -> Result<(), Diagnostic> {
         let gpu = &self.divided.gpu;
+        for (buffer, lent) in std::mem::take(&mut self.lent) {
+            let Some(mut mirror) = self.mirrors.remove(&buffer) else { continue };
+            if let Some(before) = lent.before {
+                if stopped {
+                    mirror.device.get_or_insert_with(|| gpu.take(padded(mirror.host.bytes)));
+                    if let Some(device) = &mirror.device {
+                        gpu.copy(&before, device);
+                    }
+                    (mirror.device_current, mirror.host_current) = (true, false);
+                }
+                gpu.give_back(before);
+            }
+            let mut sides = lent.sides.lock().unwrap_or_else(PoisonError::into_inner);
+            *sides = Sides {
+                device: mirror.device,
+                host_current: mirror.host_current,
+                device_current: mirror.device_current,
+            };
+        }
         for mirror in std::mem::take(&mut self.mirrors).into_values() {
             if let Some(buffer) = mirror.device {
                 gpu.give_back(buffer);

@@ -63,6 +63,10 @@ pub(super) struct Division {
     pub refused: HashMap<ValueId, String>,
     /// Loops that run on the device, collapsed or inside, by their variable.
     pub on_device: HashSet<ValueId>,
+    /// Buffers that some nest reaches.
+    pub device: HashSet<BufferId>,
+    /// Arguments that are read and written by a program that may stop after it has written them.
+    pub spoilt: HashSet<BufferId>,
 }
 
 /// Bytes of the parameter block's entries.
@@ -73,6 +77,7 @@ pub(super) fn divide(kernel: &mut Kernel, abilities: &Abilities) -> Division {
     let mut division = Division::default();
     let mut planned: HashMap<ValueId, Planned> = HashMap::new();
     let mut device: HashSet<BufferId> = HashSet::new();
+    let persistent = kernel.buffers.values().any(|b| matches!(b.kind, BufferKind::Persistent(_)));
     {
         let facts = Facts::of(kernel);
         for stmt in Stmt::all(&kernel.body) {
@@ -81,6 +86,13 @@ pub(super) fn divide(kernel: &mut Kernel, abilities: &Abilities) -> Division {
             let title = title(kernel, stmt);
             let shader = Nest::of(kernel, &facts, region, stmt)
                 .and_then(|nest| Ok((wgsl::shader(&nest, abilities, &title)?, nest)));
+            // What a program remembers cannot be put back, so that nobody could repeat the run.
+            let shader =
+                shader.and_then(|(shader, nest)| match persistent && shader.may_stop {
+                    true => Err("a check may fail in it, and the program keeps containers from call to call"
+                        .to_owned()),
+                    false => Ok((shader, nest)),
+                });
             match shader.and_then(|(shader, nest)| valid(shader).map(|shader| (shader, nest))) {
                 Ok((shader, nest)) => {
                     device.extend(shader.bindings.iter().map(|(buffer, _)| *buffer));
@@ -132,7 +144,40 @@ pub(super) fn divide(kernel: &mut Kernel, abilities: &Abilities) -> Division {
         .collect();
     pass.call(Site::Finish, &written, &written, &written, &[], &mut whole);
     kernel.body = whole;
+    division.spoilt = spoilt(kernel, &division);
+    division.device = device;
     division
+}
+
+/// See [`Division::spoilt`].
+fn spoilt(kernel: &Kernel, division: &Division) -> HashSet<BufferId> {
+    let is_companion = |library| kernel.libraries[library].class == CLASS;
+    let launches = |stmt: &Stmt| matches!(stmt, Stmt::Call(library, _) if is_companion(*library));
+    let stops = |stmt: &Stmt| match stmt {
+        Stmt::Check(..) | Stmt::Alloc { .. } => true,
+        Stmt::Call(library, _) => !is_companion(*library),
+        _ => false,
+    };
+    let first = kernel.body.iter().position(|stmt| Stmt::all(std::slice::from_ref(stmt)).any(launches));
+    let behind = first.and_then(|first| kernel.body.get(first..)).unwrap_or(&[]);
+    let may_stop = division.launches.iter().any(|launch| launch.shader.may_stop);
+    if !may_stop && !Stmt::all(behind).any(stops) {
+        return HashSet::new();
+    }
+    let (mut read, mut written) = (HashSet::new(), HashSet::new());
+    for stmt in Stmt::all(&kernel.body) {
+        match stmt {
+            Stmt::Let(_, Op::Load { buffer, .. }) => drop(read.insert(*buffer)),
+            Stmt::Store { buffer, .. } => drop(written.insert(*buffer)),
+            Stmt::Call(library, _) if !is_companion(*library) => {
+                read.extend(&kernel.libraries[*library].reads);
+                written.extend(&kernel.libraries[*library].writes);
+            }
+            _ => {}
+        }
+    }
+    let is_argument = |buffer: &BufferId| matches!(kernel.buffers[*buffer].kind, BufferKind::Argument(_));
+    written.into_iter().filter(|buffer| read.contains(buffer) && is_argument(buffer)).collect()
 }
 
 /// Checks a shader as the driver's front end will.

@@ -363,11 +363,12 @@ pub unsafe fn run(
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::back) mod tests {
     //! Random kernels: machine code against the evaluator, bit for bit.
 
     use proptest::prelude::*;
 
+    use super::super::companion::{Companion, HostArguments};
     use super::*;
     use crate::back::native::wide::tests::cases;
     use crate::back::native::{emit, isa};
@@ -402,10 +403,17 @@ mod tests {
     };
 
     /// Steps of a loop body: operation, and three numbers that choose operands.
-    type Steps = Vec<(u8, usize, usize, usize)>;
+    pub(in crate::back) type Steps = Vec<(u8, usize, usize, usize)>;
 
     /// `for i in 0..count: load both inputs, compute, store every value that has the output's type`.
-    fn kernel(a: DType, b: DType, out: DType, count: i64, step: i64, steps: &Steps) -> crate::kernel::Kernel {
+    pub(in crate::back) fn kernel(
+        a: DType,
+        b: DType,
+        out: DType,
+        count: i64,
+        step: i64,
+        steps: &Steps,
+    ) -> crate::kernel::Kernel {
         let mut builder = Builder::new("random");
         let types = [a, b, out];
         let buffers = [0, 1, 2].map(|index| builder.buffer("buffer", BufferKind::Argument(index)));
@@ -473,7 +481,26 @@ mod tests {
         Run { arguments, parameters, overlap: false, threads: 1, grain: 0.0, fast: false }
     }
 
-    fn same(ty: DType, a: &[u8], b: &[u8]) -> bool {
+    /// Runs a kernel that a companion takes part in, on arguments that are large enough.
+    pub(in crate::back) fn run_with(
+        kernel: &crate::kernel::Kernel,
+        arguments: &mut [Vec<u8>],
+        companion: &dyn Companion,
+    ) -> Option<u32> {
+        let code = compiled(kernel, true);
+        let memory: Vec<(*mut u8, usize)> =
+            arguments.iter_mut().map(|bytes| (bytes.as_mut_ptr(), bytes.len())).collect();
+        let addresses: Vec<*mut u8> = memory.iter().map(|&(address, _)| address).collect();
+        let mut session = companion.begin(HostArguments { memory, overlap: false }).unwrap();
+        let mut instance = Instance::default();
+        instance.take(&code, &Planned::default(), &[], &MemoryOptions::default()).unwrap();
+        // SAFETY: as the caller says.
+        let trap = unsafe { run(&code, &mut instance, &once(&addresses, &[]), Some(&mut *session)) };
+        session.end(trap.is_some()).unwrap();
+        trap
+    }
+
+    pub(in crate::back) fn same(ty: DType, a: &[u8], b: &[u8]) -> bool {
         a.chunks(ty.bytes()).zip(b.chunks(ty.bytes())).all(|(a, b)| {
             let number = |bytes: &[u8]| crate::scalar::Scalar::from_le_bytes(ty, bytes).map(|x| x.as_f64());
             a == b

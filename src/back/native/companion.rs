@@ -37,9 +37,12 @@ pub trait Session {
     /// Answers a call; false stops the kernel.
     fn call(&mut self, arguments: &[i64]) -> bool;
 
-    /// The run is over.
+    /// Whether the session itself takes back what a stopped run wrote to that argument.
+    fn takes_back(&self, argument: usize) -> bool;
+
+    /// The run is over; it stopped, or came to its end.
     ///
     /// # Errors
-    /// Something that is not the program's fault went wrong; what the run wrote is taken back.
-    fn end(self: Box<Self>) -> Result<(), Diagnostic>;
+    /// Something that is not the program's fault went wrong, for which the run has stopped.
+    fn end(self: Box<Self>, stopped: bool) -> Result<(), Diagnostic>;
 }

@@ -510,6 +510,7 @@ impl Compiled {
                 .arguments
                 .iter()
                 .filter(|(_, read)| *read || overlap)
+                .filter(|(index, _)| session.as_ref().is_none_or(|session| !session.takes_back(*index)))
                 .filter_map(|&(index, _)| Some((*bound.addresses.get(index)?, *bound.bytes.get(index)?)))
                 .collect(),
         };
@@ -528,11 +529,10 @@ impl Compiled {
         };
         // SAFETY: as the caller says.
         let trap = unsafe { call::run(&self.code, instance, &run, session.as_deref_mut()) };
-        let ended = session.map_or(Ok(()), |session| session.end());
-        if trap.is_some() || ended.is_err() {
+        if trap.is_some() {
             // SAFETY: as above.
             unsafe { instance.put_back(&spoilt) };
         }
-        ended.map(|()| trap)
+        session.map_or(Ok(()), |session| session.end(trap.is_some())).map(|()| trap)
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::scalar::{BinaryOp, DType};
 
-use super::Emitter;
 use super::value::wgsl_type;
+use super::{Emit, Emitter};
 
 const fn suffix(ty: DType) -> &'static str {
     match ty {
@@ -83,7 +83,9 @@ impl Emitter<'_, '_> {
     }
 
     /// Conversion of a float to an integer: truncates, saturates, and takes NaN to zero.
-    pub(super) fn saturating(&mut self, from: DType, to: DType) -> String {
+    ///
+    /// In range, the `driver` converts, or else the bits of the number tell.
+    pub(super) fn saturating(&mut self, from: DType, to: DType, driver: bool) -> String {
         let (float, int) = (wgsl_type(from), wgsl_type(to));
         let (low, high): (i128, i128) = match to {
             DType::I8 => (i8::MIN.into(), i8::MAX.into()),
@@ -109,14 +111,105 @@ impl Emitter<'_, '_> {
         };
         let (above, below) = (bound(high + 1), bound(low));
         let zero = literal(0);
+        let inside = match driver {
+            true => format!("{int}(x)"),
+            false => self.truncated(from, to),
+        };
         self.helper(&name, || {
             format!(
                 "fn {name}(x: {float}) -> {int} {{\n    if x >= {above} {{\n        return {};\n    }}\n    if x <= {below} {{\n        \
-                 return {};\n    }}\n    if x > {below} {{\n        return {int}(x);\n    }}\n    return {zero};\n}}\n",
+                 return {};\n    }}\n    if x > {below} {{\n        return {inside};\n    }}\n    return {zero};\n}}\n",
                 literal(high),
                 literal(low),
             )
         });
         name
+    }
+
+    /// `x` without its fraction as an integer, from its bits; its magnitude is below 2^64.
+    fn truncated(&mut self, from: DType, to: DType) -> String {
+        let wide = if from == DType::F64 { "x" } else { "f64(x)" };
+        self.helper("whole_part", || {
+            "fn whole_part(x: f64) -> u64 {
+    let bits = bitcast<u64>(x);
+    let exponent = u32((bits >> 52u) & 2047lu);
+    let fraction = (bits & 4503599627370495lu) | 4503599627370496lu;
+    if exponent < 1023u {
+        return 0lu;
+    }
+    if exponent < 1075u {
+        return fraction >> (1075u - exponent);
+    }
+    return fraction << min(exponent - 1075u, 11u);
+}
+"
+            .to_owned()
+        });
+        let int = wgsl_type(to);
+        if to.is_unsigned() {
+            return format!("{int}(whole_part({wide}))");
+        }
+        let zero = if from == DType::F64 { "0.0lf" } else { "0.0f" };
+        let whole = format!("i64(whole_part({wide}))");
+        let text = format!("select({whole}, 0li - {whole}, x < {zero})");
+        if to == DType::I64 { text } else { format!("{int}({text})") }
+    }
+
+    /// Conversion of an integer to a float, rounded once, without the driver's.
+    pub(super) fn float_of(&mut self, from: DType, to: DType) -> Emit<String> {
+        let low = "bitcast<f64>(u64(x) | 4841369599423283200lu) - 4503599627370496.0lf";
+        let low = self.kept(DType::F64, low.to_owned())?;
+        let signed =
+            "bitcast<f64>(u64(bitcast<u32>(x) ^ 2147483648u) | 4841369599423283200lu) - 4503601774854144.0lf";
+        let signed = self.kept(DType::F64, signed.to_owned())?;
+        // Small integers are put in the fraction of a number that is large enough to hold them whole.
+        self.helper("f64_of_u32", || format!("fn f64_of_u32(x: u32) -> f64 {{\n    return {low};\n}}\n"));
+        self.helper("f64_of_i32", || format!("fn f64_of_i32(x: i32) -> f64 {{\n    return {signed};\n}}\n"));
+        let held = wgsl_type(from);
+        if matches!(held, "i64" | "u64") {
+            let high = if held == "i64" { "i32" } else { "u32" };
+            self.helper(&format!("f64_of_{held}"), || {
+                format!(
+                    "fn f64_of_{held}(x: {held}) -> f64 {{
+    let high = f64_of_{high}({high}(x >> 32u)) * 4294967296.0lf;
+    return high + f64_of_u32(u32(u64(x) & 4294967295lu));
+}}
+"
+                )
+            });
+        }
+        if to == DType::F64 {
+            return Ok(format!("f64_of_{held}"));
+        }
+        let name = format!("f32_of_{held}");
+        match held {
+            // What is below the 53 bits of a float64 goes into the last of them: that rounds as the whole does.
+            "u64" => self.helper(&name, || {
+                format!(
+                    "fn {name}(x: u64) -> f32 {{
+    let rest = x & 2047lu;
+    let sticky = select(0lu, 2048lu, rest != 0lu);
+    return f32(f64_of_u64(select(x, (x - rest) | sticky, (x >> 53u) != 0lu)));
+}}
+"
+                )
+            }),
+            "i64" => {
+                self.float_of(DType::U64, DType::F32)?;
+                self.helper(&name, || {
+                    format!(
+                        "fn {name}(x: i64) -> f32 {{
+    let magnitude = f32_of_u64(u64(select(x, 0li - x, x < 0li)));
+    return select(magnitude, -magnitude, x < 0li);
+}}
+"
+                    )
+                });
+            }
+            _ => self.helper(&name, || {
+                format!("fn {name}(x: {held}) -> f32 {{\n    return f32(f64_of_{held}(x));\n}}\n")
+            }),
+        }
+        Ok(name)
     }
 }

@@ -439,6 +439,13 @@ impl Emitter<'_, '_> {
         })
     }
 
+    /// What conversions need that are made of bits.
+    fn bits_of_doubles(&self) -> Emit<()> {
+        self.element(DType::F64)?;
+        self.element(DType::I64)?;
+        self.trust(Operation::Bits)
+    }
+
     /// A conversion.
     pub(super) fn cast(&mut self, from: DType, to: DType, a: &str) -> Emit<String> {
         if from == to {
@@ -472,13 +479,23 @@ impl Emitter<'_, '_> {
                 Ok(format!("f32({a})"))
             }
             _ if from.is_float() => {
-                self.trust(Operation::ToInteger)?;
-                let helper = self.saturating(from, to);
+                let driver = self.abilities.is_right(Operation::ToInteger);
+                if !driver {
+                    self.bits_of_doubles()?;
+                }
+                let helper = self.saturating(from, to, driver);
                 Ok(format!("{helper}({a})"))
             }
             _ if to.is_float() => {
-                self.trust(Operation::FromInteger)?;
-                Ok(format!("{}({a})", wgsl_type(to)))
+                if self.abilities.is_right(Operation::FromInteger) {
+                    return Ok(format!("{}({a})", wgsl_type(to)));
+                }
+                self.bits_of_doubles()?;
+                if to == DType::F32 {
+                    self.trust(Operation::Narrow)?;
+                }
+                let helper = self.float_of(from, to)?;
+                Ok(format!("{helper}({a})"))
             }
             _ => {
                 let text = match (wgsl_type(from), wgsl_type(to)) {
