@@ -129,6 +129,15 @@ fn only_loops_whose_iterations_are_apart_are_split() {
     assert_eq!(reason(sum), Some("iterations write to the same place"));
 }
 
+/// Nothing decides at run time what can only have one answer.
+#[test]
+fn programs_that_run_on_one_thread_have_no_loops_to_split() {
+    let settings = Settings { tier: Tier::Best, threads: Some(1), ..Settings::default() };
+    let prepared = compiled(&program(SMOOTH), settings);
+    let loops = prepared.compiled().unwrap().loops();
+    assert!(loops.iter().all(|report| report.serial == Some("the program runs on one thread")), "{loops:?}");
+}
+
 #[test]
 fn arguments_by_position_give_what_arguments_by_name_give() {
     let prepared = compiled(&program(SMOOTH), with_threads(1));

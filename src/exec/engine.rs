@@ -313,6 +313,7 @@ impl Prepared {
             mode,
             optimize: tier != Tier::Fast,
             keep_text,
+            split: self.threads > 1 || always_split,
             always_split,
             vector_bits: vector_bits.unwrap_or(usual.vector_bits),
             special,

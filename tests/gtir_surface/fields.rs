@@ -1,3 +1,6 @@
+use pelton::exec::gtir::GtirProgram;
+use pelton::front::gtir::text;
+use pelton::ir::NodeKind;
 use pelton::scalar::{DType, Scalar};
 
 use super::harness::*;
@@ -58,6 +61,31 @@ fn masks_keep_reads_in_bounds() {
     let program = "p(a, out) { out @ c⟨ Kᵥ: [0, 3[ ⟩ ← concat_where(Kᵥ < 1, 7.0, (⇑(λ(a) → ·⟪Kᵥ→Kᵥ, -1ₒ⟫(a)))((⇑(λ(a) → ·a × 2.0))(a))); }";
     let setup = || Setup::new().column("a", &[1.0, 2.0, 3.0]).column("out", &[0.0; 3]);
     expect(program, setup, &[("out", &[7.0, 2.0, 4.0])]);
+}
+
+/// Each side of a choice between coordinates is computed in a map of its own, where all reads are certain.
+#[test]
+fn masks_cut_maps() {
+    let program = "p(a, b, out) { out @ c⟨ Kᵥ: [0, 4[ ⟩ ← concat_where(Kᵥ < 1, b, (⇑(λ(a) → ·⟪Kᵥ→Kᵥ, -1ₒ⟫(a) + ·a))(a)); }";
+    let setup = || {
+        let inputs = Setup::new().column("a", &[1.0, 2.0, 3.0, 4.0]).column("b", &[7.0]);
+        inputs.column("out", &[0.0; 4])
+    };
+    expect(program, setup, &[("out", &[7.0, 3.0, 5.0, 7.0])]);
+    let mut lowered = setup();
+    lowered.args.column_axis = Some("K".to_owned());
+    let program = GtirProgram::new(&text::read(program).unwrap(), &lowered.args).unwrap().program;
+    let graph = &program.graphs[program.root.unwrap()];
+    let (mut maps, mut guarded) = (0, 0);
+    for (_, state) in graph.states() {
+        for (node, kind) in state.live_nodes() {
+            maps += usize::from(matches!(kind.kind, NodeKind::MapEntry(_)));
+            if matches!(kind.kind, NodeKind::Tasklet(_)) {
+                guarded += state.in_edges(node).filter(|(_, edge)| edge.memlet.dynamic).count();
+            }
+        }
+    }
+    assert_eq!((maps, guarded), (2, 0));
 }
 
 #[test]

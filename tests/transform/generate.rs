@@ -489,9 +489,7 @@ fn holds(rules: &[&str], seeds: std::ops::Range<u64>) -> usize {
 /// What has to run before a rule for it to find work in generated programs.
 pub fn prepared(rule: &'static str) -> Vec<&'static str> {
     match rule {
-        "map_fusion_vertical" | "map_fusion_horizontal" => {
-            vec!["state_fusion", "explicit_order", rule]
-        }
+        "map_fusion_vertical" | "map_fusion_horizontal" => vec!["state_fusion", "explicit_order", rule],
         "loop_to_map" | "inline_nested" | "reduce_to_map" | "redundant_copy_in" | "redundant_copy_out" => {
             vec!["explicit_order", rule]
         }

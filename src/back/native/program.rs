@@ -36,6 +36,8 @@ pub struct Options {
     pub optimize: bool,
     /// Keep the text of the kernel, the CLIF and the assembly.
     pub keep_text: bool,
+    /// Look for loops that several threads can share.
+    pub split: bool,
     /// Split parallel loops however little work they are: for tests.
     pub always_split: bool,
     /// Bits of vectors: 256, 128, or 0 for scalar code.
@@ -64,6 +66,7 @@ impl Default for Options {
             mode: Mode::Strict,
             optimize: true,
             keep_text: false,
+            split: true,
             always_split: false,
             vector_bits: wide::usual_bits(),
             special: Specialization::default(),
@@ -174,6 +177,10 @@ impl Draft {
             Some(recruit) => {
                 parallel::find_nests(&mut lowered.kernel);
                 Some(recruit(&mut lowered.kernel)?)
+            }
+            None if !options.split => {
+                parallel::find_none(&mut lowered.kernel);
+                None
             }
             None => {
                 let least = if options.always_split { 0.0 } else { parallel::LEAST_WORK };

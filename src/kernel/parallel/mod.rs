@@ -66,7 +66,18 @@ pub fn find(kernel: &mut Kernel, least: f64) {
     run(kernel, least, false);
 }
 
-/// The same for regions of any work; also looks how deep they are independent, for machines with very many threads.
+/// No regions: for programs that run on one thread, whose loops need no code in front of them that decides.
+pub fn find_none(kernel: &mut Kernel) {
+    let serial = Stmt::all(&kernel.body).filter_map(|stmt| match stmt {
+        Stmt::For { variable, parallel: true, .. } => {
+            Some(Serial { variable: *variable, reason: "the program runs on one thread" })
+        }
+        _ => None,
+    });
+    kernel.serial = serial.collect();
+}
+
+/// Finds regions of any work; also looks how deep they are independent, for machines with very many threads.
 pub fn find_nests(kernel: &mut Kernel) {
     run(kernel, 0.0, true);
 }

@@ -2,7 +2,7 @@
 //!
 //! A choice whose condition compares a coordinate with a scalar takes one side in a part of a map's box and the other
 //! side in the rest: that is what `concat_where` becomes. One map per part computes what is chosen there, and nothing else; its
-//! reads need no guards, because they are certain.
+//! reads need no guards, because they are certain. A condition on scalars alone empties one of two maps in each call.
 
 use hashbrown::{HashMap, HashSet};
 
@@ -15,7 +15,7 @@ use super::super::narrow::mirrored;
 use super::super::point::{Node, PointId};
 
 /// Parts of a box beyond which choices stay choices: each part is a loop nest of its own.
-const MOST_PIECES: usize = 4;
+const MOST_PIECES: usize = 6;
 
 /// Conditions that are looked at, the outermost ones: each may be a long expression.
 const MOST_CONDITIONS: usize = 64;
@@ -26,12 +26,19 @@ pub(super) struct Piece {
     pub(super) roots: Vec<PointId>,
 }
 
-/// A comparison of a coordinate with a scalar.
-struct Comparison {
+/// A condition that holds in a part of a box.
+struct Cut {
     condition: PointId,
+    /// The axis that is cut.
     axis: Axis,
-    op: BinaryOp,
-    bound: ExprId,
+    at: At,
+}
+
+enum At {
+    /// The coordinate compares like this with a scalar.
+    Bound(BinaryOp, ExprId),
+    /// Everywhere or nowhere: a condition on scalars.
+    Scalar(ExprId),
 }
 
 impl Lowering<'_> {
@@ -70,27 +77,41 @@ impl Lowering<'_> {
         choices.reverse();
         choices.dedup();
         choices.truncate(MOST_CONDITIONS);
-        for condition in choices {
-            let Some(comparison) = self.comparison(condition) else { continue };
-            let Some(intervals) = self.intervals(&piece.index_box, &comparison) else { continue };
-            if intervals.len() > room {
-                continue;
+        let (cut, intervals) = self.best_cut(&piece.index_box, &choices, room)?;
+        let parts = intervals.into_iter().map(|(interval, holds)| {
+            let mut index_box = piece.index_box.clone();
+            index_box.set(cut.axis, interval);
+            let holds = self.points.constant(Scalar::Bool(holds));
+            let mut known = HashMap::from([(cut.condition, holds)]);
+            let roots = piece.roots.iter().map(|&root| self.substitute(root, &mut known, &|_| None));
+            Piece { index_box, roots: roots.collect() }
+        });
+        Some(parts.collect())
+    }
+
+    /// The first condition that cuts a box into few parts; coordinates before scalars, because these are known earlier.
+    fn best_cut(
+        &mut self,
+        here: &IndexBox,
+        choices: &[PointId],
+        room: usize,
+    ) -> Option<(Cut, Vec<(Interval, bool)>)> {
+        for scalars in [false, true] {
+            for &condition in choices {
+                let cut = if scalars { self.scalar_cut(here, condition) } else { self.comparison(condition) };
+                if let Some(cut) = cut
+                    && let Some(intervals) = self.intervals(here, &cut)
+                    && intervals.len() <= room
+                {
+                    return Some((cut, intervals));
+                }
             }
-            let parts = intervals.into_iter().map(|(interval, holds)| {
-                let mut index_box = piece.index_box.clone();
-                index_box.set(comparison.axis, interval);
-                let holds = self.points.constant(Scalar::Bool(holds));
-                let mut known = HashMap::from([(comparison.condition, holds)]);
-                let roots = piece.roots.iter().map(|&root| self.substitute(root, &mut known, &|_| None));
-                Piece { index_box, roots: roots.collect() }
-            });
-            return Some(parts.collect());
         }
         None
     }
 
     /// A comparison that a condition consists of, or a part of it.
-    fn comparison(&mut self, condition: PointId) -> Option<Comparison> {
+    fn comparison(&mut self, condition: PointId) -> Option<Cut> {
         let mut open = vec![condition];
         while let Some(condition) = open.pop() {
             match *self.points.node(condition) {
@@ -104,7 +125,7 @@ impl Lowering<'_> {
                         {
                             let distance = self.out.exprs.int(distance);
                             let bound = self.out.exprs.sub(bound, distance);
-                            return Some(Comparison { condition, axis, op, bound });
+                            return Some(Cut { condition, axis, at: At::Bound(op, bound) });
                         }
                     }
                 }
@@ -114,19 +135,34 @@ impl Lowering<'_> {
         None
     }
 
-    /// The intervals of an axis in which a comparison holds or does not, in order; without those that are known to be empty.
-    fn intervals(&mut self, here: &IndexBox, comparison: &Comparison) -> Option<Vec<(Interval, bool)>> {
-        let Interval { start, stop } = here.get(comparison.axis)?;
+    /// A condition on scalars, which cuts any axis.
+    fn scalar_cut(&mut self, here: &IndexBox, condition: PointId) -> Option<Cut> {
+        let &(axis, _) = here.axes.first()?;
+        let at = At::Scalar(self.scalar_expr(condition)?);
+        Some(Cut { condition, axis, at })
+    }
+
+    /// The intervals of an axis in which a condition holds or does not, in order; without those that are known to be empty.
+    fn intervals(&mut self, here: &IndexBox, cut: &Cut) -> Option<Vec<(Interval, bool)>> {
+        let Interval { start, stop } = here.get(cut.axis)?;
         let exprs = &mut self.out.exprs;
         let one = exprs.int(1);
-        let after = exprs.add(comparison.bound, one);
-        let (bounds, holds) = match comparison.op {
-            BinaryOp::Lt => (vec![comparison.bound], vec![true, false]),
-            BinaryOp::Ge => (vec![comparison.bound], vec![false, true]),
+        let (op, bound) = match cut.at {
+            At::Bound(op, bound) => (op, bound),
+            At::Scalar(holds) => {
+                let yes = Interval { start, stop: exprs.select(holds, stop, start) };
+                let no = Interval { start, stop: exprs.select(holds, start, stop) };
+                return Some(vec![(yes, true), (no, false)]);
+            }
+        };
+        let after = exprs.add(bound, one);
+        let (bounds, holds) = match op {
+            BinaryOp::Lt => (vec![bound], vec![true, false]),
+            BinaryOp::Ge => (vec![bound], vec![false, true]),
             BinaryOp::Le => (vec![after], vec![true, false]),
             BinaryOp::Gt => (vec![after], vec![false, true]),
-            BinaryOp::Eq => (vec![comparison.bound, after], vec![false, true, false]),
-            BinaryOp::Ne => (vec![comparison.bound, after], vec![true, false, true]),
+            BinaryOp::Eq => (vec![bound, after], vec![false, true, false]),
+            BinaryOp::Ne => (vec![bound, after], vec![true, false, true]),
             _ => return None,
         };
         let mut intervals = Vec::new();
