@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 
@@ -21,8 +21,11 @@ class Program:
     def __init__(
         self, path: str, *, engine: str = "auto", mode: str = "strict", threads: int | None = None, checked: bool = False
     ) -> None: ...
-    def __call__(self, **arguments: np.ndarray | int | float | bool | complex) -> None:
-        """Runs the program; arrays are written in place, returned ones (`__return`) included."""
+    def __call__(self, **arguments: np.ndarray | SupportsIndex | SupportsFloat | complex | None) -> None:
+        """Runs the program; arrays are written in place, returned ones (`__return`) included.
+
+        `None` stands for an argument that is not given.
+        """
 
 class Workspace:
     """Memory for temporaries that programs and threads share."""

@@ -21,7 +21,8 @@ pub(crate) enum Kind {
     Complex,
 }
 
-/// How objects of this one's type say their number, if they do. Arrays without dimensions do too.
+/// How objects of this one's type say their number, if they do. Arrays without dimensions do too, and what converts itself
+/// to an integer or a float.
 pub(crate) fn kind(value: &Bound<'_, PyAny>) -> Option<Kind> {
     if value.cast::<PyBool>().is_ok() {
         return Some(Kind::Bool);
@@ -35,6 +36,15 @@ pub(crate) fn kind(value: &Bound<'_, PyAny>) -> Option<Kind> {
     }
     if value.cast::<PyComplex>().is_ok() {
         return Some(Kind::Complex);
+    }
+    if !value.hasattr("ndim").ok()? {
+        // SymPy's numbers, and whoever else takes part in Python's number protocol.
+        let says = |name| value.get_type().hasattr(name).unwrap_or(false);
+        return match () {
+            () if says("__index__") => Some(Kind::Integer),
+            () if says("__float__") => Some(Kind::Float),
+            () => None,
+        };
     }
     let rank: usize = value.getattr("ndim").ok()?.extract().ok()?;
     let kind: String = value.getattr("dtype").ok()?.getattr("kind").ok()?.extract().ok()?;

@@ -34,7 +34,8 @@ impl Program {
         Ok(Self { prepared, checked })
     }
 
-    /// Runs the program; NumPy arrays and device arrays are written in place.
+    /// Runs the program; NumPy arrays and device arrays are written in place. `None` is an argument that is
+    /// not given.
     #[pyo3(signature = (**arguments))]
     fn __call__(&self, py: Python<'_>, arguments: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
         let mut raw = Vec::new();
@@ -42,6 +43,9 @@ impl Program {
         let mut resident = Vec::new();
         for (name, value) in arguments.into_iter().flat_map(|arguments| arguments.iter()) {
             let name: String = name.extract()?;
+            if value.is_none() {
+                continue;
+            }
             if let Ok(array) = value.cast::<DeviceArray>() {
                 resident.push((name, array.clone()));
                 continue;

@@ -25,6 +25,31 @@ def test_a_file_runs(tmp_path, options):
     np.testing.assert_array_equal(y, 2.0 * x + 1.0)
 
 
+class Index:
+    def __index__(self):
+        return 5
+
+
+class Float:
+    def __float__(self):
+        return 2.0
+
+
+def test_whatever_converts_itself_is_a_number(tmp_path):
+    path = tmp_path / "axpy.pel"
+    path.write_text(AXPY)
+    x, y = np.arange(5.0), np.ones(5)
+    pelton.Program(str(path))(a=Float(), x=x, y=y, N=Index())
+    np.testing.assert_array_equal(y, 2.0 * x + 1.0)
+
+
+def test_none_is_not_given(tmp_path):
+    path = tmp_path / "axpy.pel"
+    path.write_text(AXPY)
+    with pytest.raises(pelton.PeltonError, match="`y`"):
+        pelton.Program(str(path))(a=2.0, x=np.ones(5), y=None, N=5)
+
+
 def test_an_unknown_mode_is_refused(tmp_path):
     path = tmp_path / "axpy.pel"
     path.write_text(AXPY)

@@ -128,6 +128,16 @@ impl Data {
         }
     }
 
+    /// The members of a structure, of its views and references; of other containers none.
+    pub fn members(&self) -> &[(Name, Data)] {
+        match &self.kind {
+            DataKind::Structure(structure)
+            | DataKind::StructureView(structure)
+            | DataKind::StructureReference(structure) => &structure.members,
+            _ => &[],
+        }
+    }
+
     /// Whether it is an alias made by an edge (array, structure or container view).
     pub fn is_view(&self) -> bool {
         matches!(self.kind, DataKind::View(_) | DataKind::StructureView(_) | DataKind::ContainerView { .. })

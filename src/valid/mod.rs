@@ -73,7 +73,7 @@ use hashbrown::HashMap;
 
 use crate::diag::Diagnostic;
 use crate::entity::Name;
-use crate::ir::{Data, DataKind, Graph, GraphId, Node, NodeId, Program};
+use crate::ir::{Data, Graph, GraphId, Node, NodeId, Program};
 use crate::symbolic::{Assumptions, ExprId, ExprPool, Prover};
 
 use self::names::Scope;
@@ -190,19 +190,8 @@ impl<'p> Validator<'p> {
         let mut data = graph.data.get(&self.program.names.lookup(parts.next()?)?)?;
         for part in parts {
             let part = self.program.names.lookup(part)?;
-            data = member(data, part)?;
+            data = &data.members().iter().find(|(name, _)| *name == part)?.1;
         }
         Some(data)
-    }
-}
-
-fn member(data: &Data, name: Name) -> Option<&Data> {
-    match &data.kind {
-        DataKind::Structure(structure)
-        | DataKind::StructureView(structure)
-        | DataKind::StructureReference(structure) => {
-            structure.members.iter().find(|(member, _)| *member == name).map(|(_, data)| data)
-        }
-        _ => None,
     }
 }

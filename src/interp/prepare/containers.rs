@@ -56,18 +56,13 @@ impl<'p> Builder<'p> {
             DataKind::ContainerArray { .. } => ContainerKind::Containers,
         };
         let mut members = Vec::new();
-        if let DataKind::Structure(structure)
-        | DataKind::StructureView(structure)
-        | DataKind::StructureReference(structure) = &data.kind
-        {
-            for (member, inner) in &structure.members {
-                let path = format!("{text}.{}", self.program.names.get(*member));
-                let slot = self.declare(names, &path, inner, known, depth + 1)?;
-                if let Some(name) = self.program.names.lookup(&path) {
-                    names.containers.insert(name, slot);
-                }
-                members.push((*member, slot));
+        for (member, inner) in data.members() {
+            let path = format!("{text}.{}", self.program.names.get(*member));
+            let slot = self.declare(names, &path, inner, known, depth + 1)?;
+            if let Some(name) = self.program.names.lookup(&path) {
+                names.containers.insert(name, slot);
             }
+            members.push((*member, slot));
         }
         let mut template = None;
         if let DataKind::ContainerArray { element, .. }

@@ -37,7 +37,8 @@ use crate::analysis::scopes::ScopeTree;
 use crate::diag::Diagnostic;
 use crate::entity::{Name, Names};
 use crate::ir::{
-    BlockId, BlockKind, CodeExpr, EdgeId, Graph, GraphId, Language, NodeId, NodeKind, Program, State, Tasklet,
+    BlockId, BlockKind, CodeExpr, Data, EdgeId, Graph, GraphId, Language, NodeId, NodeKind, Program, State,
+    Tasklet,
 };
 use crate::symbolic::ExprPool;
 
@@ -143,12 +144,24 @@ impl Lowering<'_> {
         let before = self.diagnostics.len();
         let mut types = inherited;
         types.declare(graph, self.exprs);
+        for (&name, data) in &graph.data {
+            self.name_members(name, data);
+        }
         self.control_flow(id, graph, &mut types);
         for (block, state) in graph.states() {
             self.state(id, graph, block, state, &types, inner);
         }
         for diagnostic in &mut self.diagnostics[before..] {
             diagnostic.place.insert(0, format!("graph `{}`", graph.name));
+        }
+    }
+
+    /// Interns `structure.member` for each member, which code may read though no access node has that name.
+    fn name_members(&mut self, name: Name, data: &Data) {
+        for (member, data) in data.members() {
+            let dotted = format!("{}.{}", &self.names[name], &self.names[*member]);
+            let dotted = self.names.intern(&dotted);
+            self.name_members(dotted, data);
         }
     }
 

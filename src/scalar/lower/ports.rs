@@ -29,13 +29,7 @@ pub(super) fn container<'a>(graph: &'a Graph, names: &Names, name: Name) -> Opti
     let mut data = graph.data.get(&names.lookup(parts.next()?)?)?;
     for part in parts {
         let part = names.lookup(part)?;
-        let (DataKind::Structure(structure)
-        | DataKind::StructureView(structure)
-        | DataKind::StructureReference(structure)) = &data.kind
-        else {
-            return None;
-        };
-        data = &structure.members.iter().find(|(name, _)| *name == part)?.1;
+        data = &data.members().iter().find(|(name, _)| *name == part)?.1;
     }
     Some(data)
 }

@@ -333,6 +333,16 @@ impl Select<'_> {
         }
     }
 
+    /// The statement, if all lanes share what it computes or checks: what then stands in front of the loop.
+    pub fn uniform_stmt(&mut self, stmt: &Stmt) -> Result<(), Reason> {
+        let shared = match stmt {
+            Stmt::Let(_, Op::Get(_)) => false,
+            Stmt::Let(value, _) | Stmt::Check(value, _) => matches!(self.class(*value), Class::Uniform),
+            _ => false,
+        };
+        if shared { self.lane_stmt(stmt) } else { Ok(()) }
+    }
+
     fn in_inner_loop(&self) -> bool {
         self.lanes.as_ref().is_some_and(|lanes| lanes.inner > 0)
     }

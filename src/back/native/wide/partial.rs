@@ -43,6 +43,7 @@ impl Select<'_> {
         }
         let mut store = None;
         for stmt in stmts {
+            self.uniform_stmt(stmt)?;
             let Stmt::Store { address, displacement, value, .. } = stmt else { continue };
             let ty = self.ty(*value);
             if let Class::Affine(affine) = self.class(*address)
