@@ -1,10 +1,13 @@
 """NPBench programs: run time and time to the first result, against DaCe's auto-optimized C++.
 
-    python python/benches/npbench.py CORPUS [--scale 1] [--threads 1] [--rounds 9] [--only gemm ...] [--builds DIR]
+    python python/benches/npbench.py CORPUS [--scale 1 | --milliseconds 10 500] [--mode fast] [--threads 1] [--rounds 9]
+                                            [--only gemm ...] [--builds DIR]
 
 CORPUS is a folder with the recorded programs (`npbench/NAME`). Both sides get `program.sdfgz`; DaCe optimizes it with its
-`auto_optimize` and builds it with the C++ compiler. Both run NPBench's preset S (`--scale` multiplies its sizes) on the
-recorded values, repeated to fill the larger arrays, and start each call from the same values. Calls alternate; what
+`auto_optimize` and builds it with the C++ compiler. Both run NPBench's preset S on the recorded values, repeated to fill the
+larger arrays (a symmetric positive definite matrix stays one), and start each call from the same values. `--scale`
+multiplies the sizes of preset S; `--milliseconds LO HI` finds for each program a factor with which a call of DaCe's takes
+that long, or as near as memory allows; the column `scale` says which. Calls alternate; what
 counts is the median of the ratios of neighbouring calls: above 1, Pelton is faster. `first` is the time from the file to
 the first result, at the recorded tiny sizes; for DaCe that leaves out parsing the Python program. The column `error` is
 the largest difference between the results, relative to the largest value.
@@ -30,11 +33,15 @@ import tempfile
 import time
 import warnings
 
+# Arguments of one side, while sizes are looked for.
+MOST_BYTES = 600 << 20
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("corpus", type=pathlib.Path)
     parser.add_argument("--scale", type=float, default=1.0, help="factor on the sizes of preset S")
+    parser.add_argument("--milliseconds", type=float, nargs=2, metavar=("LO", "HI"), help="sizes that take DaCe so long")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--mode", default="strict", choices=["strict", "fast"], help="Pelton's arithmetic")
@@ -48,7 +55,7 @@ def main() -> None:
     if options.row:
         print(json.dumps(_compare(options.corpus, options)))
         return
-    print(f"{'program':12} {'Pelton ms':>10} {'ratio':>7} {'error':>8} {'first ms':>9} {'DaCe first s':>13} {'times':>7}")
+    print(f"{'program':12} {'scale':>6} {'Pelton ms':>10} {'ratio':>7} {'error':>8} {'first ms':>9} {'DaCe first s':>13} {'times':>7}")
     ratios, firsts = [], []
     for folder in sorted((options.corpus / "npbench").iterdir()):
         if options.only and folder.name not in options.only:
@@ -59,7 +66,7 @@ def main() -> None:
             continue
         ratios.append(row[1])
         firsts.append(row[4] / row[3] * 1e3)
-        print(f"{folder.name:12} {row[0]:10.3f} {row[1]:7.2f} {row[2]:8.0e} {row[3]:9.2f} {row[4]:13.2f} {firsts[-1]:7.0f}", flush=True)
+        print(f"{folder.name:12} {row[5]:6.2f} {row[0]:10.3f} {row[1]:7.2f} {row[2]:8.0e} {row[3]:9.2f} {row[4]:13.2f} {firsts[-1]:7.0f}", flush=True)
     if ratios:
         print(f"geometric mean of the ratios {statistics.geometric_mean(ratios):.2f}, least {min(ratios):.2f}; "
               f"first result at least {min(firsts):.0f} times sooner")
@@ -69,6 +76,8 @@ def _row(folder: pathlib.Path, options: argparse.Namespace) -> list[float] | str
     """The row of a program, from a process of its own; why there is none, else."""
     command = [sys.executable, __file__, str(folder), "--row", "--scale", str(options.scale), "--mode", options.mode,
                "--rounds", str(options.rounds), "--builds", str(options.builds)]
+    if options.milliseconds:
+        command += ["--milliseconds", *map(str, options.milliseconds)]
     # Libraries read these when they are loaded, so they have to be there before the process is.
     threads = {name: str(options.threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PELTON_NUM_THREADS")}
     try:
@@ -80,7 +89,7 @@ def _row(folder: pathlib.Path, options: argparse.Namespace) -> list[float] | str
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _compare(folder: pathlib.Path, options: argparse.Namespace) -> tuple[float, float, float, float, float]:
+def _compare(folder: pathlib.Path, options: argparse.Namespace) -> tuple[float, float, float, float, float, float]:
     warnings.simplefilter("ignore")
     import dace
     import numpy as np
@@ -124,8 +133,10 @@ def _compare(folder: pathlib.Path, options: argparse.Namespace) -> tuple[float, 
         program(**small)
         our_first = min(our_first, (time.perf_counter() - began) * 1e3)
 
-    sizes = _sizes(case, recorded, options.scale)
-    start = _arguments(graph, recorded, sizes)
+    scale = options.scale
+    if options.milliseconds:
+        scale = _scale(graph, compiled, case, recorded, options.milliseconds)
+    start = _arguments(graph, recorded, _sizes(case, recorded, scale))
     ours, theirs = ({name: _copy(value) for name, value in start.items()} for _ in range(2))
     calls = {"ours": lambda: program(**ours), "theirs": _dace_call(compiled, theirs)}
     arguments = {"ours": ours, "theirs": theirs}
@@ -139,7 +150,38 @@ def _compare(folder: pathlib.Path, options: argparse.Namespace) -> tuple[float, 
             calls[side]()
             times[side].append(time.perf_counter() - began)
     ratios = [b / a for a, b in zip(times["ours"][1:], times["theirs"][1:], strict=True)]
-    return min(times["ours"]) * 1e3, statistics.median(ratios), _error(ours, theirs), our_first, their_first
+    return min(times["ours"]) * 1e3, statistics.median(ratios), _error(ours, theirs), our_first, their_first, scale
+
+
+def _scale(graph, compiled, case: dict, recorded: dict, wanted: tuple[float, float]) -> float:
+    """A factor on the sizes of preset S with which a call of DaCe's takes about as long as wanted."""
+    import numpy as np
+
+    low, high = (milliseconds / 1e3 for milliseconds in wanted)
+    target, scale, best, limit = math.sqrt(low * high), 1.0, (math.inf, 1.0), math.inf
+    for _ in range(12):
+        arguments = _arguments(graph, recorded, _sizes(case, recorded, scale))
+        room = sum(value.nbytes for value in arguments.values() if isinstance(value, np.ndarray))
+        if room > MOST_BYTES:
+            limit = scale = 0.7 * scale
+            continue
+        call, times = _dace_call(compiled, arguments), []
+        for _ in range(3):
+            began = time.perf_counter()
+            call()
+            times.append(time.perf_counter() - began)
+            if times[-1] > 2 * high:
+                break
+        compiled.finalize()
+        took = min(times)
+        distance = max(low / took, took / high)
+        best = min(best, (distance, scale))
+        # Somewhere between linear and cubic in the sizes.
+        following = min(limit, scale * min(4.0, max(0.25, (target / took) ** 0.4)))
+        if distance <= 1.0 or following == scale:
+            break
+        scale = following
+    return best[1]
 
 
 def _sizes(case: dict, recorded: dict, scale: float | None) -> dict:
@@ -166,10 +208,27 @@ def _arguments(graph, recorded: dict, sizes: dict) -> dict:
             shape = tuple(int(dace.symbolic.evaluate(extent, sizes)) for extent in container.shape)
             dtype = container.dtype.as_numpy_dtype()
             values = recorded.get(name)
-            arguments[name] = np.zeros(shape, dtype) if values is None else np.resize(values, shape).astype(dtype)
+            arguments[name] = np.zeros(shape, dtype) if values is None else _enlarged(values, shape).astype(dtype)
         else:
             arguments[name] = sizes[name]
     return arguments
+
+
+def _enlarged(values, shape: tuple[int, ...]):
+    """Values repeated to fill a shape; a symmetric positive definite matrix stays one, for those that factorize it."""
+    import numpy as np
+
+    square = len(shape) == 2 and shape[0] == shape[1] > len(values)
+    if square and np.ndim(values) == 2 and np.issubdtype(values.dtype, np.floating) and np.array_equal(values, values.T):
+        try:
+            np.linalg.cholesky(values)
+        except np.linalg.LinAlgError:
+            pass
+        else:
+            count = -(-shape[0] // len(values))
+            blocks = np.full((count, count), 0.5) + 0.5 * np.eye(count)
+            return np.kron(blocks, values)[: shape[0], : shape[1]]
+    return np.resize(values, shape)
 
 
 def _dace_call(compiled, arguments: dict):
