@@ -1,10 +1,11 @@
-//! Factorizations and solvers, row-major, without blocking.
+//! Factorizations and solvers of whole matrices, row-major, each one step of [`rows`](super::rows).
 //!
 //! Pivots are the entry of largest size, the first of equals. Pivot indices count from one, as LAPACK's do.
 
 use crate::scalar::{DType, Scalar};
 
 use super::number::Number;
+use super::rows::Rows;
 
 /// A square matrix, row-major.
 #[derive(Debug)]
@@ -22,150 +23,73 @@ impl<T: Number> Square<T> {
         (n * n == values.len()).then_some(Square { n, values })
     }
 
-    fn at(&self, row: usize, column: usize) -> T {
-        self.values[row * self.n + column]
-    }
-
     fn set(&mut self, row: usize, column: usize, value: T) {
         self.values[row * self.n + column] = value;
     }
 
-    fn swap_rows(&mut self, a: usize, b: usize) {
-        for column in 0..self.n {
-            self.values.swap(a * self.n + column, b * self.n + column);
-        }
+    /// The matrix as rows.
+    pub fn rows(&mut self) -> Rows<'_, T> {
+        Rows { values: &mut self.values, stride: self.n }
     }
 
     /// `P A = L U` in place; the pivots from one, and the first zero pivot (from one) or zero.
     pub fn factorize(&mut self) -> (Vec<usize>, usize) {
         let mut pivots = Vec::with_capacity(self.n);
-        let mut singular = 0;
-        for k in 0..self.n {
-            let mut pivot = k;
-            for row in k + 1..self.n {
-                if self.at(row, k).magnitude() > self.at(pivot, k).magnitude() {
-                    pivot = row;
-                }
-            }
-            pivots.push(pivot + 1);
-            if pivot != k {
-                self.swap_rows(pivot, k);
-            }
-            if self.at(k, k).magnitude() == 0.0 {
-                if singular == 0 {
-                    singular = k + 1;
-                }
-                continue;
-            }
-            for row in k + 1..self.n {
-                let factor = self.at(row, k).div(self.at(k, k));
-                self.set(row, k, factor);
-                for column in k + 1..self.n {
-                    let value = self.at(row, column).sub(factor.mul(self.at(k, column)));
-                    self.set(row, column, value);
-                }
-            }
-        }
+        let n = self.n;
+        let singular = self.rows().factorize(0..n, &mut pivots);
         (pivots, singular)
     }
 
     /// Solves `A x = b` for each column of `b`, given the factors.
-    pub fn back_substitute(&self, pivots: &[usize], b: &mut [T], columns: usize) {
-        for (row, &pivot) in pivots.iter().enumerate().take(self.n) {
-            let pivot = pivot.saturating_sub(1);
-            if pivot != row && pivot < self.n {
-                for column in 0..columns {
-                    b.swap(row * columns + column, pivot * columns + column);
-                }
-            }
-        }
-        for column in 0..columns {
-            for row in 0..self.n {
-                let mut value = b[row * columns + column];
-                for k in 0..row {
-                    value = value.sub(self.at(row, k).mul(b[k * columns + column]));
-                }
-                b[row * columns + column] = value;
-            }
-            for row in (0..self.n).rev() {
-                let mut value = b[row * columns + column];
-                for k in row + 1..self.n {
-                    value = value.sub(self.at(row, k).mul(b[k * columns + column]));
-                }
-                b[row * columns + column] = value.div(self.at(row, row));
-            }
-        }
+    pub fn back_substitute(&mut self, pivots: &[usize], b: &mut [T], columns: usize) {
+        let n = self.n;
+        let mut b = Rows { values: b, stride: columns };
+        exchange(n, pivots, &mut b);
+        let factors = self.rows();
+        factors.forward(0..n, &mut b);
+        factors.backward(0..n, &mut b);
     }
 
     /// The inverse, given the factors.
-    pub fn invert(&self, pivots: &[usize], dtype: DType) -> Vec<T> {
-        let (zero, one) = (T::of(Scalar::I64(0), dtype), T::of(Scalar::I64(1), dtype));
-        let mut identity = vec![zero; self.n * self.n];
-        for diagonal in 0..self.n {
-            identity[diagonal * self.n + diagonal] = one;
-        }
+    pub fn invert(&mut self, pivots: &[usize], dtype: DType) -> Vec<T> {
+        let mut identity = self.identity(dtype);
         self.back_substitute(pivots, &mut identity, self.n);
         identity
     }
 
+    /// The identity of that size.
+    pub fn identity(&self, dtype: DType) -> Vec<T> {
+        let (zero, one) = (T::of(Scalar::I64(0), dtype), T::of(Scalar::I64(1), dtype));
+        let mut identity = vec![zero; self.n * self.n];
+        identity.iter_mut().step_by(self.n + 1).for_each(|diagonal| *diagonal = one);
+        identity
+    }
+
     /// The Cholesky factor in the lower (or upper) triangle; the other triangle is as it was. Gives the first
-    /// minor that is not positive (from one), or zero.
-    ///
-    /// Each element subtracts its products upwards, one after the other. A few finished columns at a time are taken from
-    /// all rows below, so that neighbours in a row go on together.
+    /// minor that is not positive (from one), or zero: then what that minor begins is as it was.
     pub fn cholesky(&mut self, lower: bool, dtype: DType) -> usize {
-        const TOGETHER: usize = 4;
         let n = self.n;
-        let get = |row: usize, column: usize| {
-            if lower { self.at(row, column) } else { self.at(column, row).conj() }
-        };
-        let mut rows: Vec<Vec<T>> =
-            (0..n).map(|row| (0..=row).map(|column| get(row, column)).collect()).collect();
-        let (mut done, mut singular) = (n, 0);
-        for first in (0..n).step_by(TOGETHER) {
-            let end = n.min(first + TOGETHER);
-            for column in first..end {
-                let positive = rows[column][column].scalar().as_complex().re;
-                if positive <= 0.0 || positive.is_nan() {
-                    (done, singular) = (column, column + 1);
-                    break;
-                }
-                let root = T::of(Scalar::F64(positive.sqrt()), dtype);
-                rows[column][column] = root;
-                for row in &mut rows[column + 1..] {
-                    row[column] = row[column].div(root);
-                }
-                for next in column + 1..end {
-                    let factor = rows[next][column].conj();
-                    for row in &mut rows[next..] {
-                        row[next] = row[next].sub(row[column].mul(factor));
-                    }
-                }
-            }
-            if singular != 0 {
-                break;
-            }
-            let Some(below) = rows.get_mut(end..).filter(|below| !below.is_empty()) else { continue };
-            let factors: Vec<[T; TOGETHER]> =
-                below.iter().map(|row| std::array::from_fn(|k| row[first + k].conj())).collect();
-            for row in below {
-                let (left, right) = row.split_at_mut(end);
-                let own = &left[first..];
-                for (value, factors) in right.iter_mut().zip(&factors) {
-                    *value = own.iter().zip(factors).fold(*value, |value, (&a, &b)| value.sub(a.mul(b)));
-                }
-            }
-        }
-        for (row, values) in rows.iter().enumerate() {
-            for (column, &value) in values.iter().enumerate().take(done) {
-                if lower {
-                    self.set(row, column, value);
-                } else {
-                    self.set(column, row, if row == column { value } else { value.conj() });
-                }
-            }
-        }
-        singular
+        let mut info = 0;
+        self.cholesky_by(lower, |rows| {
+            info = rows.cholesky(0..n, dtype);
+            Some(if info == 0 { n } else { info - 1 })
+        });
+        info
+    }
+
+    /// A Cholesky factor by a function for rows that hold the columns of the lower triangle; it says how many are
+    /// finished, or that there is no memory.
+    pub fn cholesky_by(
+        &mut self,
+        lower: bool,
+        factorize: impl FnOnce(&mut Rows<'_, T>) -> Option<usize>,
+    ) -> Option<()> {
+        let n = self.n;
+        let mut columns = self.values.clone();
+        turn(n, &self.values, &mut columns, n, if lower { Turn::Out } else { Turn::Conjugate });
+        let done = factorize(&mut Rows { values: &mut columns, stride: n })?;
+        turn(n, &columns, &mut self.values, done, if lower { Turn::Back } else { Turn::Conjugate });
+        Some(())
     }
 
     /// Clears the triangle that a Cholesky factor does not use.
@@ -177,6 +101,46 @@ impl<T: Number> Square<T> {
                     self.set(row, column, zero);
                 }
             }
+        }
+    }
+}
+
+/// How columns of a lower triangle become rows of an upper one, or the other way round.
+#[derive(Clone, Copy, PartialEq)]
+enum Turn {
+    Out,
+    Back,
+    /// The triangle is an upper one already, of conjugates.
+    Conjugate,
+}
+
+/// Copies the first `done` rows of an upper triangle, or columns of a lower one.
+fn turn<T: Number>(n: usize, from: &[T], to: &mut [T], done: usize, how: Turn) {
+    /// Blocks that stay in the first cache.
+    const BLOCK: usize = 16;
+    for (top, left) in
+        (0..done).step_by(BLOCK).flat_map(|top| (top..n).step_by(BLOCK).map(move |left| (top, left)))
+    {
+        for row in top..done.min(top + BLOCK) {
+            for column in left.max(row)..n.min(left + BLOCK) {
+                let (upper, lower) = (row * n + column, column * n + row);
+                match how {
+                    Turn::Out => to[upper] = from[lower],
+                    Turn::Back => to[lower] = from[upper],
+                    Turn::Conjugate if row == column => to[upper] = from[upper],
+                    Turn::Conjugate => to[upper] = from[upper].conj(),
+                }
+            }
+        }
+    }
+}
+
+/// Exchanges `n` rows as pivots (from one) say.
+pub(crate) fn exchange<T: Number>(n: usize, pivots: &[usize], b: &mut Rows<'_, T>) {
+    let columns = b.stride;
+    for (row, &pivot) in pivots.iter().enumerate().take(n) {
+        if (1..=n).contains(&pivot) {
+            b.swap(row, pivot - 1, 0..columns);
         }
     }
 }
@@ -242,7 +206,7 @@ mod tests {
                                 (true, false) => expected[column * n + row].conj(),
                                 (false, _) => old,
                             };
-                            let value = found.at(row, column);
+                            let value = found.values[row * n + column];
                             let same = value.re.to_bits() == wanted.re.to_bits()
                                 && value.im.to_bits() == wanted.im.to_bits();
                             assert!(
@@ -251,6 +215,74 @@ mod tests {
                             );
                         }
                     }
+                }
+            }
+        }
+    }
+
+    /// The textbook loops of a solver: factors and pivots, then the solution.
+    fn solved(matrix: &[f64], n: usize, b: &[f64], columns: usize) -> (Vec<f64>, Vec<usize>, Vec<f64>) {
+        let (mut a, mut x, mut pivots) = (matrix.to_vec(), b.to_vec(), Vec::new());
+        for k in 0..n {
+            let mut pivot = k;
+            for row in k + 1..n {
+                if a[row * n + k].abs() > a[pivot * n + k].abs() {
+                    pivot = row;
+                }
+            }
+            pivots.push(pivot + 1);
+            for column in 0..n {
+                a.swap(k * n + column, pivot * n + column);
+            }
+            for column in 0..columns {
+                x.swap(k * columns + column, pivot * columns + column);
+            }
+            if a[k * n + k] == 0.0 {
+                continue;
+            }
+            for row in k + 1..n {
+                a[row * n + k] /= a[k * n + k];
+                for column in k + 1..n {
+                    a[row * n + column] -= a[row * n + k] * a[k * n + column];
+                }
+            }
+        }
+        for column in 0..columns {
+            for row in 0..n {
+                for k in 0..row {
+                    x[row * columns + column] -= a[row * n + k] * x[k * columns + column];
+                }
+            }
+            for row in (0..n).rev() {
+                for k in (row + 1..n).rev() {
+                    x[row * columns + column] -= a[row * n + k] * x[k * columns + column];
+                }
+                x[row * columns + column] /= a[row * n + row];
+            }
+        }
+        (a, pivots, x)
+    }
+
+    #[test]
+    fn solving_has_the_bits_of_the_textbook_loops() {
+        for n in 0..14 {
+            for columns in [1, 2, 7] {
+                // The last matrix has two equal columns, so a pivot is zero or next to it.
+                for equal in [false, true] {
+                    let number = |at: usize| ((at * 7919 + 13) % 1009) as f64 / 500.0 - 1.0;
+                    let matrix: Vec<f64> = (0..n * n)
+                        .map(|at| if equal && n > 3 && at % n == 2 { number(at - 1) } else { number(at) })
+                        .collect();
+                    let b: Vec<f64> = (0..n * columns).map(|at| number(at * 3 + 1)).collect();
+                    let (a, pivots, x) = solved(&matrix, n, &b, columns);
+                    let mut square = Square { n, values: matrix };
+                    let (found, _) = square.factorize();
+                    let mut solution = b;
+                    square.back_substitute(&found, &mut solution, columns);
+                    let bits = |values: &[f64]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+                    assert_eq!(found, pivots, "{n} {columns} {equal}");
+                    assert_eq!(bits(&square.values), bits(&a), "{n} {columns} {equal}");
+                    assert_eq!(bits(&solution), bits(&x), "{n} {columns} {equal}");
                 }
             }
         }

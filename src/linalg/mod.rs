@@ -7,7 +7,9 @@
 mod factor;
 mod fourier;
 mod number;
+mod rows;
 
-pub(crate) use factor::{Square, columns};
+pub(crate) use factor::{Square, columns, exchange};
 pub(crate) use fourier::fourier;
 pub(crate) use number::{Number, meeting_type, with_number};
+pub(crate) use rows::{Rows, subtract_product};

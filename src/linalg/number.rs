@@ -6,7 +6,9 @@ use num_complex::{Complex32, Complex64};
 use crate::scalar::{BinaryOp, DType, Scalar, arith};
 
 /// A number of one type, known at compile time or not.
-pub(crate) trait Number: Copy {
+pub(crate) trait Number: Copy + 'static {
+    /// The type that these numbers are in memory; none if only run time tells.
+    const DTYPE: Option<DType>;
     /// The number in this type (or in `dtype`, where the type is only known at run time).
     fn of(value: Scalar, dtype: DType) -> Self;
     fn scalar(self) -> Scalar;
@@ -22,6 +24,8 @@ pub(crate) trait Number: Copy {
 macro_rules! real {
     ($ty:ty, $variant:ident, $dtype:ident) => {
         impl Number for $ty {
+            const DTYPE: Option<DType> = Some(DType::$dtype);
+
             fn of(value: Scalar, _dtype: DType) -> Self {
                 match arith::cast(DType::$dtype, value) {
                     Scalar::$variant(x) => x,
@@ -31,12 +35,15 @@ macro_rules! real {
             fn scalar(self) -> Scalar {
                 Scalar::$variant(self)
             }
+            #[inline]
             fn add(self, other: Self) -> Self {
                 self + other
             }
+            #[inline]
             fn sub(self, other: Self) -> Self {
                 self - other
             }
+            #[inline]
             fn mul(self, other: Self) -> Self {
                 self * other
             }
@@ -57,8 +64,10 @@ real!(f64, F64, F64);
 real!(f32, F32, F32);
 
 macro_rules! complex {
-    ($ty:ty, $variant:ident, $dtype:ident) => {
+    ($ty:ty, $variant:ident, $dtype:ident, $divide:path) => {
         impl Number for $ty {
+            const DTYPE: Option<DType> = Some(DType::$dtype);
+
             fn of(value: Scalar, _dtype: DType) -> Self {
                 match arith::cast(DType::$dtype, value) {
                     Scalar::$variant(x) => x,
@@ -68,17 +77,20 @@ macro_rules! complex {
             fn scalar(self) -> Scalar {
                 Scalar::$variant(self)
             }
+            #[inline]
             fn add(self, other: Self) -> Self {
                 self + other
             }
+            #[inline]
             fn sub(self, other: Self) -> Self {
                 self - other
             }
+            #[inline]
             fn mul(self, other: Self) -> Self {
                 self * other
             }
             fn div(self, other: Self) -> Self {
-                through_scalars(BinaryOp::Div, self.scalar(), other.scalar(), DType::$dtype)
+                $divide(self, other)
             }
             fn magnitude(self) -> f64 {
                 f64::from(self.re.hypot(self.im))
@@ -90,15 +102,13 @@ macro_rules! complex {
     };
 }
 
-complex!(Complex64, C128, C128);
-complex!(Complex32, C64, C64);
-
-fn through_scalars<T: Number>(op: BinaryOp, a: Scalar, b: Scalar, dtype: DType) -> T {
-    T::of(arith::binary(op, a, b).unwrap_or(a), dtype)
-}
+complex!(Complex64, C128, C128, arith::complex::divide);
+complex!(Complex32, C64, C64, arith::complex::divide_f32);
 
 /// A number whose type is known at run time.
 impl Number for Scalar {
+    const DTYPE: Option<DType> = None;
+
     fn of(value: Scalar, dtype: DType) -> Self {
         arith::cast(dtype, value)
     }

@@ -10,6 +10,8 @@ use crate::linalg::{self, Number, Square, meeting_type, with_number};
 use crate::scalar::{DType, Scalar, arith};
 use crate::symbolic::Env;
 
+use super::call::Frame;
+use super::factor::Blocks;
 use super::runtime::Arguments;
 
 /// An operand in memory.
@@ -25,13 +27,19 @@ struct Operand<'c> {
 struct Call<'c> {
     operands: Vec<Operand<'c>>,
     factor: Complex64,
+    blocks: Blocks,
 }
 
 /// Runs a call; none if it fails.
 ///
 /// # Safety
-/// Each operand lies in memory in the extents given, results in memory that may be written.
-pub(super) unsafe fn run(description: &LibraryCall, arguments: Arguments<'_>) -> Option<()> {
+/// Each operand lies in memory in the extents given, results in memory that may be written; `frame` is the one of the
+/// machine code that calls.
+pub(super) unsafe fn run(
+    frame: *mut Frame,
+    description: &LibraryCall,
+    arguments: Arguments<'_>,
+) -> Option<()> {
     let mut next = 0;
     let mut take = || {
         next += 1;
@@ -54,7 +62,9 @@ pub(super) unsafe fn run(description: &LibraryCall, arguments: Arguments<'_>) ->
             description.properties.get("factor").and_then(properties::as_number).unwrap_or(Scalar::I64(1))
         }
     };
-    let call = Call { operands, factor: factor.as_complex() };
+    // SAFETY: as the caller says.
+    let blocks = unsafe { Blocks::of(frame) };
+    let call = Call { operands, factor: factor.as_complex(), blocks };
     let flag = |key: &str| !properties::is_false(description.properties.get(key));
     // SAFETY: as the caller says, for all of these.
     unsafe {
@@ -88,26 +98,34 @@ impl Operand<'_> {
         self.extents.iter().try_fold(1usize, |count, &extent| count.checked_mul(extent))
     }
 
-    /// Addresses of the elements, row-major.
-    fn addresses(&self) -> Option<Vec<*mut u8>> {
-        let count = self.count()?;
-        let mut addresses = Vec::new();
-        addresses.try_reserve_exact(count).ok()?;
-        let mut index = vec![0usize; self.extents.len()];
+    /// Visits the rows of the last dimension in order, by the addresses of their first elements.
+    fn for_each_row(&self, mut visit: impl FnMut(*mut u8) -> Option<()>) -> Option<()> {
+        let outer = self.extents.split_last().map_or(&[][..], |(_, outer)| outer);
+        if self.extents.contains(&0) {
+            return Some(());
+        }
+        let mut index = vec![0usize; outer.len()];
         let mut address = self.address;
-        for _ in 0..count {
-            addresses.push(address);
-            for dim in (0..index.len()).rev() {
+        loop {
+            visit(address)?;
+            let mut dim = outer.len();
+            loop {
+                let Some(inner) = dim.checked_sub(1) else { return Some(()) };
+                dim = inner;
                 index[dim] += 1;
                 address = address.wrapping_offset(self.strides[dim]);
-                if index[dim] < self.extents[dim] {
+                if index[dim] < outer[dim] {
                     break;
                 }
                 address = address.wrapping_offset(self.strides[dim].wrapping_mul(-(index[dim] as isize)));
                 index[dim] = 0;
             }
         }
-        Some(addresses)
+    }
+
+    /// Elements of a row, and bytes from one to the next.
+    fn row(&self) -> (usize, isize) {
+        (self.extents.last().copied().unwrap_or(1), self.strides.last().copied().unwrap_or(0))
     }
 
     /// Reads the operand whole, as numbers of `dtype`.
@@ -115,14 +133,24 @@ impl Operand<'_> {
     /// # Safety
     /// It lies in memory.
     unsafe fn read<T: Number>(&self, dtype: DType) -> Option<Vec<T>> {
-        let addresses = self.addresses()?;
+        let (count, stride) = self.row();
+        let as_they_lie = T::DTYPE == Some(self.ty);
         let mut values = Vec::new();
-        values.try_reserve_exact(addresses.len()).ok()?;
-        for address in addresses {
-            // SAFETY: as the caller says.
-            let bytes = unsafe { std::slice::from_raw_parts(address, self.ty.bytes()) };
-            values.push(T::of(Scalar::from_le_bytes(self.ty, bytes)?, dtype));
-        }
+        values.try_reserve_exact(self.count()?).ok()?;
+        self.for_each_row(|row| {
+            let addresses = (0..count).map(|at| row.wrapping_offset(stride.wrapping_mul(at as isize)));
+            if as_they_lie {
+                // SAFETY: as the caller says; these are numbers of type `T`.
+                values.extend(addresses.map(|address| unsafe { address.cast::<T>().read_unaligned() }));
+                return Some(());
+            }
+            for address in addresses {
+                // SAFETY: as the caller says.
+                let bytes = unsafe { std::slice::from_raw_parts(address, self.ty.bytes()) };
+                values.push(T::of(Scalar::from_le_bytes(self.ty, bytes)?, dtype));
+            }
+            Some(())
+        })?;
         Some(values)
     }
 }
@@ -135,12 +163,23 @@ type Written<'c, T> = (&'c Operand<'c>, Vec<T>);
 /// # Safety
 /// The operand lies in memory that may be written, and has as many elements as there are values.
 unsafe fn write<T: Number>((operand, values): &Written<'_, T>) -> Option<()> {
-    for (address, value) in operand.addresses()?.into_iter().zip(values) {
-        // SAFETY: as the caller says.
-        let bytes = unsafe { std::slice::from_raw_parts_mut(address, operand.ty.bytes()) };
-        arith::cast(operand.ty, value.scalar()).write_le_bytes(bytes);
-    }
-    Some(())
+    let (count, stride) = operand.row();
+    let as_they_lie = T::DTYPE == Some(operand.ty);
+    let mut rows = values.chunks_exact(count.max(1));
+    operand.for_each_row(|row| {
+        for (at, &value) in rows.next()?.iter().enumerate() {
+            let address = row.wrapping_offset(stride.wrapping_mul(at as isize));
+            if as_they_lie {
+                // SAFETY: as the caller says; these are numbers of type `T`.
+                unsafe { address.cast::<T>().write_unaligned(value) };
+            } else {
+                // SAFETY: as the caller says.
+                let bytes = unsafe { std::slice::from_raw_parts_mut(address, operand.ty.bytes()) };
+                arith::cast(operand.ty, value.scalar()).write_le_bytes(bytes);
+            }
+        }
+        Some(())
+    })
 }
 
 impl Call<'_> {
@@ -202,7 +241,7 @@ impl Call<'_> {
         with_number!(dtype, T => {
             // SAFETY: as the caller says.
             let mut matrix = Square::<T>::of(unsafe { self.read(input, dtype)? })?;
-            let info = matrix.cholesky(lower, dtype);
+            let info = self.blocks.cholesky(&mut matrix, lower, dtype)?;
             if clean {
                 matrix.clear_other_triangle(lower, dtype);
             }
@@ -216,7 +255,7 @@ impl Call<'_> {
         with_number!(dtype, T => {
             // SAFETY: as the caller says.
             let mut matrix = Square::<T>::of(unsafe { self.read("_xin", dtype)? })?;
-            let (pivots, info) = matrix.factorize();
+            let (pivots, info) = self.blocks.factorize(&mut matrix)?;
             // SAFETY: as the caller says.
             unsafe { self.write("_xout", matrix.values, Some(&pivots), info) }
         })
@@ -234,11 +273,11 @@ impl Call<'_> {
         let pivots = unsafe { self.pivots()? };
         with_number!(dtype, T => {
             // SAFETY: as the caller says.
-            let matrix = Square::<T>::of(unsafe { self.read("_a", dtype)? })?;
+            let mut matrix = Square::<T>::of(unsafe { self.read("_a", dtype)? })?;
             // SAFETY: as the caller says.
             let mut b: Vec<T> = unsafe { self.read("_rhs_in", dtype)? };
             let columns = linalg::columns(matrix.n, b.len())?;
-            matrix.back_substitute(&pivots, &mut b, columns);
+            self.blocks.back_substitute(&mut matrix, &pivots, &mut b, columns)?;
             // SAFETY: as the caller says.
             unsafe { self.write("_rhs_out", b, None, 0) }
         })
@@ -250,9 +289,10 @@ impl Call<'_> {
         let pivots = unsafe { self.pivots()? };
         with_number!(dtype, T => {
             // SAFETY: as the caller says.
-            let matrix = Square::<T>::of(unsafe { self.read("_xin", dtype)? })?;
+            let mut matrix = Square::<T>::of(unsafe { self.read("_xin", dtype)? })?;
+            let inverse = self.blocks.invert(&mut matrix, &pivots, dtype)?;
             // SAFETY: as the caller says.
-            unsafe { self.write("_xout", matrix.invert(&pivots, dtype), None, 0) }
+            unsafe { self.write("_xout", inverse, None, 0) }
         })
     }
 
@@ -261,9 +301,10 @@ impl Call<'_> {
         with_number!(dtype, T => {
             // SAFETY: as the caller says.
             let mut matrix = Square::<T>::of(unsafe { self.read("_ain", dtype)? })?;
-            let (pivots, _) = matrix.factorize();
+            let (pivots, _) = self.blocks.factorize(&mut matrix)?;
+            let inverse = self.blocks.invert(&mut matrix, &pivots, dtype)?;
             // SAFETY: as the caller says.
-            unsafe { self.write("_aout", matrix.invert(&pivots, dtype), None, 0) }
+            unsafe { self.write("_aout", inverse, None, 0) }
         })
     }
 
@@ -275,8 +316,8 @@ impl Call<'_> {
             // SAFETY: as the caller says.
             let mut b: Vec<T> = unsafe { self.read("_bin", dtype)? };
             let columns = linalg::columns(matrix.n, b.len())?;
-            let (pivots, _) = matrix.factorize();
-            matrix.back_substitute(&pivots, &mut b, columns);
+            let (pivots, _) = self.blocks.factorize(&mut matrix)?;
+            self.blocks.back_substitute(&mut matrix, &pivots, &mut b, columns)?;
             // SAFETY: as the caller says.
             unsafe { self.write("_bout", b, None, 0) }
         })

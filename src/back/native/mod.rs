@@ -12,6 +12,7 @@ pub mod call;
 mod callout;
 pub mod companion;
 pub mod emit;
+mod factor;
 mod handshake;
 pub mod isa;
 pub mod memory;

@@ -249,7 +249,7 @@ pub unsafe extern "C" fn library(
         // SAFETY: as above.
         ("MatMul", Some(DType::F32)) => unsafe { super::product::run::<f32>(frame, arguments) },
         // SAFETY: lowering passes operands whose extents it checked against their containers.
-        _ => match unsafe { super::callout::run(call, arguments) } {
+        _ => match unsafe { super::callout::run(frame, call, arguments) } {
             Some(()) => 0,
             None => 1,
         },

@@ -79,7 +79,7 @@ impl<'p> Machine<'p, '_> {
         let dtype = self.matrix_type(library, &["_a", "_rhs_in"])?;
         let pivots = self.pivots(library)?;
         with_number!(dtype, T => {
-            let (matrix, poison) = self.square::<T>(library, "_a", dtype)?;
+            let (mut matrix, poison) = self.square::<T>(library, "_a", dtype)?;
             let access = self.input_access(library, "_rhs_in")?;
             let mut b: Tensor<T> = self.gather(access, dtype)?;
             let columns = columns(matrix.n, b.values.len())?;
@@ -94,7 +94,7 @@ impl<'p> Machine<'p, '_> {
         let dtype = self.matrix_type(library, &["_xin"])?;
         let pivots = self.pivots(library)?;
         with_number!(dtype, T => {
-            let (matrix, poison) = self.square::<T>(library, "_xin", dtype)?;
+            let (mut matrix, poison) = self.square::<T>(library, "_xin", dtype)?;
             let inverse = matrix.invert(&pivots, dtype);
             let (access, wcr) = self.output_access(library, "_xout")?;
             self.scatter(access, wcr, &inverse, poison)?;

@@ -108,7 +108,7 @@ impl<'p> Machine<'p, '_> {
         let (matrix, _) = self.argument(library, call, 4)?;
         let (pivots, _) = self.argument(library, call, 6)?;
         let (input, output) = self.argument(library, call, 7)?;
-        let (matrix, poison) = self.lapack_square::<T>(matrix, dtype)?;
+        let (mut matrix, poison) = self.lapack_square::<T>(matrix, dtype)?;
         let pivots = self.lapack_pivots(pivots)?;
         let mut b: Tensor<T> = self.gather(input, dtype)?;
         let columns = columns(matrix.n, b.values.len())?;
@@ -125,7 +125,7 @@ impl<'p> Machine<'p, '_> {
     ) -> Fallible<usize> {
         let (input, output) = self.argument(library, call, 2)?;
         let (pivots, _) = self.argument(library, call, 4)?;
-        let (matrix, poison) = self.lapack_square::<T>(input, dtype)?;
+        let (mut matrix, poison) = self.lapack_square::<T>(input, dtype)?;
         let pivots = self.lapack_pivots(pivots)?;
         let inverse = matrix.invert(&pivots, dtype);
         self.scatter(output, None, &inverse, poison)?;

@@ -3,8 +3,12 @@
 //! The loops are generic and inlined into functions that turn the machine's features on; there each operation is one
 //! instruction.
 
+use super::fast::Multiply;
+
 /// A number of a product.
-pub trait Real: Copy + Default {
+pub trait Real: Copy + Default + 'static {
+    const ONE: Self;
+    const MINUS_ONE: Self;
     /// Registers of any machine.
     type Plain: Square<Number = Self>;
     /// Registers of AVX2.
@@ -19,11 +23,15 @@ pub trait Real: Copy + Default {
     /// `self + a * b`, rounded once.
     fn fused(self, a: Self, b: Self) -> Self;
     fn from_bits(bits: i64) -> Self;
+    /// The product of matrices in fast mode.
+    fn multiply() -> Multiply<Self>;
 }
 
 macro_rules! real {
-    ($ty:ty, $bits:ty, $plain:literal, $half:ty, $whole:ty) => {
+    ($ty:ty, $bits:ty, $plain:literal, $half:ty, $whole:ty, $multiply:path) => {
         impl Real for $ty {
+            const ONE: $ty = 1.0;
+            const MINUS_ONE: $ty = -1.0;
             type Plain = [$ty; $plain];
             #[cfg(target_arch = "x86_64")]
             type Half = $half;
@@ -45,12 +53,15 @@ macro_rules! real {
             fn from_bits(bits: i64) -> Self {
                 <$ty>::from_bits(bits as $bits)
             }
+            fn multiply() -> Multiply<$ty> {
+                $multiply()
+            }
         }
     };
 }
 
-real!(f64, u64, 2, x86::__m256d, x86::__m512d);
-real!(f32, u32, 4, x86::__m256, x86::__m512);
+real!(f64, u64, 2, x86::__m256d, x86::__m512d, gemm_f64::gemm::f64::get_gemm_fn);
+real!(f32, u32, 4, x86::__m256, x86::__m512, gemm_f32::gemm::f32::get_gemm_fn);
 
 /// Numbers of the widest register.
 pub const MOST_LANES: usize = 16;
@@ -66,11 +77,15 @@ pub trait Lanes: Copy {
 
     unsafe fn splat(number: Self::Number) -> Self;
     unsafe fn load(from: *const Self::Number) -> Self;
+    /// The first `count` numbers, fewer than a register holds; the others are zero and not read.
+    unsafe fn load_first(from: *const Self::Number, count: usize) -> Self;
     unsafe fn store(self, to: *mut Self::Number);
     unsafe fn add(self, other: Self) -> Self;
     unsafe fn mul(self, other: Self) -> Self;
     /// `self + a * b`, rounded once.
     unsafe fn fused(self, a: Self, b: Self) -> Self;
+    /// The sum of the numbers, in any order.
+    unsafe fn total(self) -> Self::Number;
 }
 
 /// A register that turns as many rows as it has numbers into columns.
@@ -109,6 +124,14 @@ impl<T: Real, const N: usize> Lanes for [T; N] {
         unsafe { from.cast::<[T; N]>().read_unaligned() }
     }
     #[inline(always)]
+    unsafe fn load_first(from: *const T, count: usize) -> Self {
+        std::array::from_fn(|lane| match lane < count {
+            // SAFETY: as the caller says.
+            true => unsafe { from.add(lane).read_unaligned() },
+            false => T::default(),
+        })
+    }
+    #[inline(always)]
     unsafe fn store(self, to: *mut T) {
         // SAFETY: as the caller says.
         unsafe { to.cast::<[T; N]>().write_unaligned(self) }
@@ -124,6 +147,10 @@ impl<T: Real, const N: usize> Lanes for [T; N] {
     #[inline(always)]
     unsafe fn fused(self, a: Self, b: Self) -> Self {
         std::array::from_fn(|lane| self[lane].fused(a[lane], b[lane]))
+    }
+    #[inline(always)]
+    unsafe fn total(self) -> T {
+        self.into_iter().fold(T::default(), T::add)
     }
 }
 
@@ -146,7 +173,8 @@ mod x86 {
     pub(super) use std::arch::x86_64::{__m256, __m256d, __m512, __m512d};
 
     macro_rules! lanes {
-        ($register:ty, $number:ty, $count:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $mul:ident, $fused:ident) => {
+        ($register:ty, $number:ty, $count:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $mul:ident, $fused:ident,
+         $load_first:ident, $total:ident) => {
             impl Lanes for $register {
                 type Number = $number;
                 const COUNT: usize = $count;
@@ -160,6 +188,11 @@ mod x86 {
                 unsafe fn load(from: *const $number) -> Self {
                     // SAFETY: as the caller says; the address need not be aligned.
                     unsafe { $load(from) }
+                }
+                #[inline(always)]
+                unsafe fn load_first(from: *const $number, count: usize) -> Self {
+                    // SAFETY: as the caller says.
+                    unsafe { $load_first(from, count) }
                 }
                 #[inline(always)]
                 unsafe fn store(self, to: *mut $number) {
@@ -181,6 +214,11 @@ mod x86 {
                     // SAFETY: the caller has the instruction.
                     unsafe { $fused(a, b, self) }
                 }
+                #[inline(always)]
+                unsafe fn total(self) -> $number {
+                    // SAFETY: the caller has the instruction.
+                    unsafe { $total(self) }
+                }
             }
         };
     }
@@ -194,7 +232,9 @@ mod x86 {
         _mm256_storeu_pd,
         _mm256_add_pd,
         _mm256_mul_pd,
-        _mm256_fmadd_pd
+        _mm256_fmadd_pd,
+        first_4,
+        total_4
     );
     lanes!(
         __m256,
@@ -205,7 +245,9 @@ mod x86 {
         _mm256_storeu_ps,
         _mm256_add_ps,
         _mm256_mul_ps,
-        _mm256_fmadd_ps
+        _mm256_fmadd_ps,
+        first_8,
+        total_8
     );
     lanes!(
         __m512d,
@@ -216,7 +258,9 @@ mod x86 {
         _mm512_storeu_pd,
         _mm512_add_pd,
         _mm512_mul_pd,
-        _mm512_fmadd_pd
+        _mm512_fmadd_pd,
+        first_8_wide,
+        _mm512_reduce_add_pd
     );
     lanes!(
         __m512,
@@ -227,8 +271,63 @@ mod x86 {
         _mm512_storeu_ps,
         _mm512_add_ps,
         _mm512_mul_ps,
-        _mm512_fmadd_ps
+        _mm512_fmadd_ps,
+        first_16,
+        _mm512_reduce_add_ps
     );
+
+    /// Ones in front of zeros: where the zeros start is how many numbers a masked load reads.
+    static ONES_64: [i64; 8] = [-1, -1, -1, -1, 0, 0, 0, 0];
+    static ONES_32: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+
+    #[inline(always)]
+    unsafe fn first_4(from: *const f64, count: usize) -> __m256d {
+        // SAFETY: the caller has the instruction; as many numbers are read as the mask has ones.
+        unsafe {
+            let mask = _mm256_loadu_si256(ONES_64[4 - count..].as_ptr().cast());
+            _mm256_maskload_pd(from, mask)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn first_8(from: *const f32, count: usize) -> __m256 {
+        // SAFETY: as in `first_4`.
+        unsafe {
+            let mask = _mm256_loadu_si256(ONES_32[8 - count..].as_ptr().cast());
+            _mm256_maskload_ps(from, mask)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn first_8_wide(from: *const f64, count: usize) -> __m512d {
+        // SAFETY: as in `first_4`.
+        unsafe { _mm512_maskz_loadu_pd((1 << count) - 1, from) }
+    }
+
+    #[inline(always)]
+    unsafe fn first_16(from: *const f32, count: usize) -> __m512 {
+        // SAFETY: as in `first_4`.
+        unsafe { _mm512_maskz_loadu_ps((1 << count) - 1, from) }
+    }
+
+    #[inline(always)]
+    unsafe fn total_4(numbers: __m256d) -> f64 {
+        // SAFETY: the caller has the instruction.
+        unsafe {
+            let pair = _mm_add_pd(_mm256_castpd256_pd128(numbers), _mm256_extractf128_pd::<1>(numbers));
+            _mm_cvtsd_f64(_mm_add_sd(pair, _mm_unpackhi_pd(pair, pair)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn total_8(numbers: __m256) -> f32 {
+        // SAFETY: the caller has the instruction.
+        unsafe {
+            let four = _mm_add_ps(_mm256_castps256_ps128(numbers), _mm256_extractf128_ps::<1>(numbers));
+            let pair = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(pair, _mm_movehdup_ps(pair)))
+        }
+    }
 
     impl Square for __m256d {
         type Columns = [Self; 4];

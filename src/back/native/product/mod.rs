@@ -1,18 +1,25 @@
 //! Matrix products: each result sums over `k` upwards. In strict mode every step is one product and one sum, each
-//! rounded, so the bits are those of the textbook loop, whatever the blocks, the registers and the number of threads; in
-//! fast mode a step is one fused operation where the machine has it, and long sums are several.
+//! rounded, so the bits are those of the textbook loop, whatever the blocks, the registers and the number of threads. No
+//! library does that, so strict products are ours. In fast mode matrices go to the crates of `gemm` ([`fast`]), and where one
+//! operand is a vector a step is one fused operation, where the machine has it, and a long sum is several.
 //!
 //! Speed comes from many results at once: [`tiles`] for matrices, [`vector`] where one operand is a vector, both
 //! written once for the registers of [`lanes`]. Rows are split between threads.
 
+mod fast;
 mod lanes;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod tiles;
 mod vector;
 
 use std::cell::Cell;
 use std::ops::Range;
+
+use num_complex::{Complex32, Complex64};
+
+use crate::linalg::{self, Number};
+use crate::scalar::Scalar;
 
 use super::call::Frame;
 use super::runtime::Arguments;
@@ -59,6 +66,11 @@ impl<T: Real> Matrix<T> {
     /// Whether neighbours in a row, or in a column, are neighbours in memory.
     fn is_dense(self) -> bool {
         self.row == size_of::<T>() as isize || self.column == size_of::<T>() as isize
+    }
+
+    /// The last row first, of so many.
+    fn upside_down(self, rows: usize) -> Self {
+        Matrix { base: self.at(rows - 1, 0), row: -self.row, ..self }
     }
 
     /// The addresses of its bytes.
@@ -110,8 +122,17 @@ struct Job<T> {
     n: usize,
     k: usize,
     finish: Finish<T>,
+    /// Products are subtracted from what `c` holds, one after the other, and nothing else is done.
+    subtracts: bool,
     fused: bool,
     registers: Registers,
+}
+
+impl<T> Job<T> {
+    /// Whether it is a matrix times a vector.
+    fn is_vector(&self) -> bool {
+        self.n == 1 && !self.subtracts
+    }
 }
 
 /// The registers that a machine has.
@@ -160,6 +181,7 @@ pub(super) unsafe fn run<T: Real>(frame: *mut Frame, arguments: Arguments<'_>) -
         n: size(1),
         k: size(2),
         finish: Finish { alpha, addend },
+        subtracts: false,
         // SAFETY: machine code passes the frame that `call::run` gave it.
         fused: unsafe { (*frame).fast } != 0,
         registers: Registers::of_machine(),
@@ -182,7 +204,7 @@ unsafe fn compute<T: Real>(frame: *mut Frame, job: Job<T>) -> Option<()> {
     let results = job.c.extent(job.m, job.n);
     let meets = |other: Range<i128>| results.start < other.end && other.start < results.end;
     // Sums of several blocks stay in `c` meanwhile.
-    let blocks = job.n > 1 && job.m > 1 && job.k > tiles::DEPTH;
+    let blocks = job.n > 1 && job.m > 1 && job.k > tiles::DEPTH && !fast::takes(&job);
     let addend_changes = job.finish.addend.is_some_and(|(_, addend)| {
         let same = addend.base == job.c.base && addend.row == job.c.row && addend.column == job.c.column;
         meets(addend.extent(job.m, job.n)) && (blocks || !same)
@@ -218,7 +240,9 @@ unsafe fn compute<T: Real>(frame: *mut Frame, job: Job<T>) -> Option<()> {
 /// As for [`run`].
 unsafe fn split<T: Real>(frame: *mut Frame, job: Job<T>) -> Option<()> {
     // The other way round it is `b` turned times `a` turned, with the same products and sums.
-    let turned = if job.m == 1 || job.n == 1 {
+    let turned = if job.subtracts {
+        false
+    } else if job.m == 1 || job.n == 1 {
         job.n > 1
     } else {
         job.c.column != size_of::<T>() as isize && job.c.row == size_of::<T>() as isize
@@ -250,6 +274,94 @@ unsafe fn split<T: Real>(frame: *mut Frame, job: Job<T>) -> Option<()> {
     }
 }
 
+/// Rows of numbers from which products are subtracted: `c -= a b`.
+pub(super) struct Subtraction<T> {
+    pub c: *mut T,
+    pub a: *const T,
+    pub b: *const T,
+    /// Numbers from a row to the next; those of a row are neighbours.
+    pub c_stride: usize,
+    pub b_stride: isize,
+    /// Numbers from one to the next along rows and columns of `a`.
+    pub a_strides: [isize; 2],
+    /// Whether the conjugates of `a` count.
+    pub conjugate: bool,
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+}
+
+/// Numbers whose products can be subtracted: each number of `c` upwards over the summed index, so that the bits are those
+/// of [`linalg`](crate::linalg), unless the call is one of fast mode and its numbers are real.
+pub(super) trait Element: Number {
+    /// Subtracts; none when there is no memory.
+    ///
+    /// # Safety
+    /// `frame` is the one of the machine code that calls; all elements exist, none of `c` is one of `a` or `b`, and nobody
+    /// else touches `c`.
+    unsafe fn subtract(_frame: *mut Frame, work: &Subtraction<Self>) -> Option<()> {
+        // SAFETY: as the caller says.
+        unsafe { subtract_in_order(work) };
+        Some(())
+    }
+}
+
+impl Element for Scalar {}
+
+macro_rules! real_element {
+    ($($ty:ty),*) => {
+        $(impl Element for $ty {
+            unsafe fn subtract(frame: *mut Frame, work: &Subtraction<$ty>) -> Option<()> {
+                let size = size_of::<$ty>() as isize;
+                let matrix = |base: *const $ty, row: isize, column: isize| {
+                    Matrix { base, row: row * size, column: column * size }
+                };
+                let job = Job {
+                    a: matrix(work.a, work.a_strides[0], work.a_strides[1]),
+                    b: matrix(work.b, work.b_stride, 1),
+                    c: matrix(work.c.cast_const(), work.c_stride as isize, 1),
+                    m: work.m,
+                    n: work.n,
+                    k: work.k,
+                    finish: Finish { alpha: None, addend: None },
+                    subtracts: true,
+                    // SAFETY: as the caller says.
+                    fused: unsafe { (*frame).fast } != 0,
+                    registers: Registers::of_machine(),
+                };
+                // SAFETY: as the caller says.
+                unsafe { split(frame, job) }
+            }
+        })*
+    };
+}
+
+real_element!(f64, f32);
+
+impl Element for Complex64 {}
+impl Element for Complex32 {}
+
+/// Subtracts as [`linalg`](crate::linalg) does.
+///
+/// # Safety
+/// As for [`Element::subtract`].
+unsafe fn subtract_in_order<T: Number>(work: &Subtraction<T>) {
+    let &Subtraction { n, k, .. } = work;
+    // SAFETY: the rows exist, and share no number with what is read.
+    let rows =
+        (0..work.m).map(|row| unsafe { std::slice::from_raw_parts_mut(work.c.add(row * work.c_stride), n) });
+    let left = |row: usize, l: usize| {
+        let offset = row as isize * work.a_strides[0] + l as isize * work.a_strides[1];
+        // SAFETY: the element exists.
+        let number = unsafe { *work.a.offset(offset) };
+        if work.conjugate { number.conj() } else { number }
+    };
+    // SAFETY: the row exists.
+    let right =
+        |l: usize| unsafe { std::slice::from_raw_parts(work.b.offset(l as isize * work.b_stride), n) };
+    linalg::subtract_product(rows, k, left, right);
+}
+
 /// A product for several threads: which of its rows or columns are split.
 struct Wide<T> {
     job: Job<T>,
@@ -275,7 +387,12 @@ extern "C" fn part<T: Real>(_frame: *mut Frame, wide: *const u64, first: i64, en
         },
         ..*job
     };
-    let numbers = if part.n == 1 { part.k } else { tiles::packed(part.m, part.n, part.k) };
+    if !part.is_vector() && fast::takes(&part) {
+        // SAFETY: as the caller of `split` says.
+        unsafe { fast::multiply(&part) };
+        return 0;
+    }
+    let numbers = if part.is_vector() { part.k } else { tiles::packed(part.m, part.n, part.k) };
     let multiply = |buffer: *mut T| {
         // SAFETY: the registers were detected, the rest as the caller of `split` says.
         unsafe {
@@ -301,11 +418,10 @@ unsafe fn multiply_plain<T: Real>(job: &Job<T>, buffer: *mut T) {
     const FUSED: bool = cfg!(target_arch = "aarch64");
     // SAFETY: as the caller says; plain registers are everywhere.
     unsafe {
-        match (job.n, FUSED && job.fused) {
-            (1, false) => vector::multiply::<T::Plain, T::Plain, false>(job, buffer),
-            (1, true) => vector::multiply::<T::Plain, T::Plain, FUSED>(job, buffer),
-            (_, false) => tiles::multiply::<T::Plain, T::Plain, false, 6, 4, 2>(job, buffer),
-            (_, true) => tiles::multiply::<T::Plain, T::Plain, FUSED, 6, 4, 2>(job, buffer),
+        match (job.is_vector(), FUSED && job.fused) {
+            (true, false) => vector::multiply::<T::Plain, T::Plain, false>(job, buffer),
+            (true, true) => vector::multiply::<T::Plain, T::Plain, FUSED>(job, buffer),
+            _ => tiles::multiply::<T::Plain, T::Plain, 6, 4, 2>(job, buffer),
         }
     }
 }
@@ -317,11 +433,10 @@ unsafe fn multiply_plain<T: Real>(job: &Job<T>, buffer: *mut T) {
 unsafe fn multiply_256<T: Real>(job: &Job<T>, buffer: *mut T) {
     // SAFETY: as the caller says.
     unsafe {
-        match (job.n, job.fused) {
-            (1, false) => vector::multiply::<T::Half, T::Half, false>(job, buffer),
-            (1, true) => vector::multiply::<T::Half, T::Half, true>(job, buffer),
-            (_, false) => tiles::multiply::<T::Half, T::Half, false, 6, 4, 2>(job, buffer),
-            (_, true) => tiles::multiply::<T::Half, T::Half, true, 6, 4, 2>(job, buffer),
+        match (job.is_vector(), job.fused) {
+            (true, false) => vector::multiply::<T::Half, T::Half, false>(job, buffer),
+            (true, true) => vector::multiply::<T::Half, T::Half, true>(job, buffer),
+            _ => tiles::multiply::<T::Half, T::Half, 6, 4, 2>(job, buffer),
         }
     }
 }
@@ -333,11 +448,10 @@ unsafe fn multiply_256<T: Real>(job: &Job<T>, buffer: *mut T) {
 unsafe fn multiply_512<T: Real>(job: &Job<T>, buffer: *mut T) {
     // SAFETY: as the caller says.
     unsafe {
-        match (job.n, job.fused) {
-            (1, false) => vector::multiply::<T::Whole, T::Half, false>(job, buffer),
-            (1, true) => vector::multiply::<T::Whole, T::Half, true>(job, buffer),
-            (_, false) => tiles::multiply::<T::Whole, T::Half, false, 12, 8, 4>(job, buffer),
-            (_, true) => tiles::multiply::<T::Whole, T::Half, true, 12, 8, 4>(job, buffer),
+        match (job.is_vector(), job.fused) {
+            (true, false) => vector::multiply::<T::Whole, T::Half, false>(job, buffer),
+            (true, true) => vector::multiply::<T::Whole, T::Half, true>(job, buffer),
+            _ => tiles::multiply::<T::Whole, T::Half, 12, 8, 4>(job, buffer),
         }
     }
 }

@@ -51,7 +51,8 @@ impl Checked for f32 {
     }
 }
 
-fn frame(threads: usize) -> Frame {
+/// What machine code would pass.
+pub(in super::super) fn frame(threads: usize) -> Frame {
     Frame {
         arguments: std::ptr::null(),
         parameters: std::ptr::null(),
@@ -134,6 +135,10 @@ fn check<T: Checked>(case: Case) {
         |count: usize| -> Vec<T> { (0..count).map(|_| T::of(numbers.next(case.special))).collect() };
     let (a, b) = (fill(lay(la, m, k).2), fill(lay(lb, k, n).2));
     let (mut c, other) = (fill(lay(lc, m, n).2), fill(lay(lc, m, n).2));
+    if case.addend < 2 {
+        // What is overwritten is not read.
+        c.fill(T::of(f64::NAN));
+    }
     let before = c.clone();
     let (alpha, beta) = (T::of(0.75), T::of(-1.5));
     let place = matrix(&c, lc, m, n);
@@ -152,6 +157,7 @@ fn check<T: Checked>(case: Case) {
                 _ => Some((beta, place)),
             },
         },
+        subtracts: false,
         fused: case.fused,
         registers: case.registers,
     };
@@ -265,7 +271,7 @@ fn results_may_lie_on_operands() {
                 // The addend meets the result, but not element on element.
                 let addend = Some((2.0, shared));
                 let finish = Finish { alpha: None, addend };
-                let job = Job { a, b, c, m, n: m, k: m, finish, fused: false, registers };
+                let job = Job { a, b, c, m, n: m, k: m, finish, subtracts: false, fused: false, registers };
                 // SAFETY: the matrices lie in the vectors.
                 unsafe { compute(&mut frame(1), job) }.expect("memory");
                 for i in 0..m {
@@ -279,6 +285,48 @@ fn results_may_lie_on_operands() {
                             "{m} {shift} at {i}, {j}"
                         );
                     }
+                }
+            }
+        }
+    }
+}
+
+/// Products are taken from what the result holds, one after the other.
+#[test]
+fn products_are_subtracted_in_order() {
+    for registers in all_registers() {
+        for (m, n, k) in
+            [(1, 1, 5), (2, 9, 3), (13, 17, 9), (1, 40, 37), (40, 1, 37), (30, 70, 300), (150, 20, 520)]
+        {
+            for (fused, threads) in [(false, 1), (false, 2), (true, 1)] {
+                let mut numbers = Numbers((m + n + k) as u64);
+                let mut fill =
+                    |count: usize| -> Vec<f64> { (0..count).map(|_| numbers.next(false)).collect() };
+                let (a, b, mut c) = (fill(m * k), fill(k * n), fill(m * n));
+                let before = c.clone();
+                let job = Job {
+                    a: matrix(&a, Layout::Columns, m, k),
+                    b: matrix(&b, Layout::Rows, k, n),
+                    c: Matrix { base: c.as_mut_ptr().cast_const(), ..matrix(&c, Layout::Rows, m, n) },
+                    m,
+                    n,
+                    k,
+                    finish: Finish { alpha: None, addend: None },
+                    subtracts: true,
+                    fused,
+                    registers,
+                };
+                // SAFETY: the matrices lie in the vectors.
+                unsafe { split(&mut frame(threads), job) }.expect("memory");
+                for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
+                    let expected = (0..k).fold(before[i * n + j], |sum, l| sum - a[l * m + i] * b[l * n + j]);
+                    let found = c[i * n + j];
+                    let close =
+                        fused && (found - expected).abs() <= (k + 1) as f64 * 2.0 * k as f64 * f64::EPSILON;
+                    assert!(
+                        found.to_bits() == expected.to_bits() || close,
+                        "{registers:?} {m} {n} {k} {fused} at {i}, {j}: {found} instead of {expected}"
+                    );
                 }
             }
         }

@@ -13,6 +13,9 @@ const BLOCK_ROWS: usize = 144;
 /// Columns per block.
 const BLOCK_COLUMNS: usize = 1024;
 
+/// Summands from which a tile takes long enough to fetch the next one's results from memory.
+const WORTH_FETCHING: usize = 64;
+
 /// Numbers that a product packs at a time.
 pub(super) fn packed(m: usize, n: usize, k: usize) -> usize {
     // A block's last strip and panel may be padded.
@@ -26,14 +29,7 @@ pub(super) fn packed(m: usize, n: usize, k: usize) -> usize {
 /// The machine has the registers; the job's matrices are as it says, nobody else touches those results, and `buffer` has
 /// [`packed`] numbers.
 #[inline(always)]
-pub(super) unsafe fn multiply<
-    L,
-    S,
-    const FUSED: bool,
-    const ROWS: usize,
-    const MIDDLE: usize,
-    const FEW: usize,
->(
+pub(super) unsafe fn multiply<L, S, const ROWS: usize, const MIDDLE: usize, const FEW: usize>(
     job: &Job<L::Number>,
     buffer: *mut L::Number,
 ) where
@@ -68,7 +64,13 @@ pub(super) unsafe fn multiply<
                     };
                     // SAFETY: as above.
                     unsafe {
-                        pack::<S>(a.part(top + first, start), lines, depth, padded, strips.add(first * depth))
+                        let strip = strips.add(first * depth);
+                        pack::<S>(a.part(top + first, start), lines, depth, padded, strip);
+                        if job.subtracts {
+                            // Adding the opposite of a product is the same.
+                            let numbers = std::slice::from_raw_parts_mut(strip, padded * depth);
+                            numbers.iter_mut().for_each(|x| *x = L::Number::MINUS_ONE.mul(*x));
+                        }
                     };
                 }
                 for column in (0..columns).step_by(wide) {
@@ -81,27 +83,35 @@ pub(super) unsafe fn multiply<
                             lines,
                             width,
                             depth,
-                            first: start == 0,
+                            first: start == 0 && !job.subtracts,
                             last: start + depth >= k,
                         };
+                        if depth >= WORTH_FETCHING {
+                            // The results that follow are on their way meanwhile.
+                            let (row, column) = match row + ROWS < height {
+                                true => (top + row + ROWS, left + column),
+                                false => (top, left + column + wide),
+                            };
+                            (row..row + ROWS).for_each(|row| fetch_ahead(job.c.at(row, column)));
+                        }
                         // SAFETY: these are the strip and the panel of that place.
                         unsafe {
                             let (strip, panel) = (strips.add(row * depth), panels.add(column * depth));
                             match (width <= L::COUNT, lines) {
                                 (false, lines) if lines > MIDDLE => {
-                                    tile::<L, FUSED, ROWS, 2>(job, place, strip, panel)
+                                    tile::<L, ROWS, 2>(job, place, strip, panel)
                                 }
                                 (false, lines) if lines > FEW => {
-                                    tile::<L, FUSED, MIDDLE, 2>(job, place, strip, panel)
+                                    tile::<L, MIDDLE, 2>(job, place, strip, panel)
                                 }
-                                (false, _) => tile::<L, FUSED, FEW, 2>(job, place, strip, panel),
+                                (false, _) => tile::<L, FEW, 2>(job, place, strip, panel),
                                 (true, lines) if lines > MIDDLE => {
-                                    tile::<L, FUSED, ROWS, 1>(job, place, strip, panel)
+                                    tile::<L, ROWS, 1>(job, place, strip, panel)
                                 }
                                 (true, lines) if lines > FEW => {
-                                    tile::<L, FUSED, MIDDLE, 1>(job, place, strip, panel)
+                                    tile::<L, MIDDLE, 1>(job, place, strip, panel)
                                 }
-                                (true, _) => tile::<L, FUSED, FEW, 1>(job, place, strip, panel),
+                                (true, _) => tile::<L, FEW, 1>(job, place, strip, panel),
                             }
                         }
                     }
@@ -109,6 +119,20 @@ pub(super) unsafe fn multiply<
             }
         }
     }
+}
+
+/// Tells the caches that two lines of memory are wanted soon, wherever they are.
+#[inline(always)]
+fn fetch_ahead<T>(address: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint reads nothing, and every x86-64 has it.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
+        _mm_prefetch::<_MM_HINT_T0>(address.wrapping_byte_add(64).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
 }
 
 /// Packs lines next to each other: the numbers of all lines at one depth, then those at the next; `padded` lines.
@@ -189,7 +213,7 @@ struct Place {
 /// The machine has the registers; strip and panel have `depth` lines of the tile's height and width; results exist
 /// within `lines` and `width`.
 #[inline(always)]
-unsafe fn tile<L: Lanes, const FUSED: bool, const ROWS: usize, const PANELS: usize>(
+unsafe fn tile<L: Lanes, const ROWS: usize, const PANELS: usize>(
     job: &Job<L::Number>,
     place: Place,
     strip: *const L::Number,
@@ -198,11 +222,11 @@ unsafe fn tile<L: Lanes, const FUSED: bool, const ROWS: usize, const PANELS: usi
     // SAFETY: as the caller says.
     unsafe {
         match ROWS {
-            2 => tile_2::<L, FUSED, PANELS>(job, place, strip, panel),
-            4 => tile_4::<L, FUSED, PANELS>(job, place, strip, panel),
-            6 => tile_6::<L, FUSED, PANELS>(job, place, strip, panel),
-            8 => tile_8::<L, FUSED, PANELS>(job, place, strip, panel),
-            _ => tile_12::<L, FUSED, PANELS>(job, place, strip, panel),
+            2 => tile_2::<L, PANELS>(job, place, strip, panel),
+            4 => tile_4::<L, PANELS>(job, place, strip, panel),
+            6 => tile_6::<L, PANELS>(job, place, strip, panel),
+            8 => tile_8::<L, PANELS>(job, place, strip, panel),
+            _ => tile_12::<L, PANELS>(job, place, strip, panel),
         }
     }
 }
@@ -211,7 +235,7 @@ unsafe fn tile<L: Lanes, const FUSED: bool, const ROWS: usize, const PANELS: usi
 macro_rules! tile {
     ($name:ident, $rows:literal, $($row:literal $one:ident $two:ident),*) => {
         #[inline(always)]
-        unsafe fn $name<L: Lanes, const FUSED: bool, const PANELS: usize>(
+        unsafe fn $name<L: Lanes, const PANELS: usize>(
             job: &Job<L::Number>,
             place: Place,
             strip: *const L::Number,
@@ -248,9 +272,9 @@ macro_rules! tile {
                     let right_two = if PANELS > 1 { L::load(panel.add(L::COUNT)) } else { zero };
                     $(
                         let left = L::splat(*strip.add($row));
-                        $one = step::<L, FUSED>($one, left, right_one);
+                        $one = step::<L, false>($one, left, right_one);
                         if PANELS > 1 {
-                            $two = step::<L, FUSED>($two, left, right_two);
+                            $two = step::<L, false>($two, left, right_two);
                         }
                     )*
                     strip = strip.add($rows);

@@ -77,6 +77,12 @@ impl Select<'_> {
         }
         let base = Base::Register(self.sum_of(&form.terms, 0)?);
         let lanes = self.operand(form.index)?;
+        let place = Place { base, index: Some((lanes, form.factor as u32)), displacement };
+        Ok(Some(self.gather(place)))
+    }
+
+    /// Eight elements of 64 bits, whose place has a vector for its index.
+    fn gather(&mut self, place: Place) -> Reg {
         let (result, zero) = (self.vector(), self.bits_everywhere(0));
         self.copy_vector(result, zero);
         // The instruction clears the mask.
@@ -86,12 +92,55 @@ impl Select<'_> {
         } else {
             self.emit(Code::VEX_Kxnorw_kr_kr_kr, &[wanted, wanted, wanted]);
         }
-        let place = Place { base, index: Some((lanes, form.factor as u32)), displacement };
         self.emit(
             Code::EVEX_Vgatherqpd_zmm_k1_vm64z,
             &[change(result, View::Zmm), Operand::Memory(place), Operand::Under(FREE_MASK)],
         );
-        Ok(Some(result))
+        result
+    }
+
+    /// Elements of a reduction that lie a distance apart which only run time tells, where another access moves by one
+    /// element: then this one goes across rows, and hardly by one element too.
+    pub fn strided(&mut self, address: ValueId, displacement: i64, ty: DType) -> Result<Option<Reg>, Reason> {
+        let (Class::Affine(affine), Some(lanes)) = (self.class(address), &self.lanes) else {
+            return Ok(None);
+        };
+        let Stride::Times(value, factor) = affine.stride else { return Ok(None) };
+        let across = !lanes.body.reductions.is_empty() && lanes.body.unit_accesses > 0 && lanes.step == 1;
+        let (index, count, copy) = (lanes.index, lanes.count, lanes.copy);
+        if !across || self.whole() != View::Zmm || ty.bytes() != 8 || !matches!(count, 1 | 8) {
+            return Ok(None);
+        }
+        let distance = self.in_front(|select| {
+            let (distance, stride) = (select.integer(), select.integer_of(value)?);
+            select.scaled(distance, stride, factor)?;
+            Ok::<Reg, Reason>(distance)
+        })?;
+        let base = self.sum_of(&affine.terms, affine.constant.wrapping_add(displacement))?;
+        let first = self.integer();
+        self.emit_either(Code::Mov_r64_rm64, &[give(first, View::Full), take(index, View::Full)], 1);
+        self.emit_either(Code::Imul_r64_rm64, &[change(first, View::Full), take(distance, View::Full)], 1);
+        self.emit_either(Code::Add_r64_rm64, &[change(first, View::Full), take(base, View::Full)], 1);
+        if copy > 0 {
+            let ahead = self.in_front(|select| {
+                let ahead = select.integer();
+                select.scaled(ahead, distance, copy * count)?;
+                Ok::<Reg, Reason>(ahead)
+            })?;
+            self.emit_either(Code::Add_r64_rm64, &[change(first, View::Full), take(ahead, View::Full)], 1);
+        }
+        let place = Place { base: Base::Register(first), index: None, displacement: 0 };
+        if count == 1 {
+            let element = self.vector();
+            self.emit(Code::VEX_Vmovsd_xmm_m64, &[give(element, View::Xmm), Operand::Memory(place)]);
+            return Ok(Some(element));
+        }
+        let offsets = self.in_front(|select| {
+            let distances = select.broadcast_integer(distance, DType::I64);
+            let numbers = select.constant_vector([0, 1, 2, 3, 4, 5, 6, 7]);
+            select.long_product(View::Zmm, distances, numbers)
+        });
+        Ok(Some(self.gather(Place { index: Some((offsets, 1)), ..place })))
     }
 
     fn definition(&self, value: ValueId) -> Option<&Op> {

@@ -480,7 +480,7 @@ impl Select<'_> {
     }
 
     /// The low 64 bits of products: the cross products of halves shifted up, plus the product of the low halves.
-    fn long_product(&mut self, view: View, a: Reg, b: Reg) -> Reg {
+    pub fn long_product(&mut self, view: View, a: Reg, b: Reg) -> Reg {
         let swap = sized!(view, VEX_Vpshufd_xmm_xmmm128_imm8, VEX_Vpshufd_ymm_ymmm256_imm8);
         let swapped = self.with_byte(swap, view, b, 0xb1);
         let cross = self.three(

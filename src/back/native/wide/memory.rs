@@ -25,6 +25,9 @@ impl Select<'_> {
         if let Some(lanes) = self.gathered_at_once(address, displacement, ty)? {
             return Ok(lanes);
         }
+        if let Some(lanes) = self.strided(address, displacement, ty)? {
+            return Ok(lanes);
+        }
         match self.spread_of(address, displacement, ty)? {
             Spread::Contiguous(place) => self.load_contiguous(place, ty),
             Spread::Places(places) => self.load_places(&places, ty),

@@ -684,6 +684,57 @@ fn totals_of_floats_are_regrouped_in_fast_mode_only() {
     }
 }
 
+/// `s[0]` becomes the sum of `a[i] * b[i * p]`, with a distance `p` of four that only run time tells.
+fn across(count: i64) -> Kernel {
+    let mut b = Builder::new("across");
+    let buffers = [0, 1, 2, 3].map(|index| b.buffer("buffer", BufferKind::Argument(index)));
+    let bases = buffers.map(|buffer| b.value(Op::Base(buffer), DType::I64));
+    let load =
+        |at: usize, address| Op::Load { buffer: buffers[at], address, displacement: 0, ty: DType::F64 };
+    let (zero, stop, empty, bytes) = (b.int(0), b.int(count), b.bool(false), b.int(8));
+    let total = b.variable("total", DType::F64);
+    let start = b.cast(DType::F64, zero);
+    b.set(total, start);
+    let number = b.value(load(3, bases[3]), DType::F64);
+    let rows = b.cast(DType::I64, number);
+    let pitch = b.mul(rows, bytes);
+    let i = b.new_value(DType::I64, 1);
+    b.open_loop(LoopFacts { variable: i, lowest: zero, highest: zero, empty });
+    let (beside, below) = (b.mul(i, bytes), b.mul(i, pitch));
+    let places = [b.add(bases[1], beside), b.add(bases[2], below)];
+    let left = b.value(load(1, places[0]), DType::F64);
+    let right = b.value(load(2, places[1]), DType::F64);
+    let product = b.binary(BinaryOp::Mul, left, right);
+    let old = b.get(total);
+    let value = b.binary(BinaryOp::Add, old, product);
+    b.set(total, value);
+    let body = b.close();
+    b.push(Stmt::For { variable: i, start: zero, stop, step: 1, parallel: false, body });
+    let value = b.get(total);
+    b.push(Stmt::Store { buffer: buffers[0], address: bases[0], displacement: 0, value });
+    b.finish()
+}
+
+/// The first number of the last buffer is 4.75.
+#[test]
+fn totals_go_across_rows() {
+    if !is_available() {
+        return;
+    }
+    for count in 0..140 {
+        let kernel = across(count);
+        for bits in sizes() {
+            let (found, expected, decisions) =
+                both(&kernel, &[1, 140, 4 * 140, 1], Settings { bits, fast: true });
+            // Multiples of a sixteenth: every order is exact.
+            assert!(found == expected, "{count} numbers, {bits} bits");
+            let always =
+                |decision: &Decision| matches!(decision, Decision::Vector { conditional: false, .. });
+            assert!(bits < 512 || decisions.iter().any(always), "{decisions:?}");
+        }
+    }
+}
+
 #[test]
 fn the_fast_exponential_is_within_four_units() {
     if !is_available() {
