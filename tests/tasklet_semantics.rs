@@ -4,10 +4,10 @@
 //! Pelton differs on purpose, [`DEVIATIONS`] says what it gives instead, and why.
 
 use pelton::entity::Names;
-use pelton::scalar::eval::{self, Frame, Memory};
-use pelton::scalar::parse::build::{self, Environment, PortSpec};
+use pelton::scalar::parse::build::{self, PortSpec};
 use pelton::scalar::parse::python;
-use pelton::scalar::{DType, Port, PortId, PortKind, Scalar, StructTable, Trap, Value, arith};
+use pelton::scalar::trial::{Symbols, Trial};
+use pelton::scalar::{DType, Port, PortKind, Scalar, StructTable, Trap, arith};
 
 const NAN: f64 = f64::NAN;
 const INF: f64 = f64::INFINITY;
@@ -132,49 +132,6 @@ const U8: Group = Group {
     ],
 };
 
-struct NoSymbols;
-
-impl Environment for NoSymbols {
-    fn symbol(&self, _name: pelton::entity::Name) -> Option<DType> {
-        None
-    }
-}
-
-struct Connectors {
-    inputs: [Scalar; 2],
-    output: Option<Value>,
-}
-
-impl Memory for Connectors {
-    type Fault = Trap;
-
-    fn input(&mut self, port: PortId) -> Result<Option<Value>, Trap> {
-        Ok(self.inputs.get(port.0 as usize).map(|&input| Value::Scalar(input)))
-    }
-    fn output(&mut self, _port: PortId, value: &Value) -> Result<(), Trap> {
-        self.output = Some(value.clone());
-        Ok(())
-    }
-    fn symbol(&mut self, _index: u32) -> Result<Option<Scalar>, Trap> {
-        Ok(None)
-    }
-    fn load(&mut self, _port: PortId, _indices: &[i64]) -> Result<Option<Value>, Trap> {
-        Ok(None)
-    }
-    fn store(&mut self, _port: PortId, _indices: &[i64], _value: &Value) -> Result<(), Trap> {
-        Ok(())
-    }
-    fn push(&mut self, _port: PortId, _value: &Value) -> Result<(), Trap> {
-        Ok(())
-    }
-    fn pop(&mut self, _port: PortId) -> Result<Option<Value>, Trap> {
-        Ok(None)
-    }
-    fn is_absent(&mut self, _port: PortId) -> Result<bool, Trap> {
-        Ok(false)
-    }
-}
-
 fn evaluate(group: &Group, expression: &str, a: f64, b: f64) -> Result<f64, Trap> {
     let mut names = Names::new();
     let structs = StructTable::new();
@@ -193,12 +150,11 @@ fn evaluate(group: &Group, expression: &str, a: f64, b: f64) -> Result<f64, Trap
     let ports =
         vec![port("a", group.input, true), port("b", group.input, true), port("o", group.output, false)];
     let statements = python::statements(&format!("o = {expression}")).unwrap();
-    let code = build::tasklet(&mut names, &structs, ports, &NoSymbols, &statements).unwrap();
+    let code = build::tasklet(&mut names, &structs, ports, &Symbols(DType::I64), &statements).unwrap();
     code.verify(&structs).unwrap();
     let inputs = [a, b].map(|value| arith::cast(group.input, Scalar::F64(value)));
-    let mut memory = Connectors { inputs, output: None };
-    eval::run(&code, &mut memory, &mut Frame::new())?;
-    let output = memory.output.and_then(|value| value.as_scalar()).unwrap();
+    let written = Trial::new(&inputs, |_| Scalar::I64(0)).run(&code)?;
+    let output = written[0].2.as_scalar().unwrap();
     assert_eq!(output.dtype(), group.output, "{expression}");
     Ok(output.as_f64())
 }

@@ -12,8 +12,7 @@ pub fn covered_by_map(exprs: &mut ExprPool, subset: &Subset, params: &[(Name, Ra
     let mut ranges = subset.ranges.clone();
     for &(param, over) in params.iter().rev() {
         for range in &mut ranges {
-            let depends = |exprs: &ExprPool, e| exprs.free_symbols(e).contains(&param);
-            if !depends(exprs, range.start) && !depends(exprs, range.end) {
+            if !exprs.depends_on(range.start, param) && !exprs.depends_on(range.end, param) {
                 continue;
             }
             let (low, _) = ends_over(exprs, range.start, param, over)?;
@@ -42,12 +41,15 @@ pub fn hull(exprs: &mut ExprPool, a: &Subset, b: &Subset) -> Option<Subset> {
 
 /// Least and greatest value of an expression that is linear in `param`.
 fn ends_over(exprs: &mut ExprPool, expr: ExprId, param: Name, over: Range) -> Option<(ExprId, ExprId)> {
+    if exprs.as_symbol(expr) == Some(param) {
+        return Some((over.start, over.end));
+    }
     let one = exprs.int(1);
     let symbol = exprs.symbol(param);
     let next = exprs.add(symbol, one);
     let ahead = exprs.substitute(expr, &|name| (name == param).then_some(next));
     let slope = exprs.sub(ahead, expr);
-    if exprs.free_symbols(slope).contains(&param) {
+    if exprs.depends_on(slope, param) {
         return None;
     }
     let zero = exprs.int(0);

@@ -34,6 +34,8 @@ pub struct Uses {
     /// Containers into which the graph only accumulates: what they start from is what nobody wrote. It has to be the
     /// same in every run, though.
     pub accumulated: HashSet<Name>,
+    /// The scopes of each state.
+    pub scopes: HashMap<BlockId, ScopeTree>,
 }
 
 impl Uses {
@@ -44,7 +46,6 @@ impl Uses {
     pub fn of(program: &Program, graph: &Graph) -> Result<Uses, Diagnostic> {
         let mut uses = Uses { assigned: assigned_symbols(graph), ..Uses::default() };
         let mut places: IndexMap<Name, Vec<(BlockId, Option<NodeId>)>> = IndexMap::new();
-        let mut trees = HashMap::new();
         let mut set: HashSet<Name> = HashSet::new();
         for (id, state) in graph.states() {
             let tree = ScopeTree::of(state)?;
@@ -68,7 +69,7 @@ impl Uses {
                     }
                 }
             }
-            trees.insert(id, tree);
+            uses.scopes.insert(id, tree);
         }
         uses.accumulated.retain(|name| !set.contains(name));
         let by_control = read_by_control_flow(graph);
@@ -88,7 +89,7 @@ impl Uses {
             let one_state = states.len() == 1 && !by_control.contains(&name);
             match (data.lifetime, places.first()) {
                 (Lifetime::Scope, Some(&(state, _))) if one_state => {
-                    let scope = trees.get(&state).and_then(|tree| common_scope(tree, places));
+                    let scope = uses.scopes.get(&state).and_then(|tree| common_scope(tree, places));
                     uses.in_scope.entry((state, scope)).or_default().push(name);
                 }
                 (Lifetime::State, _) if !late => {

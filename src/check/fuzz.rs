@@ -5,6 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::diag::{Diagnostic, Result};
@@ -19,7 +20,7 @@ use super::generate::{
     Choices, Coverage, Generated, GeneratedGtir, GtirSettings, Settings, generate, generate_gtir,
 };
 use super::save::save_case;
-use super::side::{Side, Verdict, judge};
+use super::side::{Side, Verdict, judge_shared};
 
 /// What to fuzz, and for how long.
 #[derive(Clone, Debug)]
@@ -120,7 +121,8 @@ pub fn fuzz(plan: &Plan, progress: &mut dyn FnMut(&Tally)) -> Result<Tally> {
             Subject::Sides(sides) => {
                 let generated = generate(&mut choices, &plan.settings);
                 let [left, right] = sides;
-                let judged = |program: &Program, args: &Arguments<'_>| judge(program, args, [left, right]);
+                let judged =
+                    |program: &Arc<Program>, args: &Arguments<'_>| judge_shared(program, args, [left, right]);
                 let what = trial_by(&generated, &judged, &mut tally);
                 if let (Some(what), Some(folder)) = (&what, &folder) {
                     let (left_name, right_name) = (&left.name, &right.name);
@@ -133,7 +135,8 @@ pub fn fuzz(plan: &Plan, progress: &mut dyn FnMut(&Tally)) -> Result<Tally> {
             Subject::Chaos => {
                 let generated = generate(&mut choices, &plan.settings);
                 let chaos = Chaos::draw(&mut choices);
-                let judged = |program: &Program, args: &Arguments<'_>| chaos::judge(program, args, &chaos);
+                let judged =
+                    |program: &Arc<Program>, args: &Arguments<'_>| chaos::judge(program, args, &chaos);
                 let what = trial_by(&generated, &judged, &mut tally);
                 if let (Some(what), Some(folder)) = (&what, &folder) {
                     let plain = Side::engine(Engine::Interp);
@@ -192,11 +195,11 @@ fn save_gtir(folder: &Path, generated: &GeneratedGtir, seed: u64, what: &str) ->
 /// One trial; says what failed.
 fn trial_by(
     generated: &Generated,
-    judged: &dyn Fn(&Program, &Arguments<'_>) -> Verdict,
+    judged: &dyn Fn(&Arc<Program>, &Arguments<'_>) -> Verdict,
     tally: &mut Tally,
 ) -> Option<String> {
-    let program = match generated.program() {
-        Ok(program) => program,
+    let program = match generated.lowered() {
+        Ok(program) => Arc::new(program),
         Err(error) => return Some(format!("the generated program is refused: {error}")),
     };
     tally.coverage.add(&program);
@@ -204,7 +207,14 @@ fn trial_by(
         Ok(args) => args,
         Err(error) => return Some(format!("its inputs are refused: {error}")),
     };
-    match judged(&program, &args) {
+    let verdict = judged(&program, &args);
+    // Asking the validator costs as much as a run: only when there is something to explain.
+    if matches!(verdict, Verdict::Refused(_) | Verdict::Differ(_))
+        && let Err(error) = generated.program()
+    {
+        return Some(format!("the generated program is refused: {error}"));
+    }
+    match verdict {
         Verdict::Agree => {
             tally.agreed += 1;
             tally.executions += 2;

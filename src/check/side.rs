@@ -20,8 +20,8 @@ use crate::valid::validate;
 use super::compare::{FieldReport, compare_bits};
 use super::mutate::Mutant;
 
-/// What a rewrite does to a program; says whether it changed anything.
-pub type Rewrite = Arc<dyn Fn(&mut Program) -> Result<bool> + Send + Sync>;
+/// What a rewrite makes of a program; nothing where it does not apply.
+pub type Rewrite = Arc<dyn Fn(&Program) -> Result<Option<Program>> + Send + Sync>;
 
 /// A way to run programs.
 #[derive(Clone)]
@@ -41,8 +41,6 @@ pub struct Side {
 #[derive(Debug)]
 pub struct Ready {
     prepared: Prepared,
-    /// Whether the side's rewrite changed the program; true for sides without one.
-    pub changed: bool,
 }
 
 /// How a run ended.
@@ -117,14 +115,7 @@ impl Side {
 
     /// The reference interpreter after a planted mistake.
     pub fn mutated(mutant: Mutant) -> Side {
-        let rewrite = move |program: &mut Program| {
-            let changed = mutant.apply(program)?;
-            let any = changed.is_some();
-            if let Some(changed) = changed {
-                *program = changed;
-            }
-            Ok(any)
-        };
+        let rewrite = move |program: &Program| mutant.apply(program);
         Side::rewritten(&format!("interp after {mutant}"), Arc::new(rewrite))
     }
 
@@ -132,18 +123,20 @@ impl Side {
     pub fn after_rule(rule: Option<&str>) -> Side {
         let only: Vec<String> = rule.map(str::to_owned).into_iter().collect();
         let name = format!("interp after {}", rule.unwrap_or("all rules"));
-        let rewrite = move |program: &mut Program| {
+        let rewrite = move |program: &Program| {
             let mut options =
                 transform::Options { only: only.clone(), validate: false, ..transform::Options::default() };
             let mut made = program.clone();
             let report = transform::run(&mut made, transform::OPTIMIZE, &options, &mut |_, _| {})?;
-            if report.fired() > 0 && validate(&made).iter().any(Diagnostic::is_error) {
+            if report.fired() == 0 {
+                return Ok(None);
+            }
+            if validate(&made).iter().any(Diagnostic::is_error) {
                 // Once more, to hear which rule it was.
                 options.validate = true;
-                transform::run(program, transform::OPTIMIZE, &options, &mut |_, _| {})?;
+                transform::run(&mut program.clone(), transform::OPTIMIZE, &options, &mut |_, _| {})?;
             }
-            *program = made;
-            Ok(report.fired() > 0)
+            Ok(Some(made))
         };
         Side { may_lose_faults: true, ..Side::rewritten(&name, Arc::new(rewrite)) }
     }
@@ -153,24 +146,35 @@ impl Side {
     /// # Errors
     /// What the rewrite or the engine refuses. Asked for machine code, a side does not fall back to the interpreter.
     pub fn prepare(&self, program: &Program) -> std::result::Result<Ready, End> {
+        let shared = Arc::new(program.clone());
+        self.prepare_if_changed(&shared).and_then(|ready| match ready {
+            Some(ready) => Ok(ready),
+            None => self.prepare_as_it_is(shared),
+        })
+    }
+
+    /// The same for a program that others hold too; nothing where the side's rewrite does not apply.
+    fn prepare_if_changed(&self, program: &Arc<Program>) -> std::result::Result<Option<Ready>, End> {
+        let made = match &self.rewrite {
+            None => program.clone(),
+            // A rewrite that gives up, or that makes something invalid, is a finding.
+            Some(rewrite) => match guarded(|| Ok(rewrite(program)))? {
+                Ok(Some(made)) => Arc::new(made),
+                Ok(None) => return Ok(None),
+                Err(error) => return Err(End::Panic(error.to_string())),
+            },
+        };
+        self.prepare_as_it_is(made).map(Some)
+    }
+
+    fn prepare_as_it_is(&self, program: Arc<Program>) -> std::result::Result<Ready, End> {
         guarded(|| {
-            let (prepared, changed) = match &self.rewrite {
-                None => (Prepared::new(program, self.engine, false)?, true),
-                Some(rewrite) => {
-                    let mut program = program.clone();
-                    // A rewrite that gives up, or that makes something invalid, is a finding.
-                    let changed = match rewrite(&mut program) {
-                        Ok(changed) => changed,
-                        Err(error) => return Ok(Err(End::Panic(error.to_string()))),
-                    };
-                    (Prepared::shared(Arc::new(program), self.engine, false)?, changed)
-                }
-            };
+            let prepared = Prepared::shared(program, self.engine, false)?;
             if self.engine == Engine::Native && prepared.engine() != Engine::Native {
                 return Err(Diagnostic::error("P0710", prepared.why().to_owned()));
             }
-            Ok(Ok(Ready { prepared, changed }))
-        })?
+            Ok(Ready { prepared })
+        })
     }
 }
 
@@ -198,20 +202,24 @@ impl fmt::Display for End {
 
 /// Runs `program` on both sides from the same arguments, and compares every argument bit for bit.
 pub fn judge(program: &Program, args: &Arguments<'_>, sides: [&Side; 2]) -> Verdict {
+    judge_shared(&Arc::new(program.clone()), args, sides)
+}
+
+/// [`judge`] for a program that others hold too.
+pub fn judge_shared(program: &Arc<Program>, args: &Arguments<'_>, sides: [&Side; 2]) -> Verdict {
     let mut ready = Vec::with_capacity(2);
-    for side in sides {
-        match side.prepare(program) {
-            Ok(prepared) => ready.push(prepared),
+    // Where a rewrite does not apply, the other side need not be made ready.
+    for side in [sides[1], sides[0]] {
+        match side.prepare_if_changed(program) {
+            Ok(Some(prepared)) => ready.push(prepared),
+            Ok(None) => return Verdict::Unchanged,
             Err(End::Refused(diagnostic)) => return Verdict::Refused(format!("{}: {diagnostic}", side.name)),
             Err(end) => {
                 return Verdict::Differ(Disagreement::Ends(String::new(), format!("{}: {end}", side.name)));
             }
         }
     }
-    let [left, right] = &mut ready[..] else { return Verdict::Agree };
-    if !(left.changed && right.changed) {
-        return Verdict::Unchanged;
-    }
+    let [right, left] = &mut ready[..] else { return Verdict::Agree };
     let (mut left_args, mut right_args) = (copied(args), copied(args));
     let ends = [left.run(&mut left_args), right.run(&mut right_args)];
     if let ([End::Fault(fault), End::Done | End::Fault(_)], true) = (&ends, sides[1].may_lose_faults) {

@@ -2,10 +2,9 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::check::fuzz::{Plan, Subject, Tally, fuzz, sides_for};
@@ -16,6 +15,7 @@ use crate::exec::Engine;
 use crate::transform;
 
 use super::output::Output;
+use super::progress::Line;
 use super::{TextFormat, Usage, Verdict, engine, fuzz_program};
 
 /// Run random programs on an engine and compare with the reference interpreter, bit for bit.
@@ -136,22 +136,11 @@ pub fn run(args: &FuzzArgs, out: &mut Output) -> anyhow::Result<Verdict> {
         out: Some(args.out.clone()),
         failures: args.failures,
     };
-    let line = ProgressBar::new_spinner();
-    line.set_style(
-        ProgressStyle::with_template("{spinner} {elapsed} {msg}")
-            .unwrap_or_else(|_| ProgressStyle::default_spinner()),
-    );
-    let mut shown = Instant::now();
+    let mut line = Line::new();
     // Panics are findings here; they are reported with the program that caused them.
     guard::capture_panics();
-    let tally = fuzz(&plan, &mut |tally: &Tally| {
-        if shown.elapsed() > Duration::from_millis(200) {
-            shown = Instant::now();
-            line.set_message(summary(tally));
-            line.tick();
-        }
-    });
-    line.finish_and_clear();
+    let tally = fuzz(&plan, &mut |tally: &Tally| line.show(|| summary(tally)));
+    line.finish();
     let tally = tally?;
     match args.format {
         TextFormat::Json => {

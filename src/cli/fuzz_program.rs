@@ -2,9 +2,7 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-use indicatif::ProgressBar;
 use serde_json::json;
 
 use crate::check::fuzz_program::{ProgramPlan, ProgramTally, fuzz_program};
@@ -12,6 +10,7 @@ use crate::check::{Case, guard};
 use crate::exec::load;
 
 use super::output::Output;
+use super::progress::Line;
 use super::{TextFormat, Verdict};
 
 /// Runs the subcommand on a program file or a case folder.
@@ -21,17 +20,10 @@ pub fn run(path: &Path, plan: &ProgramPlan, format: TextFormat, out: &mut Output
         false => None,
     };
     let program = load(file.as_deref().unwrap_or(path))?.program;
-    let line = ProgressBar::new_spinner();
-    let mut shown = Instant::now();
+    let mut line = Line::new();
     guard::capture_panics();
-    let tally = fuzz_program(&program, plan, &mut |tally| {
-        if shown.elapsed() > Duration::from_millis(200) {
-            shown = Instant::now();
-            line.set_message(summary(tally));
-            line.tick();
-        }
-    });
-    line.finish_and_clear();
+    let tally = fuzz_program(&program, plan, &mut |tally| line.show(|| summary(tally)));
+    line.finish();
     let tally = tally?;
     match format {
         TextFormat::Json => {

@@ -21,6 +21,7 @@ mod output;
 mod picture;
 mod plan;
 mod plan_picture;
+mod progress;
 mod reduce;
 mod run;
 mod run_gtir;

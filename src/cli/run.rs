@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
 use indexmap::IndexSet;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::diag::Diagnostic;
@@ -25,6 +24,7 @@ use super::memory::MemoryArgs;
 use super::native::NativeArgs;
 use super::output::Output;
 use super::picture;
+use super::progress::spinner;
 use super::summary::Summary;
 use super::{TextFormat, Usage, Verdict, engine, run_gtir};
 
@@ -245,17 +245,6 @@ pub(super) fn report(args: &RunArgs, out: &mut Output, ran: &Ran<'_>) -> anyhow:
         }
         TextFormat::Text => write_text(out, args, ran),
     }
-}
-
-/// Appears only when the run takes long enough for somebody to wonder.
-pub(super) fn spinner(message: &str) -> ProgressBar {
-    let spinner = ProgressBar::new_spinner().with_message(message.to_owned());
-    spinner.set_style(
-        ProgressStyle::with_template("{spinner} {elapsed} {msg}")
-            .unwrap_or_else(|_| ProgressStyle::default_spinner()),
-    );
-    spinner.enable_steady_tick(Duration::from_millis(500));
-    spinner
 }
 
 fn gather(args: &RunArgs) -> anyhow::Result<FileArrays> {

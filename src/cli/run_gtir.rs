@@ -16,7 +16,8 @@ use crate::scalar::Type;
 
 use super::Verdict;
 use super::output::Output;
-use super::run::{Ran, RunArgs, Times, report, spinner};
+use super::progress::spinner;
+use super::run::{Ran, RunArgs, Times, report};
 
 /// Runs a GTIR program once.
 pub(super) fn run(args: &RunArgs, arrays: &FileArrays, out: &mut Output) -> anyhow::Result<Verdict> {

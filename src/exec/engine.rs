@@ -302,7 +302,7 @@ impl Prepared {
     }
 
     fn interpret(&mut self) -> Result<()> {
-        self.interp = Mutex::new(Some(interp::Prepared::new(&self.program)?));
+        self.interp = Mutex::new(Some(interp::Prepared::shared(&self.program)?));
         Ok(())
     }
 
@@ -546,7 +546,7 @@ impl Prepared {
         let mut slot = self.interp.lock().unwrap_or_else(PoisonError::into_inner);
         let prepared = match &mut *slot {
             Some(prepared) => prepared,
-            empty => empty.insert(interp::Prepared::new(&self.program)?),
+            empty => empty.insert(interp::Prepared::shared(&self.program)?),
         };
         prepared.run(args, options)
     }

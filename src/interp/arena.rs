@@ -7,6 +7,9 @@
 //! With [`Arena::Poison`] and checking, each cache line of the slab remembers which block wrote it last. A container
 //! whose elements are defined, but whose bytes somebody else wrote, was used beyond its life: the plan is wrong.
 
+use hashbrown::HashMap;
+
+use crate::analysis::Uses;
 use crate::analysis::liveness::{Class, Liveness};
 use crate::diag::Diagnostic;
 use crate::entity::Name;
@@ -51,10 +54,10 @@ pub(super) struct Candidates {
 }
 
 impl Candidates {
-    pub fn of(program: &Program, containers: &[Container]) -> Candidates {
+    pub fn of(program: &Program, uses: HashMap<GraphId, Uses>, containers: &[Container]) -> Candidates {
         // What liveness cannot walk, preparing has refused already; otherwise containers have bytes of their own.
-        let liveness = Liveness::of(program).unwrap_or_default();
-        let mut known: hashbrown::HashMap<(GraphId, Name), ContainerSlot> = hashbrown::HashMap::new();
+        let liveness = Liveness::with(program, uses).unwrap_or_default();
+        let mut known: HashMap<(GraphId, Name), ContainerSlot> = hashbrown::HashMap::new();
         for (slot, container) in containers.iter().enumerate() {
             if let Some(origin) = container.origin.filter(|_| container.owns_memory()) {
                 known.insert(origin, slot as ContainerSlot);
@@ -223,9 +226,9 @@ mod tests {
         a: (ContainerSlot, u64),
         b: (ContainerSlot, u64),
     ) -> Option<FaultKind> {
-        let mut args = bind(&prepared.program, generated.inputs.clone()).unwrap();
+        let mut args = bind(&prepared.plan.program, generated.inputs.clone()).unwrap();
         let options = Options { checked: true, fuel: Some(200_000), ..Options::default() };
-        let symbols = infer_symbols(&prepared.program, &args).unwrap();
+        let symbols = infer_symbols(&prepared.plan.program, &args).unwrap();
         match prepared.run_in(&mut args, &symbols, together(a, b), &options).unwrap() {
             Outcome::Done(_) => None,
             Outcome::Trap(fault) => Some(fault.kind),

@@ -34,7 +34,7 @@ impl Machine<'_, '_> {
                 Some(&value) => self.set_symbol(slot, value),
                 None if plan.assigned.contains(&slot) => self.undefined[slot as usize] = self.tracking,
                 None => {
-                    let name = plan.names.get(symbol.name);
+                    let name = plan.names().get(symbol.name);
                     return Err(Diagnostic::error("P0401", format!("symbol `{name}` has no value"))
                         .with_help(format!("pass `{name}`; no shape of an array given tells it")));
                 }
@@ -76,7 +76,7 @@ impl Machine<'_, '_> {
                 let Some(Binding::Array { buffer, offset, ty, shape, strides }) = args.get(name) else {
                     return None;
                 };
-                let item = ty.bytes(&self.plan.structs) as i64;
+                let item = ty.bytes(self.plan.structs()) as i64;
                 Some((name, *buffer, reach(*offset as i64, item, shape, strides)))
             })
             .collect();
@@ -160,13 +160,13 @@ impl Machine<'_, '_> {
             strides: &distances,
             literal: matches!(*container.layout.shape, [Size::Const(_)]),
         };
-        let fit = declared.fit(ty, shape, strides, &plan.structs)?;
+        let fit = declared.fit(ty, shape, strides, plan.structs())?;
         if matches!(fit, Fit::AsMemory | Fit::Extent { .. }) {
             self.notes.push(format!("argument `{name}` has shape {shape:?}, declared is {expected:?}"));
         }
         let block = plan.containers.len() as u32 + buffer.0;
         let length = self.memory.blocks.get(block as usize).map_or(0, |block| block.bytes.bytes().len());
-        if !fits_buffer(offset, shape, strides, ty.bytes(&plan.structs), length) {
+        if !fits_buffer(offset, shape, strides, ty.bytes(plan.structs()), length) {
             return Err(Diagnostic::error("P0405", format!("argument `{name}` reaches outside its buffer"))
                 .with_note(format!(
                     "{length} bytes, offset {offset}, shape {shape:?}, strides {strides:?}"

@@ -122,14 +122,14 @@ impl<'p> Machine<'p, '_> {
 
     fn general_size(&self, general: &GeneralSize) -> Fallible<i64> {
         let env = SizeEnv { machine: self, general };
-        self.plan.exprs.eval(general.expr, &env).map_err(|error| self.no_value(error))
+        self.plan.exprs().eval(general.expr, &env).map_err(|error| self.no_value(error))
     }
 
     fn no_value(&self, error: EvalError) -> Box<Fault> {
         match error {
             EvalError::Unknown(name) => Fault::new(
                 FaultKind::Undefined,
-                format!("an index or size needs `{}`, which has no value", self.plan.names.get(name)),
+                format!("an index or size needs `{}`, which has no value", self.plan.names().get(name)),
             ),
             EvalError::DivisionByZero => {
                 Fault::new(FaultKind::DivisionByZero, "division by zero in an index or size")
@@ -145,7 +145,7 @@ impl<'p> Machine<'p, '_> {
     /// The value of an expression in its own type.
     pub fn general_value(&self, general: &GeneralSize) -> Fallible<Scalar> {
         let env = SizeEnv { machine: self, general };
-        self.plan.exprs.eval_value(general.expr, &env).map_err(|error| self.no_value(error))
+        self.plan.exprs().eval_value(general.expr, &env).map_err(|error| self.no_value(error))
     }
 
     /// Block and byte offset of the first element an access names.

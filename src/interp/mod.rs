@@ -30,6 +30,8 @@
 //! undefined values and empty ranges) is [`Outcome::Trap`] with the node and the memlet. An error is a
 //! refused program or a wrong argument. Nothing panics.
 
+use std::sync::Arc;
+
 use indexmap::IndexMap;
 
 use crate::diag::Diagnostic;
@@ -105,7 +107,6 @@ pub struct Stats {
 pub struct Prepared {
     plan: plan::Plan,
     candidates: Candidates,
-    program: Program,
     /// Bytes of containers that outlive a run, by slot.
     persistent: Vec<Option<Vec<u8>>>,
 }
@@ -117,11 +118,18 @@ impl Prepared {
     /// A diagnostic for what the interpreter cannot run: unknown containers and library nodes, code that was
     /// not lowered, callbacks, nesting beyond the limit.
     pub fn new(program: &Program) -> Result<Prepared, Diagnostic> {
-        let plan = prepare::prepare(program)?;
+        Prepared::shared(&Arc::new(program.clone()))
+    }
+
+    /// The same for a program that others hold too.
+    ///
+    /// # Errors
+    /// As [`Prepared::new`].
+    pub fn shared(program: &Arc<Program>) -> Result<Prepared, Diagnostic> {
+        let (plan, uses) = prepare::prepare(program)?;
         let persistent = plan.containers.iter().map(|_| None).collect();
-        // Only the root's declarations are needed again, to read symbols from shapes.
-        let candidates = Candidates::of(program, &plan.containers);
-        Ok(Prepared { plan, candidates, program: program.clone(), persistent })
+        let candidates = Candidates::of(program, uses, &plan.containers);
+        Ok(Prepared { plan, candidates, persistent })
     }
 
     /// Runs the program; results are written to the arguments in place.
@@ -129,7 +137,7 @@ impl Prepared {
     /// # Errors
     /// `P04xx` for missing or misshaped arguments. Faults of the program are [`Outcome::Trap`].
     pub fn run(&mut self, args: &mut Arguments<'_>, options: &Options) -> Result<Outcome, Diagnostic> {
-        let symbols = infer_symbols(&self.program, args)?;
+        let symbols = infer_symbols(&self.plan.program, args)?;
         let value = |name: Name| symbols.get(&name).copied().map(Scalar::as_i64);
         let slab = Slab::take(&self.candidates, &value, &options.memory, options.checked)?;
         self.run_in(args, &symbols, slab, options)

@@ -4,8 +4,10 @@
 //! activation of each graph exists. That is why all containers and all symbols of a program live in two flat
 //! tables and there are no frames.
 
+use std::sync::Arc;
+
 use crate::entity::{Name, Names};
-use crate::ir::{GraphId, Lifetime};
+use crate::ir::{GraphId, Lifetime, Program};
 use crate::memory::{Arguments, Binding, BufferId};
 use crate::scalar::{BinaryOp, DType, Scalar, StructTable, Type};
 use crate::symbolic::{ExprId, ExprPool};
@@ -20,9 +22,10 @@ pub(super) type SymbolSlot = u32;
 
 #[derive(Debug)]
 pub(super) struct Plan {
-    pub names: Names,
-    pub exprs: ExprPool,
-    pub structs: StructTable,
+    /// What was resolved.
+    pub program: Arc<Program>,
+    /// The program's names and expressions with what library nodes add to them, if they add something.
+    pub added: Option<Box<(Names, ExprPool)>>,
     pub containers: Vec<Container>,
     pub symbols: Vec<Symbol>,
     pub root: GraphPlan,
@@ -93,6 +96,21 @@ pub(super) enum ContainerKind {
 }
 
 impl Plan {
+    /// Names that the plan speaks of.
+    pub fn names(&self) -> &Names {
+        self.added.as_deref().map_or(&self.program.names, |(names, _)| names)
+    }
+
+    /// Expressions that the plan evaluates.
+    pub fn exprs(&self) -> &ExprPool {
+        self.added.as_deref().map_or(&self.program.exprs, |(_, exprs)| exprs)
+    }
+
+    /// Record types.
+    pub fn structs(&self) -> &StructTable {
+        &self.program.structs
+    }
+
     /// Bytes of the smallest number that anything but the owner may see in a container's memory: views,
     /// references and connectors of nested graphs may have another element type.
     pub fn smallest_alias(&self) -> usize {
@@ -115,7 +133,7 @@ impl Plan {
                 continue;
             }
             meet(*offset);
-            meet(ty.bytes(&self.structs));
+            meet(ty.bytes(self.structs()));
             strides.iter().for_each(|stride| meet(stride.unsigned_abs()));
             let containers = self.parameters.iter().map(|&slot| &self.containers[slot as usize]);
             for container in containers.filter(|container| *container.name == **name) {

@@ -135,7 +135,7 @@ impl<'p> Machine<'p, '_> {
     pub fn assign(&mut self, assignment: &'p Assignment) -> Fallible<()> {
         let (value, poison) = self.evaluate(&assignment.value)?;
         if poison && self.checked {
-            let name = self.plan.names.get(self.plan.symbols[assignment.symbol as usize].name);
+            let name = self.plan.names().get(self.plan.symbols[assignment.symbol as usize].name);
             return Err(self.undefined_use(&format!("symbol `{name}`")));
         }
         self.set_symbol(assignment.symbol, value);

@@ -211,35 +211,67 @@ impl State {
 
     /// Incoming and outgoing edges of every node, in one pass.
     pub fn adjacency(&self) -> Adjacency {
-        let mut incoming = vec![Vec::new(); self.nodes.len()];
-        let mut outgoing = vec![Vec::new(); self.nodes.len()];
-        for (id, edge) in self.edges.iter().filter(|(_, edge)| !edge.removed) {
-            if let Some(list) = outgoing.get_mut(edge.src.0 as usize) {
-                list.push(id);
-            }
-            if let Some(list) = incoming.get_mut(edge.dst.0 as usize) {
-                list.push(id);
-            }
-        }
-        Adjacency { incoming, outgoing }
+        let rows = |end: fn(&Edge) -> NodeId| Rows::of(self, end);
+        Adjacency { incoming: rows(|edge| edge.dst), outgoing: rows(|edge| edge.src) }
     }
 }
 
 /// Edges per node, as [`State::adjacency`] found them.
 #[derive(Clone, Debug, Default)]
 pub struct Adjacency {
-    incoming: Vec<Vec<EdgeId>>,
-    outgoing: Vec<Vec<EdgeId>>,
+    incoming: Rows,
+    outgoing: Rows,
+}
+
+/// A list of edges per node, all in one.
+#[derive(Clone, Debug, Default)]
+struct Rows {
+    /// Where the list of each node begins; one more than there are nodes.
+    starts: Vec<u32>,
+    edges: Vec<EdgeId>,
+}
+
+impl Rows {
+    fn of(state: &State, end: fn(&Edge) -> NodeId) -> Rows {
+        let live = || state.edges.iter().filter(|(_, edge)| !edge.removed);
+        // Two places on: filling the lists moves what are ends first to where the next lists begin.
+        let mut starts = vec![0_u32; state.nodes.len() + 2];
+        for (_, edge) in live() {
+            if let Some(count) = starts.get_mut(end(edge).0 as usize + 2) {
+                *count += 1;
+            }
+        }
+        for node in 2..starts.len() {
+            starts[node] += starts[node - 1];
+        }
+        let mut edges = vec![EdgeId(0); starts[starts.len() - 1] as usize];
+        for (id, edge) in live() {
+            let node = end(edge).0 as usize;
+            if node < state.nodes.len() {
+                edges[starts[node + 1] as usize] = id;
+                starts[node + 1] += 1;
+            }
+        }
+        Rows { starts, edges }
+    }
+
+    fn of_node(&self, node: NodeId) -> &[EdgeId] {
+        let node = node.0 as usize;
+        match (self.starts.get(node), self.starts.get(node + 1)) {
+            (Some(&start), Some(&end)) => self.edges.get(start as usize..end as usize).unwrap_or(&[]),
+            _ => &[],
+        }
+    }
 }
 
 impl Adjacency {
     /// Edges into a node, in stored order.
     pub fn incoming(&self, node: NodeId) -> &[EdgeId] {
-        self.incoming.get(node.0 as usize).map_or(&[], |list| list)
+        self.incoming.of_node(node)
     }
 
     /// Edges out of a node, in stored order.
     pub fn outgoing(&self, node: NodeId) -> &[EdgeId] {
-        self.outgoing.get(node.0 as usize).map_or(&[], |list| list)
+        self.outgoing.of_node(node)
     }
 }

@@ -60,9 +60,10 @@ impl<'a> Walk<'a> {
             order: Vec::with_capacity(count),
         };
         for node in state.nodes.ids() {
-            let targets: Vec<NodeId> = walk.successors(node).collect();
-            for target in targets {
-                walk.waiting[target.0 as usize] += 1;
+            for &edge in adjacency.outgoing(node) {
+                if let Some(target) = walk.target(edge) {
+                    walk.waiting[target.0 as usize] += 1;
+                }
             }
         }
         walk.component = walk.components();
@@ -72,36 +73,10 @@ impl<'a> Walk<'a> {
     fn run(mut self) -> Result<Vec<NodeId>, Diagnostic> {
         let sources: Vec<NodeId> =
             self.state.live_nodes().map(|(id, _)| id).filter(|id| self.waiting[id.0 as usize] == 0).collect();
-        let mut starts: Vec<Vec<NodeId>> = Vec::new();
-        let mut rank_of = vec![None; self.state.nodes.len()];
-        for &source in &sources {
-            let own = self.component[source.0 as usize];
-            let met: Vec<u32> = if own == UNASSIGNED {
-                self.successors(source).map(|node| self.component[node.0 as usize]).collect()
-            } else {
-                vec![own]
-            };
-            for component in met {
-                let Some(slot) = rank_of.get_mut(component as usize) else { continue };
-                let rank = *slot.get_or_insert_with(|| {
-                    starts.push(Vec::new());
-                    starts.len() - 1
-                });
-                if starts[rank].last() != Some(&source) {
-                    starts[rank].push(source);
-                }
-            }
-        }
-        let components: Vec<u32> = {
-            let mut by_rank: Vec<(usize, u32)> =
-                rank_of.iter().enumerate().filter_map(|(c, rank)| rank.map(|r| (r, c as u32))).collect();
-            by_rank.sort_unstable();
-            by_rank.into_iter().map(|(_, component)| component).collect()
-        };
-        for (&component, sources) in components.iter().zip(&starts) {
-            for &source in sources {
-                self.depth_first(source, component);
-            }
+        let starts = self.starts(&sources);
+        let mut stack = Vec::new();
+        for (_, source, component) in starts {
+            self.depth_first(source, component, &mut stack);
         }
         for source in sources {
             if !self.done[source.0 as usize] {
@@ -118,11 +93,41 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn depth_first(&mut self, source: NodeId, component: u32) {
+    /// Where the walk begins: sources with the components that they lead to, components in the order in which they are
+    /// met first, which is their rank.
+    fn starts(&self, sources: &[NodeId]) -> Vec<(u32, NodeId, u32)> {
+        let mut starts: Vec<(u32, NodeId, u32)> = Vec::with_capacity(sources.len());
+        let mut ranks = vec![UNASSIGNED; self.state.nodes.len()];
+        let mut met = 0;
+        let mut meet = |source: NodeId, component: u32| {
+            let Some(rank) = ranks.get_mut(component as usize) else { return };
+            if *rank == UNASSIGNED {
+                *rank = met;
+                met += 1;
+            }
+            starts.push((*rank, source, component));
+        };
+        for &source in sources {
+            match self.component[source.0 as usize] {
+                UNASSIGNED => {
+                    for node in self.successors(source) {
+                        meet(source, self.component[node.0 as usize]);
+                    }
+                }
+                own => meet(source, own),
+            }
+        }
+        // Sources are met in stored order.
+        starts.sort_unstable();
+        starts.dedup();
+        starts
+    }
+
+    fn depth_first(&mut self, source: NodeId, component: u32, stack: &mut Vec<(NodeId, usize)>) {
         if !self.done[source.0 as usize] {
             self.visit(source);
         }
-        let mut stack = vec![(source, 0)];
+        stack.push((source, 0));
         while let Some((node, next)) = stack.last_mut() {
             let edges = self.adjacency.outgoing(*node);
             let Some(&edge) = edges.get(*next) else {

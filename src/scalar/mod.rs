@@ -32,6 +32,7 @@ pub mod math;
 pub mod parse;
 pub mod print;
 pub mod spell;
+pub mod trial;
 pub mod types;
 mod unused;
 pub mod value;

@@ -101,6 +101,12 @@ impl ExprPool {
 
     /// Symbols it reads, ascending, without duplicates; containers read by subscripts included.
     pub fn free_symbols(&self, id: ExprId) -> Vec<Name> {
+        if self.row(id).symbols == 0 {
+            return Vec::new();
+        }
+        if let Some(name) = self.as_symbol(id) {
+            return vec![name];
+        }
         let mut names: Vec<Name> =
             self.reachable(id).into_iter().filter_map(|child| self.as_symbol(child)).collect();
         names.sort_unstable();

@@ -43,6 +43,24 @@ fn masks_that_leave_no_column() {
 }
 
 #[test]
+fn a_scan_begins_where_any_reader_looks_even_if_nothing_comes_of_it() {
+    // GT4Py infers domains from what stencils read, not from what their results depend on.
+    let scan = "(⇑scan(λ(s, a) → s + ·a, False, 0.0))(a)";
+    let source = format!(
+        "p(a, out) {{ out @ c⟨ Kᵥ: [0, 2[ ⟩ ← \
+         (⇑(λ(s) → if ·⟪Kᵥ→Kᵥ, 1ₒ⟫(s) < 0.0 then ·s else ·s))({scan}); }}"
+    );
+    let setup = || Setup::new().column("a", &[1.0, 2.0, 4.0]).column("out", &[0.0; 2]);
+    expect(&source, setup, &[("out", &[7.0, 6.0])]);
+    // The same through a field in between.
+    let source = format!(
+        "p(a, out) {{ out @ c⟨ Kᵥ: [0, 2[ ⟩ ← (λ(t) → (⇑(λ(s, d) → if ·d < 0.0 then ·s else ·s))(\
+         t, (⇑(λ(s) → ·⟪Kᵥ→Kᵥ, 1ₒ⟫(s) × 2.0))(t)))({scan}); }}"
+    );
+    expect(&source, setup, &[("out", &[7.0, 6.0])]);
+}
+
+#[test]
 fn scans_run_in_every_column() {
     let program =
         "p(a, out) { out @ c⟨ Iₕ: [0, 2[, Kᵥ: [0, 2[ ⟩ ← (⇑scan(λ(s, a) → s + ·a, True, 0.0))(a); }";

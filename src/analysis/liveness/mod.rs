@@ -31,9 +31,13 @@ mod symbols;
 pub mod timeline;
 mod walk;
 
+use hashbrown::HashMap;
+
 use crate::diag::Diagnostic;
 use crate::entity::Name;
 use crate::ir::{GraphId, Program};
+
+use super::Uses;
 
 pub use size::{ByteCount, SizeError};
 pub use timeline::{Moment, Span, Timeline};
@@ -111,6 +115,14 @@ impl Liveness {
     /// `P0100` for a program without a graph, `P0103` for one that nests too deep, and what
     /// [`ScopeTree::of`](super::ScopeTree::of) reports.
     pub fn of(program: &Program) -> Result<Liveness, Diagnostic> {
-        walk::walk(program)
+        walk::walk(program, HashMap::new())
+    }
+
+    /// The same for somebody who knows where the containers of (some) graphs are used.
+    ///
+    /// # Errors
+    /// As [`Liveness::of`].
+    pub fn with(program: &Program, uses: HashMap<GraphId, Uses>) -> Result<Liveness, Diagnostic> {
+        walk::walk(program, uses)
     }
 }

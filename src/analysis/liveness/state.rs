@@ -25,10 +25,15 @@ impl<'p> Walker<'p> {
         block: BlockId,
         state: &'p State,
     ) -> Result<(), Diagnostic> {
+        // Each state is walked once.
+        let tree = match scope.uses.scopes.remove(&block) {
+            Some(known) => known,
+            None => ScopeTree::of(state)?,
+        };
         let inside = StateScope {
             block,
             state,
-            tree: ScopeTree::of(state)?,
+            tree,
             paths: MemletPaths::of(state, &self.program.names),
             adjacency: state.adjacency(),
         };

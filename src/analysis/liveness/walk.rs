@@ -30,6 +30,8 @@ pub(super) struct Walker<'p> {
     pub timeline: Timeline,
     pub found: Liveness,
     pub slots: HashMap<Name, u32>,
+    /// What is known of graphs before they are walked.
+    uses: HashMap<GraphId, Uses>,
     seen: HashSet<GraphId>,
     depth: usize,
     labels: Vec<String>,
@@ -49,7 +51,7 @@ pub(super) struct GraphScope<'p> {
     reads: HashMap<ExprId, Targets>,
 }
 
-pub(super) fn walk(program: &Program) -> Result<Liveness, Diagnostic> {
+pub(super) fn walk(program: &Program, uses: HashMap<GraphId, Uses>) -> Result<Liveness, Diagnostic> {
     let Some(root) = program.root else {
         return Err(Diagnostic::error("P0100", "the program has no graph"));
     };
@@ -59,6 +61,7 @@ pub(super) fn walk(program: &Program) -> Result<Liveness, Diagnostic> {
         timeline: Timeline::default(),
         found: Liveness::default(),
         slots: HashMap::new(),
+        uses,
         seen: HashSet::new(),
         depth: 0,
         labels: Vec::new(),
@@ -105,7 +108,10 @@ impl<'p> Walker<'p> {
         if !self.seen.insert(id) {
             return Ok(());
         }
-        let uses = Uses::of(self.program, graph)?;
+        let uses = match self.uses.remove(&id) {
+            Some(known) => known,
+            None => Uses::of(self.program, graph)?,
+        };
         let mut scope = GraphScope { graph, uses, names, symbols, outermost, reads: HashMap::new() };
         for &name in &scope.uses.assigned {
             scope.symbols.insert(name, None);

@@ -125,6 +125,10 @@ impl Generator<'_, '_> {
         let readiness = self.readiness();
         let symbols = self.symbols.len();
         let condition = self.block_condition();
+        if self.choices.chance(6) {
+            let _ = writeln!(out, "if {condition} {{\n  return\n}}");
+            return;
+        }
         let mut body = String::new();
         self.loops += 1;
         self.body(&mut body);

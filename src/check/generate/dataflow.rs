@@ -138,11 +138,12 @@ impl Generator<'_, '_> {
 
     /// One statement of a map's body. Says what it writes, and whether that is complete if the map is.
     fn body_statement(&mut self, out: &mut String) -> Vec<(String, bool)> {
-        match self.choices.weighted(&[8, 4, 2, 2, 2]) {
+        match self.choices.weighted(&[8, 4, 2, 2, 2, 1]) {
             1 => self.tasklet(out),
             2 => self.gather(out),
             3 => self.local(out),
             4 => self.resolve(out),
+            5 => self.scatter(out),
             _ => self.assignment(out),
         }
     }
@@ -163,7 +164,7 @@ impl Generator<'_, '_> {
             self.params.iter().filter(|param| param.map).map(|param| param.extent.clone()).collect();
         let index: Vec<String> =
             self.params.iter().filter(|param| param.map).map(|param| param.name.clone()).collect();
-        let name = self.transient(DType::F64, dims, "");
+        let name = self.transient(DType::F64, dims);
         let index = index.join(", ");
         let _ = writeln!(out, "  {name}[{index}] = {code}");
         if let Some(map) = &mut self.map {
@@ -214,7 +215,7 @@ impl Generator<'_, '_> {
     fn local(&mut self, out: &mut String) -> Vec<(String, bool)> {
         let dtype = self.dtype();
         let code = self.expression(Class::of(dtype), 2, &mut Reads::Inline);
-        let name = self.transient(dtype, Vec::new(), "");
+        let name = self.transient(dtype, Vec::new());
         let _ = writeln!(out, "  {name} = {code}");
         if let Some(map) = &mut self.map {
             map.writes.push((name.clone(), "0".to_owned()));
@@ -248,6 +249,11 @@ impl Generator<'_, '_> {
                 lines.push(format!("if {condition}:\n    v = v - {changed}\nelse:\n    v = {changed}"));
             }
             _ => lines.push(format!("for q in range({}):\n    v = v + {changed}", 1 + self.choices.below(3))),
+        }
+        if self.choices.chance(10)
+            && let Some(constant) = self.constant(class)
+        {
+            lines.push(format!("v = v + {constant}"));
         }
         let dynamic = target.container.ready && self.choices.chance(12);
         if dynamic {
@@ -318,6 +324,43 @@ impl Generator<'_, '_> {
         vec![(target.container.name, target.complete)]
     }
 
+    /// Writes an array at places that a table gives, one iteration after another.
+    fn scatter(&mut self, out: &mut String) -> Vec<(String, bool)> {
+        let map = self.map.clone().unwrap_or_default();
+        let tables: Vec<Container> =
+            self.containers.iter().filter(|container| container.table_of.is_some()).cloned().collect();
+        let Some(table) = self.choices.pick(&tables).filter(|_| !map.parallel).cloned() else {
+            return self.assignment(out);
+        };
+        let used = |name: &str| {
+            let known = map.reads.iter().chain(&map.writes).map(|(name, _)| name).chain(&map.resolved);
+            known.into_iter().any(|known| known == name)
+        };
+        let several = |extent: &Extent| !extent.literal || extent.value > 1;
+        let targets: Vec<Container> = self
+            .containers
+            .iter()
+            .filter(|target| target.ready && !target.fixed && target.pinned.is_none() && !used(&target.name))
+            .filter(|target| Class::of(target.dtype) == Class::Real && target.dims.len() == 1)
+            .filter(|target| {
+                target.dims.first() == table.table_of.as_ref() && target.dims.iter().all(several)
+            })
+            .cloned()
+            .collect();
+        let Some(target) = self.choices.pick(&targets).cloned() else { return self.assignment(out) };
+        if let Some(map) = &mut self.map {
+            map.resolved.push(target.name.clone());
+        }
+        let index: Vec<String> = table.dims.iter().map(|extent| self.index(extent)).collect();
+        let mut ports = Vec::new();
+        let value = self.expression(Class::Real, 1, &mut Reads::Ports(&mut ports));
+        let memlet = format!("{}[{}]", table.name, index.join(", "));
+        ports.push(Port { connector: "at".into(), memlet, class: Class::Integer });
+        let output = format!("o -> {} dynamic", target.whole());
+        self.write_tasklet(out, &ports, &output, &format!("o[at] = {value}"));
+        Vec::new()
+    }
+
     /// A tasklet outside any map.
     fn single_tasklet(&mut self, out: &mut String) {
         let targets: Vec<Container> = self
@@ -330,7 +373,7 @@ impl Generator<'_, '_> {
             Some(target) if self.choices.chance(50) => target.clone(),
             _ => {
                 let dtype = self.dtype();
-                let name = self.transient(dtype, Vec::new(), "");
+                let name = self.transient(dtype, Vec::new());
                 match self.container(&name) {
                     Some(container) => container.clone(),
                     None => return,
@@ -361,11 +404,16 @@ impl Generator<'_, '_> {
             let at = self.index(&source.dims[0]);
             let dims = source.dims[1..].to_vec();
             let from: Vec<String> = dims.iter().map(|extent| format!("0:{}", extent.text)).collect();
-            let name = self.transient(source.dtype, dims, "");
+            let name = self.transient(source.dtype, dims);
             let _ =
                 writeln!(out, "copy {}[{at}, {rest}] -> {name}[{rest}]", source.name, rest = from.join(", "));
             self.set_ready(&name);
             return;
+        }
+        if let Some(dim) = source.dims.iter().position(|extent| extent.part().is_some())
+            && self.choices.chance(40)
+        {
+            return self.copy_of_part(out, &source, dim);
         }
         let targets: Vec<Container> = self
             .containers
@@ -380,7 +428,7 @@ impl Generator<'_, '_> {
         let target = match self.choices.pick(&targets) {
             Some(target) if self.choices.chance(60) => target.clone(),
             _ => {
-                let name = self.transient(source.dtype, source.dims.clone(), "");
+                let name = self.transient(source.dtype, source.dims.clone());
                 match self.container(&name) {
                     Some(container) => container.clone(),
                     None => return,
@@ -389,5 +437,18 @@ impl Generator<'_, '_> {
         };
         let _ = writeln!(out, "copy {} -> {}", source.whole(), target.whole());
         self.set_ready(&target.name);
+    }
+
+    /// Every second element along a dimension, or all but the first or last, to a new container.
+    fn copy_of_part(&mut self, out: &mut String, source: &Container, dim: usize) {
+        let Some((base, range)) = source.dims[dim].part() else { return };
+        let mut dims = source.dims.clone();
+        dims[dim] = base;
+        let mut from: Vec<String> = source.dims.iter().map(|extent| format!("0:{}", extent.text)).collect();
+        from[dim] = range[self.choices.below(range.len())].clone();
+        let to: Vec<String> = dims.iter().map(|extent| format!("0:{}", extent.text)).collect();
+        let name = self.transient(source.dtype, dims);
+        let _ = writeln!(out, "copy {}[{}] -> {name}[{}]", source.name, from.join(", "), to.join(", "));
+        self.set_ready(&name);
     }
 }

@@ -8,13 +8,13 @@
 //!
 //! | what | how |
 //! |---|---|
-//! | containers | 1 to 4 argument arrays of rank 0 to 3, transients as they are needed, index tables, row-major, column-major, padded and shifted layouts |
+//! | containers | 1 to 4 argument arrays of rank 0 to 3, transients as they are needed (a few persistent), constants, index tables, row-major, column-major, padded and shifted layouts |
 //! | element types | `f64` half of the time, then `f32 i64 i32`, now and then `f16 bf16 i16 i8 u8 u16 u32 u64 bool c64 c128` |
 //! | sizes | symbols with values from 1 to 9, literals, `N + 1`, `2*N` |
-//! | control flow | states, `for` (up, down, strided, inverted), `while`, `if`/`elif`/`else`, `break`, `continue`, symbol assignments, unstructured branches |
+//! | control flow | states, `for` (up, down, strided, inverted), `while`, `if`/`elif`/`else`, `break`, `continue`, `return`, symbol assignments, unstructured branches |
 //! | dataflow | maps of 1 to 3 parameters (parallel, sequential, strided, triangular, nested, with a range that is read from memory), tasklets of one and of several statements, copies, conflict resolution by sum, product, minimum, maximum and by an odd lambda |
-//! | subsets | offsets (halos), permutations, reversals, single elements, strides, gathers through index tables |
-//! | nodes | nested graphs (outside and inside maps), library nodes, streams, consume scopes, views, references |
+//! | subsets | offsets (halos), permutations, reversals, single elements, strides, windows, gathers and scatters through index tables |
+//! | nodes | nested graphs (outside and inside maps), library nodes (products, contractions, reductions, array functions, solvers, spectra), streams, consume scopes, views, references |
 //! | code | arithmetic, comparison, conditional expressions, math functions, integer and bit operations, casts, local variables, branches and loops inside tasklets |
 //!
 //! # What it avoids
@@ -33,6 +33,7 @@ mod coverage;
 mod dataflow;
 mod gtir;
 mod inputs;
+mod libraries;
 mod parts;
 mod scope;
 mod target;
@@ -42,12 +43,13 @@ pub use choices::Choices;
 pub use coverage::Coverage;
 pub use gtir::{GeneratedGtir, GtirSettings, generate_gtir};
 
-use crate::diag::Result;
+use crate::diag::{Diagnostic, Result};
 use crate::exec::Format;
 use crate::exec::load::finish;
 use crate::exec::npz::FileArrays;
 use crate::front::pel;
 use crate::ir::Program;
+use crate::scalar::lower::lower_program;
 use crate::scalar::{DType, Scalar};
 
 use scope::Generator;
@@ -81,6 +83,18 @@ pub struct Generated {
 }
 
 impl Generated {
+    /// The program, code lowered, for whoever asks the validator only if something goes wrong.
+    ///
+    /// # Errors
+    /// As [`Generated::program`], as far as reading and lowering say.
+    pub fn lowered(&self) -> Result<Program> {
+        let mut program = pel::parse(&self.text)?;
+        match lower_program(&mut program).into_iter().find(Diagnostic::is_error) {
+            Some(error) => Err(error),
+            None => Ok(program),
+        }
+    }
+
     /// The program, code lowered.
     ///
     /// # Errors

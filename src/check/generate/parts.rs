@@ -16,6 +16,16 @@ impl Extent {
     pub fn literal(value: i64) -> Extent {
         Extent { text: value.to_string(), value, literal: true }
     }
+
+    /// A smaller extent, and ranges of so many elements among those of this one.
+    pub fn part(&self) -> Option<(Extent, [String; 2])> {
+        let part = |text: &str, value| Extent { text: text.to_owned(), value, literal: false };
+        if let Some(base) = self.text.strip_prefix("2*") {
+            return Some((part(base, self.value / 2), [format!("0:2*{base}:2"), format!("1:2*{base}:2")]));
+        }
+        let base = self.text.strip_suffix(" + 1")?;
+        Some((part(base, self.value - 1), [format!("1:{base} + 1"), format!("0:{base}")]))
+    }
 }
 
 /// A container that statements may use.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::scalar::DType;
 
-use super::parts::{Container, Extent, Param};
+use super::parts::{Class, Container, Extent, Param};
 use super::{Choices, Generated, Settings, inputs};
 
 /// The generator with all its state.
@@ -27,6 +27,8 @@ pub(super) struct Generator<'g, 'b> {
     pub symbols: Vec<String>,
     /// Declarations at the start of the graph that is being written.
     pub declarations: String,
+    /// Constants of the outermost graph, with their lengths.
+    constants: Vec<(String, Class, usize)>,
     /// What the open map does, if one is open.
     pub map: Option<MapUse>,
     /// Nested graphs around.
@@ -78,6 +80,7 @@ impl<'g, 'b> Generator<'g, 'b> {
             params: Vec::new(),
             symbols: Vec::new(),
             declarations: String::new(),
+            constants: Vec::new(),
             map: None,
             depth: 0,
             loops: 0,
@@ -93,6 +96,9 @@ impl<'g, 'b> Generator<'g, 'b> {
         }
         for _ in 0..1 + self.choices.below(4) {
             self.argument();
+        }
+        if self.choices.chance(10) {
+            self.declare_constant();
         }
         let mut body = String::new();
         while self.budget > 0 {
@@ -200,8 +206,33 @@ impl<'g, 'b> Generator<'g, 'b> {
         }
     }
 
+    fn declare_constant(&mut self) {
+        let name = self.fresh("w");
+        let length = 1 + self.choices.below(4);
+        let (class, ty, values) = [
+            (Class::Real, "f64", ["0.5", "-1.25", "3.0", "0.1", "2.0"]),
+            (Class::Real, "f32", ["1.5", "-0.5", "0.1", "4.0", "0.25"]),
+            (Class::Integer, "i64", ["3", "-2", "0", "7", "1"]),
+            (Class::Integer, "i32", ["1", "5", "-4", "2", "0"]),
+        ][self.choices.below(4)];
+        let values: Vec<&str> = (0..length).map(|_| values[self.choices.below(values.len())]).collect();
+        let _ = writeln!(self.declarations, "  constant {name}: {ty}[{length}] = [{}]", values.join(", "));
+        self.constants.push((name, class, length));
+    }
+
+    /// An element of a constant, for the code of a tasklet.
+    pub fn constant(&mut self, class: Class) -> Option<String> {
+        let fitting: Vec<_> =
+            self.constants.iter().filter(|(_, known, _)| *known == class).cloned().collect();
+        let (name, _, length) = self.choices.pick(&fitting)?;
+        match self.params.last().filter(|_| self.depth == 0) {
+            Some(param) if self.choices.chance(60) => Some(format!("{name}[{} % {length}]", param.name)),
+            _ => Some(format!("{name}[{}]", self.choices.below(*length))),
+        }
+    }
+
     /// Declares a transient of the graph that is being written; it has no value yet.
-    pub fn transient(&mut self, dtype: DType, dims: Vec<Extent>, clauses: &str) -> String {
+    pub fn transient(&mut self, dtype: DType, dims: Vec<Extent>) -> String {
         let name = self.fresh("t");
         let scalar = dims.is_empty();
         let container = Container {
@@ -215,7 +246,10 @@ impl<'g, 'b> Generator<'g, 'b> {
             dense: true,
             scalar,
         };
-        let _ = writeln!(self.declarations, "  transient {name}: {}{clauses}", container.descriptor());
+        // Content that outlives the call: written before it is read all the same.
+        let lifetime = if !scalar && self.choices.chance(3) { " lifetime(persistent)" } else { "" };
+        let descriptor = container.descriptor();
+        let _ = writeln!(self.declarations, "  transient {name}: {descriptor}{lifetime}");
         self.containers.push(container);
         name
     }

@@ -32,7 +32,7 @@ impl Generator<'_, '_> {
             }
             let dtype = self.dtype();
             let (names, dims): (Vec<String>, Vec<Extent>) = params.into_iter().unzip();
-            let name = self.transient(dtype, dims, "");
+            let name = self.transient(dtype, dims);
             let container = self.container(&name)?.clone();
             return Some(Target { container, index: names.join(", "), complete: true });
         }

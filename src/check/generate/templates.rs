@@ -1,13 +1,11 @@
-//! Nodes that the short form has no words for: nested graphs, library nodes, streams, consume scopes, views,
-//! references, maps whose range is read from memory. Each is a state of its own in the explicit form.
+//! Nodes that the short form has no words for: nested graphs, streams, consume scopes, views, references, maps whose range is read from memory. Each is a state of its own in the explicit form.
 
 use std::fmt::Write;
-
-use serde_json::json;
 
 use crate::front::pel::short_name;
 use crate::scalar::DType;
 
+use super::libraries::plain_float;
 use super::parts::{Class, Container, Extent, Param};
 use super::scope::Generator;
 
@@ -16,7 +14,7 @@ impl Generator<'_, '_> {
     pub fn special(&mut self, out: &mut String) {
         self.budget = self.budget.saturating_sub(2);
         let nests = self.depth < 2;
-        let weights = [4, if nests { 4 } else { 0 }, if nests { 3 } else { 0 }, 2, 2, 3, 2, 2, 2];
+        let weights = [8, if nests { 4 } else { 0 }, if nests { 3 } else { 0 }, 2, 2, 3, 2, 2, 2];
         match self.choices.weighted(&weights) {
             0 => self.library(out),
             1 => self.nested(out),
@@ -28,168 +26,6 @@ impl Generator<'_, '_> {
             7 => self.range_from_memory(out),
             _ => self.cleared(out),
         }
-    }
-
-    fn library(&mut self, out: &mut String) {
-        match self.choices.weighted(&[6, 2, 5, 3, 2]) {
-            0 => self.reduce(out),
-            1 => self.transpose(out),
-            2 => self.product(out),
-            3 => self.dot(out),
-            _ => self.fill(out),
-        }
-    }
-
-    fn reduce(&mut self, out: &mut String) {
-        let rank = 1 + self.choices.below(3);
-        let Some(source) = self.whole_real(rank).filter(|source| !source.scalar) else {
-            return self.dataflow_state(out);
-        };
-        let axis = self.choices.below(source.dims.len());
-        let all = source.dims.len() == 1 || self.choices.chance(25);
-        let mut dims = source.dims.clone();
-        if all {
-            dims = vec![Extent::literal(1)];
-        } else {
-            dims.remove(axis);
-        }
-        let lambdas =
-            ["lambda x, y: x + y", "lambda x, y: max(x, y)", "lambda x, y: min(x, y)", "lambda x, y: x * y"];
-        let lambda = lambdas[self.choices.below(4)];
-        let identity = self.choices.chance(70);
-        // Without identity the result accumulates into what is there.
-        let (name, whole) = match self.ready_of_shape(&dims, &source.name).filter(|_| !identity) {
-            Some(found) => (found.name.clone(), found.whole()),
-            None => {
-                let name = self.transient(source.dtype, dims, "");
-                let whole = self.container(&name).map(Container::whole).unwrap_or_default();
-                (name, whole)
-            }
-        };
-        let ready = self.container(&name).is_some_and(|container| container.ready);
-        let mut properties = json!({ "wcr": lambda });
-        if !all {
-            properties["axes"] = json!([axis]);
-        }
-        if identity || !ready {
-            properties["identity"] = json!([0.0, 1.0, -5.0][self.choices.below(3)]);
-        }
-        let state = self.fresh("s");
-        let _ = writeln!(
-            out,
-            "state {state} {{\n  n0 = access {from}\n  n1 = library reduce \"dace.libraries.standard.nodes.reduce.Reduce\" () -> () \
-             properties @{properties}\n  n2 = access {name}\n  n0 -> n1 : {source}\n  n1 -> n2 : {whole}\n}}",
-            from = source.name,
-            source = source.whole(),
-        );
-        self.set_ready(&name);
-    }
-
-    fn ready_of_shape(&mut self, dims: &[Extent], other: &str) -> Option<Container> {
-        let fitting: Vec<Container> = self
-            .containers
-            .iter()
-            .filter(|container| container.ready && !container.fixed && container.name != other)
-            .filter(|container| container.pinned.is_none() && container.dims == dims)
-            .filter(|container| Class::of(container.dtype) == Class::Real)
-            .cloned()
-            .collect();
-        self.choices.pick(&fitting).cloned()
-    }
-
-    fn transpose(&mut self, out: &mut String) {
-        let Some(source) = self.whole_real(2) else { return self.dataflow_state(out) };
-        let dims = source.dims.iter().rev().cloned().collect();
-        let name = self.transient(source.dtype, dims, "");
-        let ports = [("_inp", source)];
-        self.library_state(
-            out,
-            "transpose",
-            "dace.libraries.standard.nodes.transpose.Transpose",
-            &ports,
-            "_out",
-            &name,
-        );
-    }
-
-    fn product(&mut self, out: &mut String) {
-        let Some(left) = self.whole_real(2).filter(|left| plain_float(left.dtype)) else {
-            return self.dataflow_state(out);
-        };
-        let fitting: Vec<Container> = self
-            .containers
-            .iter()
-            .filter(|right| right.ready && right.pinned.is_none() && right.dtype == left.dtype)
-            .filter(|right| (1..=2).contains(&right.dims.len()) && right.dims.first() == left.dims.last())
-            .cloned()
-            .collect();
-        let right = match self.choices.pick(&fitting).cloned() {
-            Some(right) => right,
-            // Its own transpose always fits.
-            None => {
-                let dims = left.dims.iter().rev().cloned().collect();
-                let name = self.transient(left.dtype, dims, "");
-                let ports = [("_inp", left.clone())];
-                let class = "dace.libraries.standard.nodes.transpose.Transpose";
-                self.library_state(out, "transpose", class, &ports, "_out", &name);
-                match self.container(&name) {
-                    Some(right) => right.clone(),
-                    None => return,
-                }
-            }
-        };
-        let mut dims = vec![left.dims[0].clone()];
-        dims.extend(right.dims.get(1).cloned());
-        let name = self.transient(left.dtype, dims, "");
-        let ports = [("_a", left), ("_b", right)];
-        self.library_state(out, "product", "dace.libraries.blas.nodes.matmul.MatMul", &ports, "_c", &name);
-    }
-
-    fn dot(&mut self, out: &mut String) {
-        let Some(left) = self.whole_real(1).filter(|left| plain_float(left.dtype)) else {
-            return self.reduce(out);
-        };
-        let name = self.transient(left.dtype, vec![Extent::literal(1)], "");
-        let ports = [("_x", left.clone()), ("_y", left)];
-        self.library_state(out, "dot", "dace.libraries.blas.nodes.dot.Dot", &ports, "_result", &name);
-    }
-
-    fn fill(&mut self, out: &mut String) {
-        let dims = vec![self.extent(), self.extent()];
-        let dtype = self.dtype();
-        let name = self.transient(dtype, dims, "");
-        let whole = self.container(&name).map(Container::whole).unwrap_or_default();
-        let (state, value) = (self.fresh("s"), self.choices.below(4));
-        let _ = writeln!(
-            out,
-            "state {state} {{\n  n1 = library fill \"dace.libraries.standard.nodes.fill.FillLibraryNode\" () -> (_fill_out) \
-             properties @{{\"value\":{value}}}\n  n2 = access {name}\n  n1._fill_out -> n2 : {whole}\n}}"
-        );
-        self.set_ready(&name);
-    }
-
-    fn library_state(
-        &mut self,
-        out: &mut String,
-        label: &str,
-        class: &str,
-        inputs: &[(&str, Container)],
-        output: &str,
-        to: &str,
-    ) {
-        let whole = self.container(to).map(Container::whole).unwrap_or_default();
-        let connectors: Vec<&str> = inputs.iter().map(|(connector, _)| *connector).collect();
-        let _ = writeln!(out, "state {} {{", self.fresh("s"));
-        for (at, (_, container)) in inputs.iter().enumerate() {
-            let _ = writeln!(out, "  n{at} = access {}", container.name);
-        }
-        let _ = writeln!(out, "  l = library {label} \"{class}\" ({}) -> ({output})", connectors.join(", "));
-        let _ = writeln!(out, "  o = access {to}");
-        for (at, (connector, container)) in inputs.iter().enumerate() {
-            let _ = writeln!(out, "  n{at} -> l.{connector} : {}", container.whole());
-        }
-        let _ = writeln!(out, "  l.{output} -> o : {whole}\n}}");
-        self.set_ready(to);
     }
 
     /// A graph with some of the containers in reach, run in place.
@@ -441,7 +277,7 @@ impl Generator<'_, '_> {
 
     /// A queue that counts down; the counts add up.
     fn consume(&mut self, out: &mut String) {
-        let (queue, total) = (self.fresh("u"), self.transient(DType::I64, vec![Extent::literal(1)], ""));
+        let (queue, total) = (self.fresh("u"), self.transient(DType::I64, vec![Extent::literal(1)]));
         self.declare("stream", &queue, "i64[1]");
         let (zero, fill, work) = (self.fresh("s"), self.fresh("s"), self.fresh("s"));
         let (start, index) = (1 + self.choices.below(5), self.fresh("p"));
@@ -486,7 +322,7 @@ impl Generator<'_, '_> {
             );
             return;
         }
-        let to = self.transient(matrix.dtype, vec![flat.clone()], "");
+        let to = self.transient(matrix.dtype, vec![flat.clone()]);
         let _ = writeln!(
             out,
             "state {state} {{\n  a = access {from}\n  v = access {view}\n  e = map_entry flat [{i} in 0:{n}]\n  t = tasklet get (x) -> (o) {{ o = x + 1 }}\n\
@@ -512,7 +348,7 @@ impl Generator<'_, '_> {
         let n = first.dims[0].text.clone();
         let name = self.fresh("z");
         self.declare("reference", &name, &first.descriptor());
-        let to = self.transient(first.dtype, first.dims.clone(), "");
+        let to = self.transient(first.dtype, first.dims.clone());
         let (pick, one, two, used) = (self.fresh("c"), self.fresh("s"), self.fresh("s"), self.fresh("s"));
         let (i, threshold) = (self.fresh("i"), 1 + self.choices.below(6));
         let size = self.sizes.first().map_or("1".to_owned(), |size| size.text.clone());
@@ -534,7 +370,7 @@ impl Generator<'_, '_> {
         let (rows, columns) = (source.dims[0].text.clone(), source.dims[1].text.clone());
         let sums = self.fresh("t");
         self.declare("", &sums, &format!("{}[{rows}]", short_name(source.dtype)));
-        let to = self.transient(source.dtype, source.dims[..1].to_vec(), "");
+        let to = self.transient(source.dtype, source.dims[..1].to_vec());
         let (state, i, j, from) = (self.fresh("s"), self.fresh("i"), self.fresh("j"), &source.name);
         let _ = writeln!(
             out,
@@ -568,8 +404,4 @@ impl Generator<'_, '_> {
             n = bound.text,
         );
     }
-}
-
-fn plain_float(dtype: DType) -> bool {
-    matches!(dtype, DType::F32 | DType::F64)
 }

@@ -72,10 +72,8 @@ impl Half {
     /// # Errors
     /// The rewrite refuses.
     pub fn of(side: &Side, program: &Program, args: &Arguments<'_>) -> Result<Half> {
-        let mut program = program.clone();
-        if let Some(rewrite) = &side.rewrite {
-            rewrite(&mut program)?;
-        }
+        let changed = side.rewrite.as_ref().map(|rewrite| rewrite(program)).transpose()?.flatten();
+        let program = changed.unwrap_or_else(|| program.clone());
         let args = with_symbols(&program, args)?;
         Ok(Half { program, args, engine: side.engine, name: side.name.clone() })
     }

@@ -21,7 +21,7 @@ use crate::interp::routine::MemoryPort;
 pub(super) struct StateContext<'p, 'u> {
     pub block: BlockId,
     pub state: &'p State,
-    pub tree: ScopeTree,
+    pub tree: &'u ScopeTree,
     pub paths: MemletPaths,
     pub adjacency: Adjacency,
     pub uses: &'u Uses,

@@ -216,7 +216,7 @@ impl<'p> Builder<'p> {
             return Err(Diagnostic::error("P0114", format!("property `{key}` is not a number")));
         };
         let grammar = Grammar::Typed;
-        let expr = self.exprs.parse(&mut self.names, text, grammar)?;
+        let expr = self.exprs.to_mut().parse(self.names.to_mut(), text, grammar)?;
         let mut sources = Vec::new();
         for name in self.exprs.free_symbols(expr) {
             sources.push((name, self.source(names, name)));

@@ -13,6 +13,9 @@ mod nested;
 mod scope;
 mod tasklet;
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use hashbrown::{HashMap, HashSet};
 
 use crate::analysis::Uses;
@@ -29,13 +32,14 @@ use names::GraphNames;
 /// How deep graphs, scopes and regions may nest in all. The interpreter's own stack grows with it.
 pub(super) const MAX_DEPTH: usize = 100;
 
-/// Resolves a program.
-pub(super) fn prepare(program: &Program) -> Result<Plan, Diagnostic> {
+/// Resolves a program. Also says where the containers of each graph are used.
+pub(super) fn prepare(program: &Arc<Program>) -> Result<(Plan, HashMap<GraphId, Uses>), Diagnostic> {
     let root = program.root.ok_or_else(|| Diagnostic::error("P0100", "the program has no graph"))?;
     let mut builder = Builder {
         program,
-        names: program.names.clone(),
-        exprs: program.exprs.clone(),
+        names: Cow::Borrowed(&program.names),
+        exprs: Cow::Borrowed(&program.exprs),
+        uses: HashMap::new(),
         containers: Vec::new(),
         symbols: Vec::new(),
         registers: 0,
@@ -54,10 +58,13 @@ pub(super) fn prepare(program: &Program) -> Result<Plan, Diagnostic> {
         .collect();
     let mut free_symbols: Vec<SymbolSlot> = names.symbols.values().copied().collect();
     free_symbols.sort_unstable();
-    Ok(Plan {
-        names: builder.names,
-        exprs: builder.exprs,
-        structs: program.structs.clone(),
+    let added = match (builder.names, builder.exprs) {
+        (Cow::Borrowed(_), Cow::Borrowed(_)) => None,
+        (names, exprs) => Some(Box::new((names.into_owned(), exprs.into_owned()))),
+    };
+    let plan = Plan {
+        program: program.clone(),
+        added,
         containers: builder.containers,
         symbols: builder.symbols,
         root: root_plan,
@@ -65,14 +72,16 @@ pub(super) fn prepare(program: &Program) -> Result<Plan, Diagnostic> {
         free_symbols,
         assigned: names.assigned.iter().filter_map(|name| names.symbols.get(name)).copied().collect(),
         registers: builder.registers,
-    })
+    };
+    Ok((plan, builder.uses))
 }
 
 struct Builder<'p> {
     pub program: &'p Program,
     /// The program's names and expressions, and what library nodes add to them.
-    pub names: Names,
-    pub exprs: ExprPool,
+    pub names: Cow<'p, Names>,
+    pub exprs: Cow<'p, ExprPool>,
+    pub uses: HashMap<GraphId, Uses>,
     pub containers: Vec<Container>,
     pub symbols: Vec<Symbol>,
     pub registers: usize,
@@ -160,6 +169,7 @@ impl<'p> Builder<'p> {
             forget: self.slots(&names, &late),
             constants: constants.into_boxed_slice(),
         };
+        self.uses.insert(id, uses);
         Ok((plan, names))
     }
 

@@ -2,7 +2,7 @@
 
 use hashbrown::{HashMap, HashSet};
 
-use crate::analysis::{MemletPaths, ScopeTree, Uses, viewed_edge};
+use crate::analysis::{MemletPaths, Uses, viewed_edge};
 use crate::diag::Diagnostic;
 use crate::entity::Name;
 use crate::interp::plan::{
@@ -23,10 +23,13 @@ impl<'p> Builder<'p> {
         block: BlockId,
         state: &'p State,
     ) -> Result<ScopePlan, Diagnostic> {
+        let Some(tree) = uses.scopes.get(&block) else {
+            return Err(Diagnostic::error("P0100", format!("there is no {block}")));
+        };
         let mut ctx = StateContext {
             block,
             state,
-            tree: ScopeTree::of(state)?,
+            tree,
             paths: MemletPaths::of(state, &self.program.names),
             adjacency: state.adjacency(),
             uses,
@@ -347,7 +350,7 @@ impl<'p> Builder<'p> {
         let layout = Layout { shape, strides, ..Layout::default() };
         let element = self.push_container("consumed element", ty, kind, layout)?;
         ctx.consumed.insert(id, element);
-        let taken_name = self.names.intern("__dace_cons_numelems");
+        let taken_name = self.names.to_mut().intern("__dace_cons_numelems");
         let taken = self.fresh_symbol(taken_name, DType::I64);
         names.params.push((taken_name, taken));
         let pe_index = consume.pe_index.map(|name| {

@@ -5,11 +5,10 @@ use proptest::prelude::*;
 use std::result::Result;
 
 use super::{Block, Code, DType, Diagnostic, Names, Op, PortKind, ValueId, spell};
-use crate::entity::Name;
-use crate::scalar::eval::{self, Frame, Memory};
-use crate::scalar::parse::build::{self, Environment, PortSpec};
+use crate::scalar::parse::build::{self, PortSpec};
 use crate::scalar::parse::python;
-use crate::scalar::{BinaryOp, Func, Inst, Port, PortId, Scalar, StructTable, Trap, Type, UnaryOp, Value};
+use crate::scalar::trial::{Symbols, Trial, same};
+use crate::scalar::{BinaryOp, Func, Inst, Port, Scalar, StructTable, Type, UnaryOp};
 
 const TYPES: [DType; 11] = [
     DType::Bool,
@@ -250,62 +249,6 @@ fn random_code(rolls: Vec<u8>) -> (Code, Names) {
     (maker.code, maker.names)
 }
 
-struct Symbols;
-
-impl Environment for Symbols {
-    fn symbol(&self, _name: Name) -> Option<DType> {
-        Some(DType::I32)
-    }
-}
-
-struct Numbers<'a> {
-    inputs: &'a [Scalar],
-    outputs: Vec<(PortId, Value)>,
-}
-
-impl Memory for Numbers<'_> {
-    type Fault = Trap;
-
-    fn input(&mut self, port: PortId) -> Result<Option<Value>, Trap> {
-        Ok(self.inputs.get(port.0 as usize).map(|&scalar| Value::from(scalar)))
-    }
-    fn symbol(&mut self, _index: u32) -> Result<Option<Scalar>, Trap> {
-        Ok(Some(Scalar::I32(5)))
-    }
-    fn load(&mut self, _port: PortId, _indices: &[i64]) -> Result<Option<Value>, Trap> {
-        Err(Trap::Type)
-    }
-    fn store(&mut self, _port: PortId, _indices: &[i64], _value: &Value) -> Result<(), Trap> {
-        Err(Trap::Type)
-    }
-    fn output(&mut self, port: PortId, value: &Value) -> Result<(), Trap> {
-        self.outputs.push((port, value.clone()));
-        Ok(())
-    }
-    fn push(&mut self, _port: PortId, _value: &Value) -> Result<(), Trap> {
-        Err(Trap::Type)
-    }
-    fn pop(&mut self, _port: PortId) -> Result<Option<Value>, Trap> {
-        Err(Trap::Type)
-    }
-    fn is_absent(&mut self, _port: PortId) -> Result<bool, Trap> {
-        Err(Trap::Type)
-    }
-}
-
-/// Outputs by name, or the trap.
-fn run(code: &Code, names: &Names, inputs: &[Scalar]) -> Result<Vec<(String, Scalar)>, Trap> {
-    let mut memory = Numbers { inputs, outputs: Vec::new() };
-    eval::run(code, &mut memory, &mut Frame::new())?;
-    let mut outputs: Vec<(String, Scalar)> = memory
-        .outputs
-        .into_iter()
-        .filter_map(|(port, value)| Some((names[code.ports[port].name].to_owned(), value.as_scalar()?)))
-        .collect();
-    outputs.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(outputs)
-}
-
 fn lowered_again(code: &Code, names: &mut Names) -> Result<(Code, String), Diagnostic> {
     let text = spell(code, names)?;
     let specs = code.ports.values().map(|port| PortSpec {
@@ -316,7 +259,7 @@ fn lowered_again(code: &Code, names: &mut Names) -> Result<(Code, String), Diagn
     });
     let specs = specs.collect();
     let statements = python::statements(&text).map_err(|error| error.with_note(text.clone()))?;
-    let again = build::tasklet(names, &StructTable::default(), specs, &Symbols, &statements)
+    let again = build::tasklet(names, &StructTable::default(), specs, &Symbols(DType::I32), &statements)
         .map_err(|error| error.with_note(text.clone()))?;
     again.verify(&StructTable::default()).map_err(|error| error.with_note(text.clone()))?;
     Ok((again, text))
@@ -342,17 +285,12 @@ proptest! {
         let inputs: Vec<Scalar> =
             TYPES.into_iter().zip(&numbers).map(|(dtype, &number)| crate::scalar::arith::cast(dtype, Scalar::F64(number))).collect();
         let (again, text) = lowered_again(&code, &mut names).unwrap();
-        let expected = run(&code, &names, &inputs);
-        let found = run(&again, &names, &inputs);
-        match (&expected, &found) {
+        let run = |code: &Code| Trial::new(&inputs, |_| Scalar::I32(5)).run(code);
+        match (run(&code), run(&again)) {
             // What nobody needs is not computed, so its trap may vanish.
             (Err(_), _) => {}
             (Ok(expected), Ok(found)) => {
-                prop_assert_eq!(expected.len(), found.len(), "{}", text);
-                for (a, b) in expected.iter().zip(found) {
-                    let nan = a.1.dtype().is_float() && a.1.as_f64().is_nan() && b.1.as_f64().is_nan();
-                    prop_assert!(a.0 == b.0 && a.1.dtype() == b.1.dtype() && (nan || a.1.same_bits(b.1)), "{:?} {:?}\n{}", a, b, text);
-                }
+                prop_assert!(same(&expected, &found), "{:?}\n{:?}\n{}", expected, found, text);
             }
             (Ok(_), Err(trap)) => prop_assert!(false, "{trap}\n{text}"),
         }

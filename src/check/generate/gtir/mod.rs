@@ -4,7 +4,7 @@
 //! |---|---|
 //! | meshes | three Cartesian dimensions, or vertices and edges with levels: tables of random neighbours, with and without skip values |
 //! | fields | arguments on any set of dimensions, `float64` most of the time, `float32` and `int32` now and then; inputs reach [`HALO`] points beyond what is computed |
-//! | values | stencils of one to three fields with shifts, neighbour sums and products, composite shifts; scans up and down; masks (`concat_where`); broadcasts; lets, functions, tuples, choices |
+//! | values | stencils of one to three fields, of one value or two, with shifts, lifts, neighbour sums, products and lists, composite shifts; scans up and down, with a domain or without, of one value or two; masks (`concat_where`); broadcasts; lets, functions, tuples, choices |
 //! | statements | one to three, over all or part of the output, with bounds that are numbers, scalars or the output's own; choices between statements; temporaries; later ones read what earlier ones wrote |
 //!
 //! Reads are in bounds by construction: a value is made for a *reach*, how far beyond the written domain its readers look

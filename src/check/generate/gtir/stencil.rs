@@ -28,8 +28,13 @@ impl Generator<'_, '_> {
             params.push(param);
             arguments.push(format!("index({})", self.mesh.name(LEVEL)));
         }
-        let body = self.code(wanted.dtype, &terms, 2);
-        format!("(⇑(λ({}) → {body}))({})", params.join(", "), arguments.join(", "))
+        let mut body = self.code(wanted.dtype, &terms, 2);
+        let mut part = String::new();
+        if self.choices.chance(8) {
+            body = format!("{{{body}, {}}}", self.code(wanted.dtype, &terms, 1));
+            part = format!("[{}]", self.choices.below(2));
+        }
+        format!("(⇑(λ({}) → {body}))({}){part}", params.join(", "), arguments.join(", "))
     }
 
     /// Chooses how a parameter is read around the point; adds the reads to `terms`, and says what the argument has to be.
@@ -42,7 +47,6 @@ impl Generator<'_, '_> {
                 inner.loc = wanted.loc.with(dim, false);
             }
         }
-        let mut add = |text: String| terms.push(Term { text, dtype: inner.dtype });
         let tables: Vec<usize> =
             (0..self.mesh.tables.len()).filter(|&at| inner.loc.has(self.mesh.tables[at].from)).collect();
         if let (Some(&table), true) = (self.choices.pick(&tables), self.choices.chance(60)) {
@@ -50,13 +54,21 @@ impl Generator<'_, '_> {
             let name = table.name;
             inner.loc = inner.loc.with(table.from, false).with(table.to, true);
             let other = (0..table.columns).map(|_| self.choices.below(table.columns)).next().unwrap_or(0);
-            let zero = zero(inner.dtype);
-            match self.choices.weighted(&[3, 2, 2, 1]) {
+            let (zero, number) = (zero(inner.dtype), self.number(inner.dtype));
+            let mut add = |text: String| terms.push(Term { text, dtype: inner.dtype });
+            match self.choices.weighted(&[3, 2, 2, 1, 1, 1, if table.skips { 0 } else { 1 }]) {
                 0 => add(format!("reduce(plus, {zero})(neighbors({name}ₒ, {param}))")),
                 1 => add(format!("reduce(maximum, {zero})(neighbors({name}ₒ, {param}))")),
                 2 => add(format!(
                     "reduce(λ(s, y, z) → s + y × z, {zero})(neighbors({name}ₒ, {param}), neighbors({name}ₒ, {param}))"
                 )),
+                4 => add(format!(
+                    "reduce(plus, {zero})(map_list(multiplies)(neighbors({name}ₒ, {param}), make_const_list({number})))"
+                )),
+                5 => add(format!(
+                    "reduce(plus, {zero})(neighbors({name}ₒ, (↑(λ(y) → ·y × {number}))({param})))"
+                )),
+                6 => add(format!("list_get({other}ₒ, neighbors({name}ₒ, {param}))")),
                 _ if table.skips => add(format!(
                     "(if can_deref(⟪{name}ₒ, {other}ₒ⟫({param})) then ·⟪{name}ₒ, {other}ₒ⟫({param}) else {zero})"
                 )),
@@ -73,23 +85,25 @@ impl Generator<'_, '_> {
             }
             return inner;
         }
-        add(format!("·{param}"));
+        terms.push(Term { text: format!("·{param}"), dtype: inner.dtype });
         for dim in inner.loc.dims() {
             let straight = self.mesh.is_straight(dim) && wanted.reach[dim] < super::HALO;
             if straight && self.choices.chance(45) {
                 inner.reach[dim] = wanted.reach[dim] + 1;
                 let name = self.mesh.name(dim);
                 let by = [1, -1][self.choices.below(2)];
-                terms.push(Term {
-                    text: format!("·⟪{name}→{name}, {by}ₒ⟫({param})"), dtype: inner.dtype
-                });
+                let moved = match self.choices.chance(12) {
+                    true => format!("(↑(λ(y) → ·y + {}))({param})", self.number(inner.dtype)),
+                    false => param.to_owned(),
+                };
+                let text = format!("·⟪{name}→{name}, {by}ₒ⟫({moved})");
+                terms.push(Term { text, dtype: inner.dtype });
             }
         }
         inner
     }
 
-    /// A scan over the levels. Where it is not all of a statement's value it is given a domain: without one, its columns
-    /// begin where its readers say, and a reader that is folded away would be one less.
+    /// A scan over the levels, with a domain or without: then its columns begin where its readers say.
     pub fn scan(&mut self, wanted: Wanted, depth: usize, is_whole: bool) -> String {
         let (mut params, mut arguments) = (Vec::new(), Vec::new());
         let (state, mut terms) = (self.fresh("s"), Vec::new());
@@ -104,18 +118,27 @@ impl Generator<'_, '_> {
             params.push(param);
         }
         let step = self.code(wanted.dtype, &terms, 1);
+        let is_pair = self.choices.chance(15);
         let forward = ["True", "False"][self.choices.below(2)];
         let start = zero(wanted.dtype);
         // The state shrinks, so that columns stay finite.
-        let shrunk = match wanted.dtype {
+        let shrunk = |state: &str| match wanted.dtype {
             DType::I32 => format!("minimum({state}, 100)"),
             dtype => format!("{state} × {}", half(dtype)),
         };
-        let scan = format!("scan(λ({state}, {}) → {shrunk} + {step}, {forward}, {start})", params.join(", "));
+        let (next, start, part) = match is_pair {
+            false => (format!("{} + {step}", shrunk(&state)), start, String::new()),
+            true => {
+                let (first, second) = (format!("{state}[0]"), format!("{state}[1]"));
+                let next = format!("{{{} + {step}, {} + {first}}}", shrunk(&first), shrunk(&second));
+                (next, format!("{{{start}, {start}}}"), format!("[{}]", self.choices.below(2)))
+            }
+        };
+        let scan = format!("scan(λ({state}, {}) → {next}, {forward}, {start})", params.join(", "));
         let arguments = arguments.join(", ");
-        match is_whole {
-            true => format!("(⇑{scan})({arguments})"),
-            false => format!("as_fieldop({scan}, {})({arguments})", self.whole_domain(wanted)),
+        match is_whole || self.choices.chance(50) {
+            true => format!("(⇑{scan})({arguments}){part}"),
+            false => format!("as_fieldop({scan}, {})({arguments}){part}", self.whole_domain(wanted)),
         }
     }
 

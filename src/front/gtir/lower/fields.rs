@@ -142,12 +142,19 @@ impl Lowering<'_> {
         {
             dims.insert(at, scan.axis);
         }
+        // Where columns begin without a domain, their readers say.
+        let inferred =
+            scan.as_ref().is_some_and(|scan| scan.domain.is_none()) || self.points.reads_inferred(&all);
         let id = self.fields.push(FieldInfo { value, leaves: Vec::new(), scan, replays: found.replays });
         let mut leaves = Vec::with_capacity(points.len());
         for (number, &point) in points.iter().enumerate() {
             let dtype = self.points.dtype(point);
             let source = Source { owner: Owner::Field(id, number), dims: dims.clone(), dtype };
-            leaves.push(Leaf { point, source: self.sources.push(source) });
+            let source = self.sources.push(source);
+            if inferred {
+                self.points.infer(source);
+            }
+            leaves.push(Leaf { point, source });
         }
         self.fields[id].leaves = leaves;
         Ok(id)

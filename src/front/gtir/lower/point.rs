@@ -7,7 +7,7 @@
 
 use std::cell::RefCell;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::entity::{Arena, EntityId, Name};
 use crate::entity_id;
@@ -107,6 +107,8 @@ pub struct Points {
     rows: Arena<PointId, (Node, DType)>,
     known: HashMap<Node, PointId>,
     marks: RefCell<Marks>,
+    /// Sources whose extent follows from where they are read, and what is computed of them.
+    inferred: HashSet<SourceId>,
 }
 
 impl Points {
@@ -309,11 +311,22 @@ impl Points {
         match self.as_constant(condition) {
             Some(Scalar::Bool(true)) => return then,
             Some(Scalar::Bool(false)) => return otherwise,
-            _ if then == otherwise => return then,
+            _ if then == otherwise && !self.reads_inferred(&[condition]) => return then,
             _ => {}
         }
         let dtype = self.dtype(then);
         self.intern(Node::Choose(condition, then, otherwise), dtype)
+    }
+
+    /// The extent of a source follows from where it is read, and what it computes depends on that.
+    pub fn infer(&mut self, source: SourceId) {
+        self.inferred.insert(source);
+    }
+
+    /// Whether the points read such a source. That they do is part of the program, however little comes of it.
+    pub fn reads_inferred(&self, points: &[PointId]) -> bool {
+        let read = |id| matches!(self.node(id), Node::Load { source, .. } if self.inferred.contains(source));
+        !self.inferred.is_empty() && self.reachable(points).into_iter().any(read)
     }
 
     /// Calls `f` with each direct operand of a node.
