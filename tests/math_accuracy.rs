@@ -179,6 +179,32 @@ fn powers() {
     assert!(worst.0 <= 0.7, "{worst:?}");
 }
 
+#[test]
+fn lengths() {
+    let mut random = Random(13);
+    for (name, low, high, bound) in [
+        ("hypot", 1e-3, 1e3, 1.0),
+        ("hypot, any size", 1e-290, 1e300, 1.0),
+        ("hypot, subnormal", 5e-324, 1e-305, 1.1),
+    ] {
+        let mut worst = (0.0, 0.0, 0.0);
+        for at in 0..4000 {
+            let x = random.magnitude(low, high);
+            // Mostly of about the same size: else the larger one is the result.
+            let y = if at % 4 == 0 { random.magnitude(low, high) } else { x * random.between(1e-3, 1.0) };
+            let (x, y) = (random.signed(x), random.signed(y));
+            let (p, q) = (big(x), big(y));
+            let squares = p.mul(&p, 600, MODE).add(&q.mul(&q, 600, MODE), 600, MODE);
+            let error = error_in_ulp(math::hypot(x, y), &squares.sqrt(BITS, MODE));
+            if error > worst.0 {
+                worst = (error, x, y);
+            }
+        }
+        eprintln!("{name:16} {:.3} ulp at {:e}, {:e}", worst.0, worst.1, worst.2);
+        assert!(worst.0 <= bound, "{name}: {worst:?}");
+    }
+}
+
 /// Name, function, argument, result.
 type SpecialValue = (&'static str, fn(f64) -> f64, f64, f64);
 
@@ -310,5 +336,26 @@ fn special_values() {
     for (x, y, expected) in powers {
         let found = math::pow(x, y);
         assert!(same(found, expected), "pow({x}, {y}) is {found}, not {expected}");
+    }
+    let lengths = [
+        (3.0, -4.0, 5.0),
+        (-0.0, 0.0, 0.0),
+        (-7.0, -0.0, 7.0),
+        (inf, nan, inf),
+        (nan, -inf, inf),
+        (nan, 0.0, nan),
+        (1.0, nan, nan),
+        (huge, 0.0, huge),
+        (huge, huge, inf),
+        (1.5e300, 2e300, 2.5e300),
+        (5e-324, 0.0, 5e-324),
+        (3.0 * 5e-324, 4.0 * 5e-324, 5.0 * 5e-324),
+        (1.0, 1e-30, 1.0),
+    ];
+    for (x, y, expected) in lengths {
+        for (x, y) in [(x, y), (y, x)] {
+            let found = math::hypot(x, y);
+            assert!(same(found, expected), "hypot({x}, {y}) is {found}, not {expected}");
+        }
     }
 }

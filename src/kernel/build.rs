@@ -1,6 +1,8 @@
 //! Builds kernels: every pure value is placed in the outermost statement list where its operands exist,
 //! and built once per list. So address arithmetic leaves loops without a pass that moves it.
 
+mod choice;
+
 use std::rc::Rc;
 
 use hashbrown::{HashMap, HashSet};

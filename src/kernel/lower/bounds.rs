@@ -9,6 +9,9 @@
 //! The check then fails exactly if some iteration would. Arithmetic is modulo 2^64. For the extremes to speak
 //! for all values between them, the loop must be short: below 2^40 iterations in reach, which is checked once
 //! per loop, as far out as its range is known; factors are at most 2^20 (see [`Linear`]).
+//!
+//! Where the extremes over all loops around the access, branches or not, leave numbers that fit, nothing is checked but
+//! that the loops are short: `for i in 0..N { if c { a[i] } }` with an `a` of `N` elements.
 
 use crate::scalar::BinaryOp;
 
@@ -20,6 +23,8 @@ use super::{Lowerer, Lowering};
 
 /// Loop variables stay within these bounds wherever a check moves out of the loop.
 const REACH: i64 = 1 << 40;
+/// Factors up to which an index is known to fit without a check: a sum of a dozen loops' reaches then cannot wrap.
+const LARGEST_FACTOR: i64 = 1 << 16;
 
 impl Lowerer<'_> {
     /// Stops the program unless `0 <= index < extent`, as early as possible.
@@ -38,6 +43,9 @@ impl Lowerer<'_> {
         trap: TrapId,
         excuse: ValueId,
     ) -> Lowering<()> {
+        if self.always_between(&low, &high, extent) {
+            return Ok(());
+        }
         let extent_depth = self.b.depth_of(extent);
         let mut excuses: Vec<ValueId> = vec![excuse];
         let mut depth = self.b.depth();
@@ -94,6 +102,56 @@ impl Lowerer<'_> {
             self.b.push_at(Stmt::Check(fine, trap), depth);
         }
         Ok(())
+    }
+
+    /// Whether `0 <= low` and `high < extent` in every iteration of the loops around, given that these are short, which
+    /// is checked then.
+    fn always_between(&mut self, low: &Linear, high: &Linear, extent: ValueId) -> bool {
+        let behind = self.b.linear(extent).plus(high, -1).and_then(|rest| rest.plus(&Linear::constant(1), -1));
+        let Some(behind) = behind else { return false };
+        // Each has to stay at least zero.
+        let mut forms = [low.clone(), high.clone(), behind];
+        // First and last values of the loops that take part, and whether it is the smallest that counts.
+        let mut ends: Vec<(Linear, bool)> = Vec::new();
+        for depth in (0..=self.b.depth()).rev() {
+            let Some(facts) = self.b.loop_at(depth) else { continue };
+            let factors = forms.iter().chain(ends.iter().map(|(end, _)| end)).map(|l| l.factor(facts.variable));
+            let largest = factors.map(i64::abs).max().unwrap_or(0);
+            if largest == 0 {
+                continue;
+            }
+            if largest > LARGEST_FACTOR {
+                return false;
+            }
+            for form in &mut forms {
+                let Some(extreme) = self.extreme(form, facts, true) else { return false };
+                *form = extreme;
+            }
+            for (end, smallest) in &mut ends {
+                let Some(extreme) = self.extreme(end, facts, *smallest) else { return false };
+                *end = extreme;
+            }
+            ends.push((self.b.linear(facts.lowest), true));
+            ends.push((self.b.linear(facts.highest), false));
+        }
+        let fits = |form: &Linear| form.as_constant().is_some_and(|least| (0..=REACH).contains(&least));
+        let short = |(end, _): &(Linear, bool)| {
+            end.as_constant().is_none_or(|value| (-REACH..=REACH).contains(&value))
+        };
+        if !forms.iter().all(fits) || !ends.iter().all(short) {
+            return false;
+        }
+        for (end, smallest) in ends.iter().filter(|(end, _)| end.as_constant().is_none()) {
+            let (op, limit) = if *smallest { (BinaryOp::Ge, -REACH) } else { (BinaryOp::Le, REACH) };
+            let (end, limit) = (self.b.from_linear(end), self.b.int(limit));
+            let fine = self.b.binary(op, end, limit);
+            let depth = self.b.depth_of(fine);
+            if self.b.as_int(fine) != Some(1) && self.b.note_check(fine, depth) {
+                let trap = self.trap(TrapKind::OutOfRange, "a loop reaches beyond 2^40");
+                self.b.push_at(Stmt::Check(fine, trap), depth);
+            }
+        }
+        true
     }
 
     /// `linear` at the loop's first or last iteration, whichever is smaller (or larger).

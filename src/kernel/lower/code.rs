@@ -774,6 +774,13 @@ impl Lowerer<'_> {
             _ => {}
         }
         let wide: Vec<ValueId> = operands.iter().flatten().map(|&x| self.b.cast(DType::F64, x)).collect();
+        if func == Func::Pow
+            && let [x, y, ..] = wide[..]
+            && let Some(exponent) = self.constant_exponent(&operands[1])
+        {
+            let power = self.integer_power(&[x, y], DType::C128, exponent)?;
+            return Ok(power.into_iter().map(|number| self.b.cast(part, number)).collect());
+        }
         if matches!(func, Func::Abs | Func::Arg) {
             let (real, arguments) = match func {
                 Func::Abs => (Func::Hypot, vec![wide[0], wide[1]]),
@@ -788,6 +795,13 @@ impl Lowerer<'_> {
             parts.push(self.b.cast(part, value));
         }
         Ok(parts)
+    }
+
+    /// The integer that a constant complex exponent is, where `pow` multiplies (see `scalar::arith::complex`).
+    fn constant_exponent(&self, exponent: &[ValueId]) -> Option<i64> {
+        let number = |value: &ValueId| self.b.literal(*value)?.to_scalar().map(Scalar::as_f64);
+        let (re, im) = (number(exponent.first()?)?, number(exponent.get(1)?)?);
+        (im == 0.0 && re.abs() < 100.0 && re == re.trunc()).then_some(re as i64)
     }
 
     /// A bool of a condition's numbers.

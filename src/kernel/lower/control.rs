@@ -232,7 +232,7 @@ impl<'p> Lowerer<'p> {
         self.b.open_branch();
         self.inside("else".to_owned(), |lowerer| lowerer.moved(|lowerer| lowerer.conditional(rest)))?;
         let otherwise = self.b.close();
-        self.b.push(Stmt::If { condition, then, otherwise });
+        self.b.branch(condition, then, otherwise);
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use crate::scalar::{BinaryOp, DType};
 
 use super::Reason;
 use super::dependence::{Access, check_dependences};
+use super::pairs::{paired_loads, paired_stores};
 use super::reduce::{Reduction, Total, reductions};
 
 /// How a value behaves across the iterations of a loop.
@@ -76,6 +77,10 @@ pub struct Body {
     pub reductions: Vec<Reduction>,
     /// Whether it holds loops, which all lanes run through together.
     pub nested: bool,
+    /// Whether it holds branches, which some lanes take.
+    pub branches: bool,
+    /// Loads of two elements side by side: bytes added to the address of the lower one, by either.
+    pub pairs: HashMap<ValueId, i64>,
 }
 
 impl Surroundings {
@@ -104,6 +109,8 @@ pub struct Rules {
     pub parallel: bool,
     /// Reductions of floats may be regrouped.
     pub reassociate: bool,
+    /// Lanes can be left out one by one.
+    pub branches: bool,
 }
 
 /// Classifies the body of a loop.
@@ -134,12 +141,14 @@ pub fn classify(
         reductions: reductions(kernel, body, rules.reassociate),
         rules,
         nested: body.iter().any(|stmt| matches!(stmt, Stmt::For { .. })),
+        branches: false,
+        in_branch: false,
         set: HashSet::new(),
     };
     for stmt in body {
         classifier.stmt(stmt)?;
     }
-    classifier.finish()
+    classifier.finish(body)
 }
 
 struct Classifier<'k> {
@@ -157,6 +166,10 @@ struct Classifier<'k> {
     reductions: Vec<Reduction>,
     rules: Rules,
     nested: bool,
+    /// Whether there is a branch.
+    branches: bool,
+    /// Whether this is one.
+    in_branch: bool,
     /// Variables that are set anywhere.
     set: HashSet<VarId>,
 }
@@ -198,6 +211,7 @@ impl Classifier<'_> {
                 self.as_data(*condition);
                 Ok(())
             }
+            Stmt::For { .. } if self.in_branch => Err("a branch of its body holds a loop".to_owned()),
             Stmt::For { .. } if !self.rules.parallel => Err("it runs in sequence".to_owned()),
             Stmt::For { variable, start, stop, body, .. } => {
                 if self.class(*start) != Class::Uniform || self.class(*stop) != Class::Uniform {
@@ -210,13 +224,34 @@ impl Classifier<'_> {
                 self.held = held;
                 Ok(())
             }
-            Stmt::If { .. } => Err("its body branches".to_owned()),
+            Stmt::If { condition, then, otherwise } => self.branch(*condition, then, otherwise),
             Stmt::Alloc { .. } => Err("its body allocates".to_owned()),
             Stmt::Call(..) => Err("its body calls a library".to_owned()),
             Stmt::Loop(_) | Stmt::Block(..) | Stmt::Exit(_) | Stmt::Cfg(_) => {
                 Err("its body has control flow".to_owned())
             }
         }
+    }
+
+    /// A branch that each lane takes or not. What it sets is known in it only.
+    fn branch(&mut self, condition: ValueId, then: &[Stmt], otherwise: &[Stmt]) -> Result<(), Reason> {
+        let lanes = self.rules.parallel && self.rules.branches && self.step == 1;
+        if !lanes || self.nested || self.in_branch || self.class(condition) != Class::Lanes {
+            return Err("its body branches".to_owned());
+        }
+        (self.branches, self.in_branch) = (true, true);
+        for stmts in [then, otherwise] {
+            let mut held = self.held.clone();
+            for stmt in stmts {
+                self.stmt(stmt)?;
+                if let Stmt::Set(variable, _) = stmt {
+                    held.remove(variable);
+                }
+            }
+            self.held = held;
+        }
+        self.in_branch = false;
+        Ok(())
     }
 
     /// Whether a store or set of the value ends an iteration of a reduction.
@@ -328,11 +363,22 @@ impl Classifier<'_> {
             }
             self.wide = true;
         }
-        self.accesses.push(Access { buffer, form, store, bytes: ty.bytes() as i64 });
+        let bytes = ty.bytes() as i64;
+        if self.in_branch && class != Class::Uniform {
+            // Others are reached lane by lane, which no mask leaves out.
+            let together = form.as_ref().is_some_and(|form| match form.stride {
+                Stride::Constant(stride) => stride == bytes || stride == 2 * bytes,
+                Stride::Times(..) => true,
+            });
+            if !together {
+                return Err("a branch of its body reaches elements that are apart".to_owned());
+            }
+        }
+        self.accesses.push(Access { buffer, form, store, bytes });
         Ok(())
     }
 
-    fn finish(self) -> Result<Body, Reason> {
+    fn finish(self, body: &[Stmt]) -> Result<Body, Reason> {
         for variable in &self.set {
             let everywhere = self.around.reads.get(variable).copied().unwrap_or(0);
             if everywhere > self.reads.get(variable).copied().unwrap_or(0) {
@@ -367,9 +413,11 @@ impl Classifier<'_> {
         }
         let moving = self.accesses.iter().filter(|access| !access.is_fixed());
         let unit = |access: &&Access| access.is_unit(self.step);
-        let unit_accesses = moving.clone().filter(unit).count();
+        let pairs = paired_loads(&self.classes, self.step, body);
+        let in_pairs = pairs.len() + paired_stores(self.kernel, &self.classes, self.step, body);
+        let unit_accesses = moving.clone().filter(unit).count() + in_pairs;
         Ok(Body {
-            other_accesses: moving.count() - unit_accesses,
+            other_accesses: moving.count().saturating_sub(unit_accesses),
             unit_accesses,
             classes: self.classes,
             lane_bytes,
@@ -378,6 +426,8 @@ impl Classifier<'_> {
             loaded,
             reductions: self.reductions,
             nested: self.nested,
+            branches: self.branches,
+            pairs,
         })
     }
 }

@@ -7,6 +7,7 @@
 //! # Legal when
 //! - the loop is parallel, or all its dependences are seen to be harmless; its body has no control flow but checks and loops whose ranges are uniform (a scan along
 //!   a column); variables may carry values through these inner loops;
+//! - or, where lanes can be left out one by one, branches that compute, load, store and check, and hand no value on;
 //! - nothing but memory leaves an iteration: variables set in the body are read in the body only, behind the set;
 //! - every store goes to a place of its own per iteration (an affine address that moves);
 //! - what an iteration reads of a buffer that the loop writes is what it would read one iteration after the other: two
@@ -19,9 +20,11 @@
 
 mod classify;
 mod dependence;
+mod pairs;
 mod reduce;
 
 pub use classify::{Affine, Body, Class, Rules, Stride, Surroundings, classify};
+pub use pairs::are_paired_stores;
 pub use reduce::{Reduction, Total};
 
 use std::fmt;
@@ -57,6 +60,8 @@ pub enum Decision {
         bits: u32,
         /// Whether two versions exist, chosen when the program runs (arguments that overlap, strides).
         conditional: bool,
+        /// Why the bits are not those asked for.
+        instead: Option<Reason>,
     },
     /// A loop around vector loops, in the same piece of code.
     Around,
@@ -74,9 +79,15 @@ impl fmt::Display for LoopReport {
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Decision::Vector { lanes, unroll, bits, conditional } => {
+            Decision::Vector { lanes, unroll, bits, conditional, instead } => {
                 write!(f, "{lanes} lanes of {bits} bits, unrolled {unroll} times")?;
-                if *conditional { f.write_str(", if nothing overlaps at run time") } else { Ok(()) }
+                if *conditional {
+                    f.write_str(", if nothing overlaps at run time")?;
+                }
+                match instead {
+                    Some(reason) => write!(f, " (not wider: {reason})"),
+                    None => Ok(()),
+                }
             }
             Decision::Around => f.write_str("around vector loops"),
             Decision::Scalar(reason) => write!(f, "not vectorised: {reason}"),

@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 
 use super::super::code::Func;
 use super::lane::Lane;
-use super::{exp, hyperbolic, log, power, trig};
+use super::{exp, hyperbolic, hypot, log, power, trig};
 
 /// The number of a step; its value is a lane or a mask.
 pub type StepId = u32;
@@ -101,6 +101,7 @@ pub fn recipe(func: Func) -> Option<&'static Recipe> {
         Func::Acosh => recorded!(ACOSH, |x| hyperbolic::acosh(x)),
         Func::Atanh => recorded!(ATANH, |x| hyperbolic::atanh(x)),
         Func::Pow => recorded!(POW, |x, y| power::pow(x, y)),
+        Func::Hypot => recorded!(HYPOT, |x, y| hypot::hypot(x, y)),
         Func::Sin => limited!(SIN, trig::sin),
         Func::Cos => limited!(COS, trig::cos),
         Func::Tan => limited!(TAN, trig::tan),
@@ -363,7 +364,7 @@ mod tests {
         (result, holds)
     }
 
-    const FUNCTIONS: [Func; 17] = [
+    const FUNCTIONS: [Func; 18] = [
         Func::Asinh,
         Func::Acosh,
         Func::Atanh,
@@ -381,6 +382,7 @@ mod tests {
         Func::Cos,
         Func::Tan,
         Func::Pow,
+        Func::Hypot,
     ];
 
     proptest! {

@@ -13,6 +13,7 @@ use crate::kernel::{BufferId, BufferKind, Kernel, LabelId, Op, Stmt};
 use crate::scalar::DType;
 
 use super::super::call::offsets;
+use super::carried::Carried;
 use super::nests::Nests;
 use super::outline::{Cheap, Outline, Source};
 use super::parallel::RegionCode;
@@ -53,6 +54,8 @@ pub(super) struct Emitter<'k, 'f> {
     /// Loop nests that are compiled to vector code.
     pub nests: &'k Nests,
     pub cheap: &'k Cheap<'k>,
+    /// The element that the innermost open loop carries.
+    pub carried: Option<Carried>,
 }
 
 /// Functions beside the first, in the order of their numbers, which calls are made by.
@@ -212,6 +215,7 @@ fn function<'k>(
         environment: None,
         nests: around.source.nests,
         cheap: around.source.cheap,
+        carried: None,
     };
     body(&mut emitter, &given)?;
     emitter.finish();

@@ -1,10 +1,12 @@
 //! Kernel to CLIF, and CLIF to bytes.
 
+mod carried;
 mod function;
 mod nests;
 mod outline;
 mod parallel;
 mod pieces;
+mod sparse;
 mod stmt;
 mod uses;
 mod value;

@@ -160,11 +160,22 @@ impl Search<'_> {
     /// A nest as wide as asked for, or with 256 bits where something in it has no 512-bit form.
     fn compiled(&self, stmt: &Stmt, depth: u32) -> Result<Nest, Reason> {
         let with = |settings| compile(self.kernel, self.facts, stmt, depth, settings);
-        let nest = with(self.settings);
-        if nest.is_err() && self.settings.bits == 512 {
-            return with(Settings { bits: 256, ..self.settings });
+        let large = match with(self.settings) {
+            Err(reason) if self.settings.bits == 512 => reason,
+            result => return result,
+        };
+        match with(Settings { bits: 256, ..self.settings }) {
+            Ok(mut nest) => {
+                for report in &mut nest.reports {
+                    if let Decision::Vector { instead, .. } = &mut report.decision {
+                        *instead = Some(large.clone());
+                    }
+                }
+                Ok(nest)
+            }
+            Err(reason) if reason == large => Err(reason),
+            Err(reason) => Err(format!("{reason} (512 bits: {large})")),
         }
-        nest
     }
 }
 

@@ -11,6 +11,7 @@ use super::super::call::{self, offsets};
 use super::super::runtime;
 use super::function::{Emitter, plain};
 use super::nests::After;
+use super::sparse::Turn;
 
 /// Bytes of the stack for buffers of at most `STACK_EACH` bytes.
 const STACK_TOTAL: u32 = 64 << 10;
@@ -52,7 +53,10 @@ impl<'k> Emitter<'k, '_> {
     pub(super) fn stmt(&mut self, stmt: &'k Stmt) -> Result<(), Diagnostic> {
         match stmt {
             Stmt::Let(value, op) => {
-                let result = self.op(*value, op)?;
+                let result = match self.carried_load(op) {
+                    Some(result) => result,
+                    None => self.op(*value, op)?,
+                };
                 self.define(*value, result);
             }
             Stmt::Set(variable, value) => {
@@ -61,8 +65,9 @@ impl<'k> Emitter<'k, '_> {
             }
             Stmt::Store { address, displacement, value, .. } => {
                 let ty = self.kernel.values[*value];
-                let (address, value) = (self.get(*address)?, self.get(*value)?);
-                self.store_element(ty, value, address, *displacement);
+                let (place, value) = (self.get(*address)?, self.get(*value)?);
+                self.store_element(ty, value, place, *displacement);
+                self.carried_store(*address, *displacement, ty, value);
             }
             Stmt::For { variable, start, stop, step, body, .. } => {
                 self.for_loop(*variable, *start, *stop, *step, body)?;
@@ -209,10 +214,23 @@ impl<'k> Emitter<'k, '_> {
         let current = self.b.append_block_param(header, types::I64);
         let after = self.b.create_block();
         let any = self.b.ins().icmp(go_on, start, stop);
-        self.b.ins().brif(any, header, &[BlockArg::Value(start)], after, &[]);
+        if let Some(element) = self.carried_element(variable, body) {
+            let first = self.b.create_block();
+            self.b.ins().brif(any, first, &[], after, &[]);
+            self.b.seal_block(first);
+            self.enter(first);
+            self.carry(element)?;
+            self.b.ins().jump(header, &[BlockArg::Value(start)]);
+        } else {
+            self.b.ins().brif(any, header, &[BlockArg::Value(start)], after, &[]);
+        }
         self.enter(header);
+        if let Some(mask) = self.mask_of(variable, step, body) {
+            self.skip_ahead(&mask, &Turn { current, start, stop, header, after })?;
+        }
         self.define(variable, current);
         self.list(body)?;
+        self.carried = None;
         let next = self.b.ins().iadd_imm_s(current, step);
         let more = self.b.ins().icmp(go_on, next, stop);
         self.b.ins().brif(more, header, &[BlockArg::Value(next)], after, &[]);

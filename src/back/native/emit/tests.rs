@@ -365,3 +365,110 @@ fn threads_that_compile_give_the_same_code() {
     assert_eq!(alone.code.len(), shared.code.len());
     assert_eq!(alone.functions, shared.functions);
 }
+
+/// `for k { c[0] = max(c[0], a[k] + a[k + 1]) }`, where `a` is `c` too: what is stored is loaded in another way as well.
+#[test]
+fn an_element_that_a_loop_carries_is_in_memory_too() {
+    use crate::kernel::build::{Builder, LoopFacts};
+    for (element, trips) in [(0, 0), (0, 1), (0, 7), (3, 7), (7, 7), (12, 7)] {
+        let mut b = Builder::new("carried");
+        let buffer = b.buffer("a", BufferKind::Argument(0));
+        let base = b.value(Op::Base(buffer), DType::I64);
+        let (zero, stop, eight, offset, empty) =
+            (b.int(0), b.int(trips), b.int(8), b.int(8 * element), b.bool(false));
+        let place = b.add(base, offset);
+        let k = b.new_value(DType::I64, 1);
+        b.open_loop(LoopFacts { variable: k, lowest: zero, highest: zero, empty });
+        let load = |b: &mut Builder, address, displacement| {
+            b.value(Op::Load { buffer, address, displacement, ty: DType::I64 }, DType::I64)
+        };
+        let moved = b.mul(k, eight);
+        let address = b.add(base, moved);
+        let total = load(&mut b, place, 0);
+        let (first, second) = (load(&mut b, address, 0), load(&mut b, address, 8));
+        let sum = b.add(first, second);
+        let value = b.binary(BinaryOp::Max, total, sum);
+        b.push(Stmt::Store { buffer, address: place, displacement: 0, value });
+        let body = b.close();
+        b.push(Stmt::For { variable: k, start: zero, stop, step: 1, parallel: false, body });
+        let kernel = b.finish();
+        assert_eq!(verify::verify(&kernel), Ok(()));
+        let mut expected = vec![arguments().swap_remove(0)];
+        assert_eq!(eval::run(&kernel, &mut expected, &[], 10_000), Ok(eval::Ended::Done));
+        for optimize in [false, true] {
+            let emitted = emit(&kernel, &isa::host(optimize).unwrap(), &Request::default()).unwrap();
+            let code = Code::new(&emitted, "test").unwrap();
+            let mut found = arguments().swap_remove(0);
+            let addresses = [found.as_mut_ptr()];
+            let call =
+                Run { arguments: &addresses, parameters: &[], overlap: false, threads: 1, grain: 0.0, fast: false };
+            // SAFETY: one buffer of 16 numbers, which is what the program touches.
+            let trap = unsafe { run(&code, &mut Instance::default(), &call, None) };
+            assert_eq!(trap, None);
+            assert_eq!(found, expected[0], "element {element}, {trips} turns");
+        }
+    }
+}
+
+/// `for i { x = mask[i]; if x { s = s * 3 + a[i] } }`, then `s` and `x` are stored: masks of every density and length.
+#[test]
+fn loops_over_masks_skip_what_does_nothing() {
+    use crate::kernel::build::{Builder, LoopFacts};
+    let kernel = |start: i64, stop: i64| {
+        let mut b = Builder::new("sparse");
+        let buffers = [0, 1].map(|index| b.buffer("buffer", BufferKind::Argument(index)));
+        let bases = buffers.map(|buffer| b.value(Op::Base(buffer), DType::I64));
+        let (x, s) = (b.variable("x", DType::Bool), b.variable("s", DType::I64));
+        let (start, stop, eight, three) = (b.int(start), b.int(stop), b.int(8), b.int(3));
+        let yes = b.bool(true);
+        b.set(x, yes);
+        b.set(s, three);
+        let i = b.new_value(DType::I64, 1);
+        b.open_loop(LoopFacts { variable: i, lowest: start, highest: stop, empty: yes });
+        let place = b.add(bases[0], i);
+        let load = Op::Load { buffer: buffers[0], address: place, displacement: 1, ty: DType::Bool };
+        let condition = b.value(load, DType::Bool);
+        b.set(x, condition);
+        let moved = b.mul(i, eight);
+        let address = b.add(bases[1], moved);
+        b.open_branch();
+        let load = Op::Load { buffer: buffers[1], address, displacement: 0, ty: DType::I64 };
+        let loaded = b.value(load, DType::I64);
+        let old = b.get(s);
+        let old = b.mul(old, three);
+        let new = b.add(old, loaded);
+        b.set(s, new);
+        let then = b.close();
+        b.push(Stmt::If { condition, then, otherwise: Vec::new() });
+        let body = b.close();
+        b.push(Stmt::For { variable: i, start, stop, step: 1, parallel: false, body });
+        for (displacement, variable) in [(320, s), (328, x)] {
+            let value = b.get(variable);
+            let value = b.cast(DType::I64, value);
+            b.push(Stmt::Store { buffer: buffers[1], address: bases[1], displacement, value });
+        }
+        b.finish()
+    };
+    for (start, stop) in (0..34).map(|stop| (0, stop)).chain([(3, 30), (7, 8), (9, 4)]) {
+        let kernel = kernel(start, stop);
+        assert_eq!(verify::verify(&kernel), Ok(()));
+        for every in [1, 2, 9, 17, 100] {
+            let fill = || {
+                let mask: Vec<u8> = (0..42).map(|at| u8::from(at % every == every / 2)).collect();
+                vec![mask, (0..42_i64).flat_map(|at| (at * 5 - 9).to_le_bytes()).collect()]
+            };
+            let mut expected = fill();
+            assert_eq!(eval::run(&kernel, &mut expected, &[], 10_000), Ok(eval::Ended::Done));
+            let emitted = emit(&kernel, &isa::host(true).unwrap(), &Request::default()).unwrap();
+            let code = Code::new(&emitted, "test").unwrap();
+            let mut found = fill();
+            let addresses: Vec<*mut u8> = found.iter_mut().map(|bytes| bytes.as_mut_ptr()).collect();
+            let call =
+                Run { arguments: &addresses, parameters: &[], overlap: false, threads: 1, grain: 0.0, fast: false };
+            // SAFETY: the evaluator ran the same kernel on buffers of the same sizes without a stray access.
+            let trap = unsafe { run(&code, &mut Instance::default(), &call, None) };
+            assert_eq!(trap, None);
+            assert_eq!(found, expected, "{start} to {stop}, every {every}");
+        }
+    }
+}

@@ -77,7 +77,7 @@ impl Emitter<'_, '_> {
     }
 
     /// An address and the part of a displacement that fits an instruction.
-    fn place(&mut self, address: ir::Value, displacement: i64) -> (ir::Value, i32) {
+    pub fn place(&mut self, address: ir::Value, displacement: i64) -> (ir::Value, i32) {
         match i32::try_from(displacement) {
             Ok(small) => (address, small),
             Err(_) => (self.b.ins().iadd_imm_s(address, displacement), 0),

@@ -8,6 +8,7 @@ use crate::kernel::{Op, Stmt, TrapId, ValueId};
 use crate::scalar::{BinaryOp, DType};
 
 use super::code::{Item, Label, Operand, Reg, View, change, give, take};
+use super::evex::FREE_MASK;
 use super::select::{Held, Lanes, Select, Slot};
 
 /// A loop's head.
@@ -69,6 +70,7 @@ impl Select<'_> {
                     unroll: unroll as u32,
                     bits: self.settings.bits,
                     conditional: false,
+                    instead: None,
                 };
                 self.reports.push(report(decision, writes));
                 self.vector_loop(counter, body, facts, lanes, unroll)
@@ -110,7 +112,8 @@ impl Select<'_> {
         parallel: bool,
         body: &[Stmt],
     ) -> Result<Body, Reason> {
-        let rules = Rules { parallel, reassociate: self.settings.fast };
+        let branches = self.settings.bits == 512;
+        let rules = Rules { parallel, reassociate: self.settings.fast, branches };
         classify(self.kernel, &self.facts.around, variable, step, body, rules)
     }
 
@@ -188,7 +191,7 @@ impl Select<'_> {
         self.target = self.lists.len() - 1;
         let index = self.integer();
         self.emit(Code::Mov_r64_rm64, &[give(index, View::Full), take(start, View::Full)]);
-        let (reductions, nested) = (facts.reductions.len(), facts.nested);
+        let (reductions, nested, branches) = (facts.reductions.len(), facts.nested, facts.branches);
         let products = if self.settings.fast { self.products(stmts, &facts) } else { HashMap::new() };
         self.lanes = Some(Lanes {
             body: facts,
@@ -202,7 +205,9 @@ impl Select<'_> {
             scattered: HashMap::new(),
             partial: Vec::new(),
             checked: HashSet::new(),
-            masked: false,
+            mask: None,
+            paired: HashMap::new(),
+            doubled: None,
             products,
         });
         self.start_reductions(unroll)?;
@@ -217,6 +222,9 @@ impl Select<'_> {
             self.item(Item::Jump(Code::Jge_rel32_64, done));
         }
         if !masked || !self.rest(counter, stop, stmts, lanes)? {
+            if branches {
+                return Err("a branch of its body has no form with a mask".to_owned());
+            }
             debug_assert!(!aligned, "what can start under a mask can end under one");
             // Partial results are as wide as the widest vectors.
             if self.settings.bits == 512 && reductions == 0 {
@@ -276,8 +284,22 @@ impl Select<'_> {
             lanes.held.clear();
             lanes.carried.clear();
             lanes.scattered.clear();
+            lanes.paired.clear();
+            lanes.doubled = None;
         }
-        stmts.iter().try_for_each(|stmt| self.lane_stmt(stmt))
+        self.lane_list(stmts)
+    }
+
+    pub fn lane_list(&mut self, stmts: &[Stmt]) -> Result<(), Reason> {
+        let mut left = stmts;
+        while let Some((stmt, mut behind)) = left.split_first() {
+            match behind.split_first() {
+                Some((next, further)) if self.paired_stores(stmt, next)? => behind = further,
+                _ => self.lane_stmt(stmt)?,
+            }
+            left = behind;
+        }
+        Ok(())
     }
 
     fn lane_stmt(&mut self, stmt: &Stmt) -> Result<(), Reason> {
@@ -319,12 +341,12 @@ impl Select<'_> {
                 }
                 _ if self.check_range(*condition, *trap)? => Ok(()),
                 _ => {
-                    self.all_lanes()?;
                     let mask = self.operand(*condition)?;
                     self.check_mask(mask, *trap);
                     Ok(())
                 }
             },
+            Stmt::If { condition, then, otherwise } => self.lane_branch(*condition, then, otherwise),
             Stmt::For { variable, start, stop, step, body, .. } => {
                 let counter = Counter { variable: *variable, start: *start, stop: *stop, step: *step };
                 self.inner_loop(&counter, body)
@@ -352,7 +374,7 @@ impl Select<'_> {
         let caches = self.caches.clone();
         self.repeat(counter, |select| {
             select.enter_inner(1);
-            body.iter().try_for_each(|stmt| select.lane_stmt(stmt))?;
+            select.lane_list(body)?;
             select.enter_inner(-1);
             Ok(())
         })?;
@@ -360,10 +382,12 @@ impl Select<'_> {
         Ok(())
     }
 
-    fn enter_inner(&mut self, change: i32) {
+    pub fn enter_inner(&mut self, change: i32) {
         if let Some(lanes) = &mut self.lanes {
             lanes.inner = lanes.inner.saturating_add_signed(change);
             lanes.scattered.clear();
+            lanes.paired.clear();
+            lanes.doubled = None;
         }
     }
 
@@ -400,6 +424,19 @@ impl Select<'_> {
                 Stmt::Set(_, value) | Stmt::Check(value, _) => *uses.entry(*value).or_default() += 2,
                 Stmt::Store { value, .. } => *uses.entry(*value).or_default() += 2,
                 _ => {}
+            }
+            if let Stmt::If { condition, .. } = stmt {
+                *uses.entry(*condition).or_default() += 2;
+            }
+            // Who uses it in there needs it as it is.
+            for stmt in stmt.lists().into_iter().flat_map(Stmt::all) {
+                match stmt {
+                    Stmt::Let(_, op) => op.each_operand(|operand| *uses.entry(operand).or_default() += 2),
+                    Stmt::Set(_, value) | Stmt::Check(value, _) | Stmt::Store { value, .. } => {
+                        *uses.entry(*value).or_default() += 2;
+                    }
+                    _ => {}
+                }
             }
         }
         for stmt in stmts {
@@ -499,8 +536,17 @@ impl Select<'_> {
     /// Stops unless the mask holds in all lanes.
     fn check_mask(&mut self, mask: Reg, trap: TrapId) {
         let label = self.trap_label(trap);
-        let bits = self.mask_bits(mask);
         let (count, _) = self.lane_shape();
+        if let Some(active) = self.mask() {
+            // It fails in a lane that takes place where it does not hold.
+            self.collect_mask(FREE_MASK, mask);
+            let fails = Operand::Mask(FREE_MASK);
+            self.emit(Code::VEX_Kandnw_kr_kr_kr, &[fails, fails, Operand::Mask(active)]);
+            self.test_mask(FREE_MASK);
+            self.item(Item::Jump(Code::Jne_rel32_64, label));
+            return;
+        }
+        let bits = self.mask_bits(mask);
         let all = (1i32 << count) - 1;
         if count == 1 {
             self.emit(Code::And_rm64_imm32, &[change(bits, View::Full), Operand::Word(1)]);

@@ -12,8 +12,10 @@ use crate::kernel::vector::Reason;
 
 use super::code::{Item, Operand, Program, Reg, Role, View, give, take};
 
-/// How many mask registers hold vectors: all but the first, which cannot choose lanes, and the last two.
-const MASKS: usize = 5;
+/// How many mask registers hold vectors: all but the first, which cannot choose lanes, and the last three.
+const MASKS: usize = 4;
+/// The mask register of the lanes that take a branch.
+pub const BRANCH_MASK: u8 = 5;
 /// The mask register of the iterations that take place, where not all lanes of a vector do.
 pub const TURN_MASK: u8 = 6;
 /// The mask register whose value lasts for one instruction.

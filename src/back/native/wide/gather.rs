@@ -11,7 +11,7 @@ use crate::kernel::{Op, TrapId, ValueId};
 use crate::scalar::{BinaryOp, DType};
 
 use super::code::{Base, Item, Operand, Place, Reg, View, change, give, take};
-use super::evex::{FREE_MASK, TURN_MASK};
+use super::evex::FREE_MASK;
 use super::lanes::sized;
 use super::select::Select;
 
@@ -87,8 +87,8 @@ impl Select<'_> {
         self.copy_vector(result, zero);
         // The instruction clears the mask.
         let wanted = Operand::Mask(FREE_MASK);
-        if self.is_masked() {
-            self.emit(Code::VEX_Kmovw_kr_km16, &[wanted, Operand::Mask(TURN_MASK)]);
+        if let Some(mask) = self.mask() {
+            self.emit(Code::VEX_Kmovw_kr_km16, &[wanted, Operand::Mask(mask)]);
         } else {
             self.emit(Code::VEX_Kxnorw_kr_kr_kr, &[wanted, wanted, wanted]);
         }
@@ -273,8 +273,8 @@ impl Select<'_> {
             let outside = Operand::Mask(FREE_MASK);
             let mut operands =
                 vec![outside, take(lanes, View::Zmm), take(limits, View::Zmm), Operand::Byte(NOT_LESS)];
-            if self.is_masked() {
-                operands.push(Operand::Under(TURN_MASK));
+            if let Some(mask) = self.mask() {
+                operands.push(Operand::Under(mask));
             }
             self.emit_either(Code::EVEX_Vpcmpuq_kr_k1_zmm_zmmm512b64_imm8, &operands, 2);
             self.emit(Code::VEX_Kortestw_kr_kr, &[outside, outside]);

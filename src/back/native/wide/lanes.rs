@@ -189,7 +189,7 @@ impl Select<'_> {
         match op {
             Op::Load { buffer, address, displacement, ty } => {
                 self.reach(*buffer, false);
-                self.lane_load(*address, *displacement, *ty)
+                self.lane_load(value, *address, *displacement, *ty)
             }
             Op::Unary(op, a) => {
                 let a = self.operand(*a)?;
@@ -453,6 +453,16 @@ impl Select<'_> {
             (BinaryOp::Mul, true) => return Ok(self.long_product(view, a, b)),
             (BinaryOp::Min, false) => sized!(view, VEX_Vpminsd_xmm_xmm_xmmm128, VEX_Vpminsd_ymm_ymm_ymmm256),
             (BinaryOp::Max, false) => sized!(view, VEX_Vpmaxsd_xmm_xmm_xmmm128, VEX_Vpmaxsd_ymm_ymm_ymmm256),
+            (BinaryOp::Min, true) if self.settings.bits == 512 => match view {
+                View::Xmm => Code::EVEX_Vpminsq_xmm_k1z_xmm_xmmm128b64,
+                View::Ymm => Code::EVEX_Vpminsq_ymm_k1z_ymm_ymmm256b64,
+                _ => Code::EVEX_Vpminsq_zmm_k1z_zmm_zmmm512b64,
+            },
+            (BinaryOp::Max, true) if self.settings.bits == 512 => match view {
+                View::Xmm => Code::EVEX_Vpmaxsq_xmm_k1z_xmm_xmmm128b64,
+                View::Ymm => Code::EVEX_Vpmaxsq_ymm_k1z_ymm_ymmm256b64,
+                _ => Code::EVEX_Vpmaxsq_zmm_k1z_zmm_zmmm512b64,
+            },
             (BinaryOp::Min, true) => {
                 let mask = greater(self, a, b);
                 return Ok(self.blend(view, true, mask, b, a));
@@ -479,8 +489,17 @@ impl Select<'_> {
         self.three(code, view, a, b)
     }
 
-    /// The low 64 bits of products: the cross products of halves shifted up, plus the product of the low halves.
+    /// The low 64 bits of products. Where there is no instruction for them: the cross products of halves shifted up, plus
+    /// the product of the low halves.
     pub fn long_product(&mut self, view: View, a: Reg, b: Reg) -> Reg {
+        if self.settings.bits == 512 {
+            let code = match view {
+                View::Xmm => Code::EVEX_Vpmullq_xmm_k1z_xmm_xmmm128b64,
+                View::Ymm => Code::EVEX_Vpmullq_ymm_k1z_ymm_ymmm256b64,
+                _ => Code::EVEX_Vpmullq_zmm_k1z_zmm_zmmm512b64,
+            };
+            return self.three(code, view, a, b);
+        }
         let swap = sized!(view, VEX_Vpshufd_xmm_xmmm128_imm8, VEX_Vpshufd_ymm_ymmm256_imm8);
         let swapped = self.with_byte(swap, view, b, 0xb1);
         let cross = self.three(

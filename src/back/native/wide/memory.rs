@@ -7,7 +7,6 @@ use crate::kernel::vector::{Affine, Class, Reason, Stride};
 use crate::scalar::DType;
 
 use super::code::{Base, Operand, Place, Reg, View, change, give, take};
-use super::evex::TURN_MASK;
 use super::lanes::sized;
 use super::select::Select;
 
@@ -20,8 +19,18 @@ enum Spread {
 }
 
 impl Select<'_> {
-    pub fn lane_load(&mut self, address: ValueId, displacement: i64, ty: DType) -> Result<Reg, Reason> {
+    /// Loads the lanes of a value.
+    pub fn lane_load(
+        &mut self,
+        value: ValueId,
+        address: ValueId,
+        displacement: i64,
+        ty: DType,
+    ) -> Result<Reg, Reason> {
         self.supported(ty)?;
+        if let Some(lanes) = self.paired_load(value, address, displacement, ty)? {
+            return Ok(lanes);
+        }
         if let Some(lanes) = self.gathered_at_once(address, displacement, ty)? {
             return Ok(lanes);
         }
@@ -38,6 +47,7 @@ impl Select<'_> {
         let ty = self.ty(value);
         self.supported(ty)?;
         let reg = self.operand(value)?;
+        self.forget_pairs();
         match self.spread_of(address, displacement, ty)? {
             Spread::Contiguous(place) => self.store_contiguous(place, ty, reg),
             Spread::Places(places) => self.store_places(&places, ty, reg),
@@ -63,6 +73,14 @@ impl Select<'_> {
             Spread::Contiguous(place) => Some(place),
             Spread::Places(_) => None,
         })
+    }
+
+    /// The place of the first lane of an address that moves.
+    pub fn first_place(&mut self, affine: &Affine, displacement: i64, ty: DType) -> Result<Place, Reason> {
+        match self.moving(affine, displacement, ty)? {
+            Spread::Contiguous(place) => Ok(place),
+            Spread::Places(places) => places.first().copied().ok_or_else(|| "a vector without lanes".to_owned()),
+        }
     }
 
     /// Places of an address that moves by a fixed distance.
@@ -134,14 +152,14 @@ impl Select<'_> {
     fn load_contiguous(&mut self, place: Place, ty: DType) -> Result<Reg, Reason> {
         let (count, lane_bytes) = self.lane_shape();
         let memory = Operand::Memory(place);
-        if self.is_masked() {
+        if ty == DType::Bool {
+            return self.load_bools(place, count, lane_bytes);
+        }
+        if let Some(mask) = self.mask() {
             let (code, _, view) = masked_move(ty, count)?;
             let reg = self.vector();
-            self.emit(code, &[give(reg, view), memory, Operand::Only(TURN_MASK)]);
+            self.emit(code, &[give(reg, view), memory, Operand::Only(mask)]);
             return Ok(reg);
-        }
-        if ty == DType::Bool {
-            return Ok(self.load_bools(place, count, lane_bytes));
         }
         let reg = self.vector();
         let (code, view) = match count * ty.bytes() as i64 {
@@ -156,11 +174,18 @@ impl Select<'_> {
         Ok(reg)
     }
 
-    fn load_bools(&mut self, place: Place, count: i64, lane_bytes: i64) -> Reg {
+    fn load_bools(&mut self, place: Place, count: i64, lane_bytes: i64) -> Result<Reg, Reason> {
         let memory = Operand::Memory(place);
         let view = self.view(DType::Bool);
         let bytes = self.vector();
-        if count == 1 {
+        if let Some(mask) = self.mask() {
+            let code = match count {
+                8 => Code::EVEX_Vpmovzxbq_zmm_k1z_xmmm64,
+                16 => Code::EVEX_Vpmovzxbd_zmm_k1z_xmmm128,
+                count => return Err(format!("{count} bools under a mask")),
+            };
+            self.emit(code, &[give(bytes, view), memory, Operand::Only(mask)]);
+        } else if count == 1 {
             let integer = self.integer();
             self.emit(Code::Movzx_r32_rm8, &[give(integer, View::Half), memory]);
             self.emit(Code::VEX_Vmovq_xmm_rm64, &[give(bytes, View::Xmm), take(integer, View::Full)]);
@@ -178,19 +203,19 @@ impl Select<'_> {
         } else {
             sized!(view, VEX_Vpcmpgtd_xmm_xmm_xmmm128, VEX_Vpcmpgtd_ymm_ymm_ymmm256)
         };
-        self.three(code, view, bytes, zero)
+        Ok(self.three(code, view, bytes, zero))
     }
 
     fn store_contiguous(&mut self, place: Place, ty: DType, reg: Reg) -> Result<(), Reason> {
         let (count, _) = self.lane_shape();
         let memory = Operand::Memory(place);
-        if self.is_masked() {
-            let (_, code, view) = masked_move(ty, count)?;
-            self.emit(code, &[memory, take(reg, view), Operand::Under(TURN_MASK)]);
-            return Ok(());
-        }
         if ty == DType::Bool {
             return self.store_bools(place, reg, count);
+        }
+        if let Some(mask) = self.mask() {
+            let (_, code, view) = masked_move(ty, count)?;
+            self.emit(code, &[memory, take(reg, view), Operand::Under(mask)]);
+            return Ok(());
         }
         let (code, view) = match count * ty.bytes() as i64 {
             64 => (Code::VEX_Vmovups_ymmm256_ymm, View::Zmm),
@@ -207,6 +232,17 @@ impl Select<'_> {
     /// The bit of each lane becomes a byte.
     fn store_bools(&mut self, place: Place, mask: Reg, count: i64) -> Result<(), Reason> {
         let memory = Operand::Memory(place);
+        if let Some(chosen) = self.mask() {
+            let (code, one) = match count {
+                8 => (Code::EVEX_Vpmovqb_xmmm64_k1z_zmm, 1),
+                16 => (Code::EVEX_Vpmovdb_xmmm128_k1z_zmm, 0x1_0000_0001),
+                count => return Err(format!("{count} bools under a mask")),
+            };
+            let one = self.bits_everywhere(one);
+            let ones = self.and(View::Zmm, mask, one);
+            self.emit(code, &[memory, take(ones, View::Zmm), Operand::Under(chosen)]);
+            return Ok(());
+        }
         if count == 16 {
             let one = self.bits_everywhere(0x1_0000_0001);
             let ones = self.and(View::Zmm, mask, one);
@@ -339,9 +375,8 @@ impl Select<'_> {
 }
 
 /// How lanes are loaded and stored under a mask.
-fn masked_move(ty: DType, count: i64) -> Result<(Code, Code, View), Reason> {
+pub(super) fn masked_move(ty: DType, count: i64) -> Result<(Code, Code, View), Reason> {
     Ok(match (ty, count * ty.bytes() as i64) {
-        (DType::Bool, _) => return Err("bools under a mask".to_owned()),
         (DType::F64 | DType::I64, 64) => {
             (Code::EVEX_Vmovupd_zmm_k1z_zmmm512, Code::EVEX_Vmovupd_zmmm512_k1z_zmm, View::Zmm)
         }

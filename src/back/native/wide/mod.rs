@@ -2,7 +2,7 @@
 //!
 //! Cranelift has no vectors of 256 bits. So a nest of loops that holds vectorisable ones leaves the Cranelift
 //! function and is compiled here, to AVX2 and AVX-512: [`compile`] selects instructions over virtual registers ([`code`]) in one
-//! walk of the kernel ([`select`], [`memory`], [`gather`], [`lanes`], [`convert`], [`math`], [`reduce`], [`control`]), [`tidy`] drops what is not needed, [`evex`] makes 512
+//! walk of the kernel ([`select`], [`memory`], [`pairs`], [`gather`], [`lanes`], [`convert`], [`math`], [`reduce`], [`control`], [`branch`]), [`tidy`] drops what is not needed, [`evex`] makes 512
 //! bits of 256, [`allocate`] gives homes, [`encode`] writes bytes through iced-x86. What has no selection here is a [`Reason`], and the loop
 //! stays with Cranelift, which compiles every kernel.
 //!
@@ -15,13 +15,15 @@
 //!
 //! All values of a vectorised loop have as many lanes as a register holds of the widest type in it; narrower types fill
 //! half a register. A bool is a mask, as wide as the widest type. Remaining iterations run one by one through the
-//! same selection with one lane, or as lanes that a mask chooses ([`partial`]). Within a lane the operations are the kernel's, in its order: strict mode has
+//! same selection with one lane, or as lanes that a mask chooses ([`partial`]). With 512 bits, masks also choose the lanes
+//! that take a branch. Within a lane the operations are the kernel's, in its order: strict mode has
 //! the same bits as scalar code. Fast mode contracts `a * b + c`.
 //!
 //! What all iterations share is computed once in front of the loop: integers in integer registers, floats as vectors of
 //! equal lanes, constants at the entry.
 
 mod allocate;
+mod branch;
 mod code;
 mod control;
 mod convert;
@@ -32,6 +34,7 @@ mod gather;
 mod lanes;
 mod math;
 mod memory;
+mod pairs;
 mod partial;
 mod reduce;
 mod select;

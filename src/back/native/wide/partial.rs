@@ -18,9 +18,14 @@ use super::select::Select;
 const LONG: i64 = 16;
 
 impl Select<'_> {
+    /// The mask register that chooses lanes.
+    pub fn mask(&self) -> Option<u8> {
+        self.lanes.as_ref().and_then(|lanes| lanes.mask)
+    }
+
     /// Whether a mask chooses lanes.
     pub fn is_masked(&self) -> bool {
-        self.lanes.as_ref().is_some_and(|lanes| lanes.masked)
+        self.mask().is_some()
     }
 
     /// What follows has no form with a mask.
@@ -115,15 +120,15 @@ impl Select<'_> {
     /// One vector of iterations, of which those in a mask take place.
     fn under(&mut self, mask: Reg, stmts: &[Stmt], count: i64) -> Result<(), Reason> {
         self.emit(Code::VEX_Kmovw_kr_r32, &[Operand::Mask(TURN_MASK), take(mask, View::Half)]);
-        self.set_masked(true, count);
+        self.set_mask(Some(TURN_MASK), count);
         let result = self.turn(stmts, 0);
-        self.set_masked(false, count);
+        self.set_mask(None, count);
         result
     }
 
-    fn set_masked(&mut self, masked: bool, count: i64) {
+    fn set_mask(&mut self, mask: Option<u8>, count: i64) {
         if let Some(lanes) = &mut self.lanes {
-            (lanes.masked, lanes.count) = (masked, count);
+            (lanes.mask, lanes.count) = (mask, count);
         }
     }
 }

@@ -49,8 +49,14 @@ pub(super) struct Lanes {
     pub scattered: HashMap<ValueId, Vec<Reg>>,
     /// Registers of partial results, per reduction: one per copy, and one for single lanes.
     pub partial: Vec<Vec<Reg>>,
-    /// Only the lanes of [`TURN_MASK`](super::evex::TURN_MASK) take place.
-    pub masked: bool,
+    /// Only the lanes of a mask register take place: [`TURN_MASK`](super::evex::TURN_MASK), or
+    /// [`BRANCH_MASK`](super::evex::BRANCH_MASK) in a branch.
+    pub mask: Option<u8>,
+    /// Elements side by side that were loaded, by the address and the displacement of the lower ones; nothing was stored
+    /// since.
+    pub paired: HashMap<(ValueId, i64), [Reg; 2]>,
+    /// Two bits for each one of the mask: those of the lower and of the upper half of a pair of vectors.
+    pub doubled: Option<[Reg; 2]>,
     /// Checks of what all lanes share, which stand in front of the loop.
     pub checked: HashSet<ValueId>,
     /// Products that are contracted with the sum they are part of.

@@ -2,6 +2,8 @@
 //!
 //! `PELTON_PROPTEST_CASES` sets how many.
 
+mod branches;
+
 use proptest::prelude::*;
 
 use super::super::call::{Code, Instance, Run, run};
