@@ -33,14 +33,16 @@ impl Builder {
         for (side, stmts) in [then, otherwise].into_iter().enumerate() {
             for stmt in stmts {
                 match stmt {
-                    Stmt::Set(variable, value) => match set.iter_mut().find(|(known, _)| *known == variable) {
-                        Some((_, values)) => values[side] = Some(value),
-                        None => {
-                            let mut values = [None; 2];
-                            values[side] = Some(value);
-                            set.push((variable, values));
+                    Stmt::Set(variable, value) => {
+                        match set.iter_mut().find(|(known, _)| *known == variable) {
+                            Some((_, values)) => values[side] = Some(value),
+                            None => {
+                                let mut values = [None; 2];
+                                values[side] = Some(value);
+                                set.push((variable, values));
+                            }
                         }
-                    },
+                    }
                     stmt => {
                         if let Stmt::Let(value, _) = stmt {
                             let fact = &mut self.facts[value.0 as usize];
@@ -78,12 +80,14 @@ impl Builder {
                     // It must be what the variable holds before the branch.
                     Op::Get(variable) => !set.contains(variable),
                     Op::Const(_) | Op::Unary(..) | Op::Cast(..) | Op::Select(..) => true,
-                    Op::Binary(op, ..) => !matches!(
-                        op,
-                        BinaryOp::Div | BinaryOp::FloorDiv | BinaryOp::Rem | BinaryOp::Mod
-                    ),
+                    Op::Binary(op, ..) => {
+                        !matches!(op, BinaryOp::Div | BinaryOp::FloorDiv | BinaryOp::Rem | BinaryOp::Mod)
+                    }
                     Op::Math(func, _) => {
-                        matches!(func, Func::Abs | Func::CopySign | Func::IsNan | Func::IsInf | Func::IsFinite)
+                        matches!(
+                            func,
+                            Func::Abs | Func::CopySign | Func::IsNan | Func::IsInf | Func::IsFinite
+                        )
                     }
                     Op::Complex(..) | Op::Base(_) | Op::Load { .. } => false,
                 };

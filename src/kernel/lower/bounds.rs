@@ -107,7 +107,8 @@ impl Lowerer<'_> {
     /// Whether `0 <= low` and `high < extent` in every iteration of the loops around, given that these are short, which
     /// is checked then.
     fn always_between(&mut self, low: &Linear, high: &Linear, extent: ValueId) -> bool {
-        let behind = self.b.linear(extent).plus(high, -1).and_then(|rest| rest.plus(&Linear::constant(1), -1));
+        let behind =
+            self.b.linear(extent).plus(high, -1).and_then(|rest| rest.plus(&Linear::constant(1), -1));
         let Some(behind) = behind else { return false };
         // Each has to stay at least zero.
         let mut forms = [low.clone(), high.clone(), behind];
@@ -115,7 +116,8 @@ impl Lowerer<'_> {
         let mut ends: Vec<(Linear, bool)> = Vec::new();
         for depth in (0..=self.b.depth()).rev() {
             let Some(facts) = self.b.loop_at(depth) else { continue };
-            let factors = forms.iter().chain(ends.iter().map(|(end, _)| end)).map(|l| l.factor(facts.variable));
+            let factors =
+                forms.iter().chain(ends.iter().map(|(end, _)| end)).map(|l| l.factor(facts.variable));
             let largest = factors.map(i64::abs).max().unwrap_or(0);
             if largest == 0 {
                 continue;

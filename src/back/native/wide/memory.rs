@@ -79,7 +79,9 @@ impl Select<'_> {
     pub fn first_place(&mut self, affine: &Affine, displacement: i64, ty: DType) -> Result<Place, Reason> {
         match self.moving(affine, displacement, ty)? {
             Spread::Contiguous(place) => Ok(place),
-            Spread::Places(places) => places.first().copied().ok_or_else(|| "a vector without lanes".to_owned()),
+            Spread::Places(places) => {
+                places.first().copied().ok_or_else(|| "a vector without lanes".to_owned())
+            }
         }
     }
 

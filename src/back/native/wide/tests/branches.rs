@@ -83,8 +83,7 @@ fn step(b: &mut Builder, kind: u8, z: Complex, w: Complex) -> Complex {
             [size, w[1]]
         }
         5 => {
-            let (real, imaginary) =
-                (op(b, BinaryOp::Eq, z[0], w[0]), op(b, BinaryOp::Lt, z[1], w[1]));
+            let (real, imaginary) = (op(b, BinaryOp::Eq, z[0], w[0]), op(b, BinaryOp::Lt, z[1], w[1]));
             let either = b.or(real, imaginary);
             [b.select(either, z[0], w[0]), b.select(either, w[1], z[1])]
         }
