@@ -44,15 +44,15 @@ impl Emitter<'_, '_> {
         let mut element = None;
         let mut set = Vec::new();
         for stmt in front {
-            match stmt {
-                Stmt::Let(value, op) if value == condition => match *op {
-                    Op::Load { address, displacement, ty: DType::Bool, .. } => {
-                        element = Some((address, displacement));
-                    }
-                    _ => return None,
-                },
+            match *stmt {
+                Stmt::Let(value, Op::Load { address, displacement, ty: DType::Bool, .. })
+                    if value == *condition =>
+                {
+                    element = Some((address, displacement));
+                }
+                Stmt::Let(value, _) if value == *condition => return None,
                 Stmt::Let(..) => {}
-                Stmt::Set(variable, value) if value == condition => set.push(*variable),
+                Stmt::Set(variable, value) if value == *condition => set.push(variable),
                 _ => return None,
             }
         }
