@@ -1,7 +1,8 @@
 //! Simpler code: an expression becomes one of its parts.
 
 use crate::check::edit::tidied;
-use crate::ir::{BlockId, BlockKind, GraphId, NodeId, NodeKind, Program};
+use crate::ir::{BlockId, BlockKind, Edge, GraphId, NodeId, NodeKind, Program};
+use crate::transform::editor::ordering_edge;
 
 use super::Reduction;
 
@@ -53,18 +54,23 @@ fn with_text(
     tasklet.code = None;
     let mentioned = |name| words(text).any(|word| word == names.get(name));
     let unread: Vec<_> = node.inputs.keys().copied().filter(|&name| !mentioned(name)).collect();
-    let keeps_an_input = node.inputs.len() > unread.len();
-    if keeps_an_input {
-        for name in unread {
-            node.inputs.shift_remove(&name);
-            for (_, edge) in
-                state.edges.iter_mut().filter(|(_, edge)| edge.dst == id && edge.dst_conn == Some(name))
-            {
-                edge.removed = true;
-            }
-        }
-        super::graph::prune(state, &names);
+    let entry = state.edges.iter().find_map(|(_, edge)| {
+        let inside =
+            matches!(state.nodes.get(edge.src)?.kind, NodeKind::MapEntry(_) | NodeKind::ConsumeEntry(_));
+        (!edge.removed && edge.dst == id && inside).then_some(edge.src)
+    });
+    let node = state.nodes.get_mut(id)?;
+    for &name in &unread {
+        node.inputs.shift_remove(&name);
     }
+    let stays_connected = unread.is_empty() || !node.inputs.is_empty();
+    let of_unread = |edge: &Edge| edge.dst == id && edge.dst_conn.is_some_and(|name| unread.contains(&name));
+    state.edges.iter_mut().filter(|(_, edge)| of_unread(edge)).for_each(|(_, edge)| edge.removed = true);
+    if let Some(entry) = entry.filter(|_| !stays_connected) {
+        // Without an edge from its entry it would not be in the scope.
+        state.edges.push(ordering_edge(entry, id));
+    }
+    super::graph::prune(state, &names);
     tidied(&program).ok()
 }
 
