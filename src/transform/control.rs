@@ -5,7 +5,7 @@ use hashbrown::{HashMap, HashSet};
 use crate::analysis::uses::layout_exprs;
 use crate::entity::Name;
 use crate::ir::{
-    BlockId, BlockKind, CodeExpr, Graph, GraphId, Loop, Map, NodeKind, Range, RegionId, State, Subset,
+    BlockId, BlockKind, CodeExpr, Graph, GraphId, Loop, Map, NodeKind, Range, Region, RegionId, State, Subset,
 };
 use crate::scalar::code::Op;
 use crate::scalar::{BinaryOp, Code, DType, UnaryOp, ValueId};
@@ -131,11 +131,17 @@ pub fn replace_loop(
 
 /// Puts a state where a loop was, whatever its body.
 pub fn replace_nest(editor: &mut Editor<'_>, graph: GraphId, block: BlockId, state: State) -> Option<()> {
+    let BlockKind::Loop(repeated) = &editor.graph(graph)?.blocks.get(block)?.kind else { return None };
+    clear(editor, graph, repeated.body)?;
+    editor.replace_block(Place { graph, block }, BlockKind::State(Box::new(state))).map(drop)
+}
+
+/// Leaves nothing of a region that no block runs any more.
+pub fn clear(editor: &mut Editor<'_>, graph: GraphId, region: RegionId) -> Option<()> {
     let around = editor.graph(graph)?;
-    let BlockKind::Loop(repeated) = &around.blocks.get(block)?.kind else { return None };
-    let inside = blocks_under(around, repeated.body);
+    let inside = blocks_under(around, region);
     let regions: Vec<RegionId> =
-        inside.iter().flat_map(|&inner| bodies(around, inner)).chain([repeated.body]).collect();
+        inside.iter().flat_map(|&inner| bodies(around, inner)).chain([region]).collect();
     for inner in inside {
         editor.replace_block(Place { graph, block: inner }, BlockKind::State(Box::default()))?;
     }
@@ -146,7 +152,51 @@ pub fn replace_nest(editor: &mut Editor<'_>, graph: GraphId, block: BlockId, sta
             region.start = None;
         })?;
     }
-    editor.replace_block(Place { graph, block }, BlockKind::State(Box::new(state))).map(drop)
+    Some(())
+}
+
+/// The blocks of a region in the order in which they run, if they always run one after another: each has one edge into it and
+/// one out of it, without a condition. With the number of the edge that follows.
+pub fn sequence(region: &Region) -> Option<Vec<(BlockId, Option<usize>)>> {
+    let mut next: HashMap<BlockId, usize> = HashMap::new();
+    let mut reached: HashSet<BlockId> = HashSet::new();
+    for (number, edge) in region.edges.iter().enumerate() {
+        let is_only = next.insert(edge.src, number).is_none() && reached.insert(edge.dst);
+        if !is_only || edge.condition.is_some() {
+            return None;
+        }
+    }
+    let mut order = Vec::with_capacity(region.blocks.len());
+    let mut open = region.entry();
+    while let Some(block) = open {
+        let edge = next.get(&block).copied();
+        order.push((block, edge));
+        if order.len() > region.blocks.len() {
+            return None;
+        }
+        open = edge.and_then(|edge| region.edges.get(edge)).map(|edge| edge.dst);
+    }
+    (order.len() == region.blocks.len()).then_some(order)
+}
+
+/// Whether a region does nothing: no dataflow, no assignment, no way out of a loop, no loop.
+pub fn does_nothing(graph: &Graph, region: RegionId) -> bool {
+    let mut open = vec![region];
+    while let Some(id) = open.pop() {
+        let Some(region) = graph.regions.get(id) else { return false };
+        let is_plain = region.blocks.is_empty() || sequence(region).is_some();
+        if !is_plain || region.edges.iter().any(|edge| !edge.assignments.is_empty()) {
+            return false;
+        }
+        for &block in &region.blocks {
+            match graph.blocks.get(block).map(|block| &block.kind) {
+                Some(BlockKind::State(state)) if state.live_nodes().next().is_none() => {}
+                Some(BlockKind::Conditional(_) | BlockKind::Region(..)) => open.extend(bodies(graph, block)),
+                _ => return false,
+            }
+        }
+    }
+    true
 }
 
 /// The range of a loop, if its bounds are sizes and its step is a number. The caller makes sure that the body does not change
@@ -298,6 +348,9 @@ impl Readers {
                                 }
                             }
                         }
+                        let wcr = edge.memlet.wcr.iter().filter_map(|wcr| wcr.code.as_ref());
+                        let symbols = wcr.flat_map(|code| &code.symbols);
+                        readers.read(id, symbols.map(|(name, _)| *name));
                     }
                 }
                 BlockKind::Loop(repeated) => {
@@ -354,6 +407,29 @@ impl Readers {
             && within(&self.edges, &[&inside])
     }
 
+    /// The blocks that read a symbol, in no order.
+    pub fn blocks(&self, symbol: Name) -> impl Iterator<Item = BlockId> + '_ {
+        self.blocks.get(&symbol).into_iter().flatten().copied()
+    }
+
+    /// Whether the layout of a container depends on a symbol.
+    pub fn sizes_containers(&self, symbol: Name) -> bool {
+        self.layouts.contains(&symbol)
+    }
+
+    /// Whether a block or the layout of a container reads a symbol.
+    pub fn is_read_by_blocks(&self, symbol: Name) -> bool {
+        self.sizes_containers(symbol) || self.blocks.contains_key(&symbol)
+    }
+
+    /// Whether nobody reads a symbol but these blocks and edges out of them.
+    pub fn only_in(&self, symbol: Name, blocks: &HashSet<BlockId>) -> bool {
+        let within = |known: &HashMap<Name, HashSet<BlockId>>| {
+            known.get(&symbol).is_none_or(|readers| readers.is_subset(blocks))
+        };
+        !self.layouts.contains(&symbol) && within(&self.blocks) && within(&self.edges)
+    }
+
     /// Symbols that these blocks, or edges out of them, read; in order of their names' numbers.
     pub fn read_in(&self, blocks: &[BlockId]) -> Vec<Name> {
         let inside: HashSet<BlockId> = blocks.iter().copied().collect();
@@ -363,6 +439,25 @@ impl Readers {
         read.sort_unstable();
         read.dedup();
         read
+    }
+
+    /// Text of states that may name symbols without being lowered: properties of library nodes, calls of routines.
+    pub fn opaque_text(graph: &Graph) -> Vec<String> {
+        let mut found = Vec::new();
+        for (_, state) in graph.states() {
+            for (_, node) in state.live_nodes() {
+                match &node.kind {
+                    NodeKind::Tasklet(tasklet) if tasklet.code.is_none() => {
+                        found.push(tasklet.text.text.clone());
+                    }
+                    NodeKind::Library(library) => {
+                        found.extend(library.properties.values().map(ToString::to_string));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        found
     }
 
     fn read(&mut self, block: BlockId, symbols: impl IntoIterator<Item = Name>) {

@@ -149,8 +149,17 @@ pub fn is_private(view: &View<'_>, node: NodeId) -> bool {
 /// All edges of the paths out of an access node, if every reader takes single values: then it does not matter how the
 /// container is laid out.
 pub fn value_reads(view: &View<'_>, exprs: &ExprPool, node: NodeId, name: Name) -> Option<Vec<EdgeId>> {
+    value_reads_from(view, exprs, view.data_out(node).map(|(id, _)| id).collect(), name)
+}
+
+/// [`value_reads`] along some edges out of an access node.
+pub fn value_reads_from(
+    view: &View<'_>,
+    exprs: &ExprPool,
+    mut open: Vec<EdgeId>,
+    name: Name,
+) -> Option<Vec<EdgeId>> {
     let mut found = Vec::new();
-    let mut open: Vec<EdgeId> = view.data_out(node).map(|(id, _)| id).collect();
     while let Some(id) = open.pop() {
         found.push(id);
         let edge = view.edge(id);
@@ -182,8 +191,17 @@ pub fn value_reads(view: &View<'_>, exprs: &ExprPool, node: NodeId, name: Name) 
 
 /// All edges of the paths into an access node, if every writer gives single values.
 pub fn value_writes(view: &View<'_>, exprs: &ExprPool, node: NodeId, name: Name) -> Option<Vec<EdgeId>> {
+    value_writes_to(view, exprs, view.data_in(node).map(|(id, _)| id).collect(), name)
+}
+
+/// [`value_writes`] along some edges into an access node.
+pub fn value_writes_to(
+    view: &View<'_>,
+    exprs: &ExprPool,
+    mut open: Vec<EdgeId>,
+    name: Name,
+) -> Option<Vec<EdgeId>> {
     let mut found = Vec::new();
-    let mut open: Vec<EdgeId> = view.data_in(node).map(|(id, _)| id).collect();
     while let Some(id) = open.pop() {
         found.push(id);
         let edge = view.edge(id);

@@ -9,9 +9,10 @@ use smallvec::SmallVec;
 
 use crate::entity::{Name, Names};
 use crate::ir::{
-    BlockId, BlockKind, Data, Edge, EdgeId, Graph, GraphId, Memlet, Node, NodeId, NodeKind, Program, Region,
-    RegionId, State,
+    Block, BlockId, BlockKind, Data, Edge, EdgeId, Graph, GraphId, Memlet, Node, NodeId, NodeKind, Program,
+    Region, RegionId, State,
 };
+use crate::scalar::Type;
 use crate::symbolic::ExprPool;
 
 use super::facts::Facts;
@@ -77,6 +78,9 @@ enum Change {
     Dropped(GraphId, Name),
     Region(GraphId, RegionId, Region),
     Block(Place, Box<BlockKind>),
+    Label(Place, String),
+    /// Where a symbol was declared, and as what.
+    Symbol(GraphId, Name, usize, Type),
 }
 
 impl<'p> Editor<'p> {
@@ -181,12 +185,21 @@ impl<'p> Editor<'p> {
         if !self.indices.contains_key(&at) {
             self.indices.insert(at, StateIndex::of(state)?);
         }
-        if !self.facts.contains_key(&at.graph) {
-            let aliases = self.aliases.get(&at.graph).map_or(&[][..], |list| list);
-            self.facts.insert(at.graph, Facts::of(&self.names, &self.exprs, graph, aliases));
-        }
+        self.known(at.graph)?;
+        let graph = self.program.graphs.get(at.graph)?;
+        let state = graph.state(at.block)?;
         let (index, facts) = (self.indices.get(&at)?, self.facts.get(&at.graph)?);
         Some((View { graph, state, index, facts, names: &self.names }, &mut self.exprs))
+    }
+
+    /// A graph with its facts, computed now if they are not known.
+    pub fn known(&mut self, id: GraphId) -> Option<(&Graph, &Facts)> {
+        let graph = self.program.graphs.get(id)?;
+        if !self.facts.contains_key(&id) {
+            let aliases = self.aliases.get(&id).map_or(&[][..], |list| list);
+            self.facts.insert(id, Facts::of(&self.names, &self.exprs, graph, aliases));
+        }
+        Some((graph, self.facts.get(&id)?))
     }
 
     pub(super) fn set_explicit(&mut self, at: Place, explicit: bool, writers: Writers) {
@@ -199,6 +212,14 @@ impl<'p> Editor<'p> {
     /// Has the question whether the state's order is explicit asked again.
     pub(super) fn forget_order(&mut self, at: Place) {
         if let Some(index) = self.indices.get_mut(&at) {
+            index.explicit = None;
+        }
+    }
+
+    /// Has what is known of a graph's containers, and of the order of its states, found out again: fewer share memory now.
+    pub(super) fn forget_facts(&mut self, graph: GraphId) {
+        self.facts.remove(&graph);
+        for (_, index) in self.indices.iter_mut().filter(|(at, _)| at.graph == graph) {
             index.explicit = None;
         }
     }
@@ -456,6 +477,35 @@ impl<'p> Editor<'p> {
         self.program.graphs.push(graph)
     }
 
+    /// Adds a block, which belongs to no region yet.
+    pub fn add_block(&mut self, graph: GraphId, label: &str, kind: BlockKind) -> Option<BlockId> {
+        let block = Block { label: label.to_owned(), kind, extra: Default::default() };
+        self.facts.remove(&graph);
+        Some(self.program.graphs.get_mut(graph)?.blocks.push(block))
+    }
+
+    /// Adds a region, which belongs to no block yet.
+    pub fn add_region(&mut self, graph: GraphId, region: Region) -> Option<RegionId> {
+        Some(self.program.graphs.get_mut(graph)?.regions.push(region))
+    }
+
+    /// Labels a block.
+    pub fn set_label(&mut self, at: Place, label: String) -> Option<()> {
+        let block = self.program.graphs.get_mut(at.graph)?.blocks.get_mut(at.block)?;
+        let before = std::mem::replace(&mut block.label, label);
+        self.journal.push(Change::Label(at, before));
+        Some(())
+    }
+
+    /// Removes the declaration of a symbol, if there is one.
+    pub fn undeclare_symbol(&mut self, graph: GraphId, name: Name) -> Option<()> {
+        let symbols = &mut self.program.graphs.get_mut(graph)?.symbols;
+        if let Some((position, _, ty)) = symbols.shift_remove_full(&name) {
+            self.journal.push(Change::Symbol(graph, name, position, ty));
+        }
+        Some(())
+    }
+
     /// Changes the blocks and edges of a region.
     pub fn edit_region(
         &mut self,
@@ -499,8 +549,12 @@ impl<'p> Editor<'p> {
                 | Change::AddedEdge(at, _)
                 | Change::RemovedEdge(at, _)
                 | Change::Edge(at, ..)
+                | Change::Label(at, _)
                 | Change::Block(at, _) => at.graph,
-                Change::Data(graph, ..) | Change::Region(graph, ..) | Change::Dropped(graph, _) => *graph,
+                Change::Data(graph, ..)
+                | Change::Region(graph, ..)
+                | Change::Symbol(graph, ..)
+                | Change::Dropped(graph, _) => *graph,
             };
             self.facts.remove(&graph);
             self.indices.retain(|at, _| at.graph != graph);
@@ -518,6 +572,12 @@ impl<'p> Editor<'p> {
             Change::Edge(at, id, edge) => *self.state_mut(at)?.edges.get_mut(id)? = *edge,
             Change::Block(at, kind) => {
                 self.program.graphs.get_mut(at.graph)?.blocks.get_mut(at.block)?.kind = *kind;
+            }
+            Change::Label(at, label) => {
+                self.program.graphs.get_mut(at.graph)?.blocks.get_mut(at.block)?.label = label;
+            }
+            Change::Symbol(graph, name, position, ty) => {
+                self.program.graphs.get_mut(graph)?.symbols.shift_insert(position, name, ty);
             }
             Change::Region(graph, id, region) => {
                 *self.program.graphs.get_mut(graph)?.regions.get_mut(id)? = region;

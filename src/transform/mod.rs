@@ -33,16 +33,19 @@
 //! graph out. Builds with debug assertions validate the program after every rule that fired, and name the culprit. What
 //! pays is decided by one model, [`cost`].
 
+mod assigned;
 mod control;
 mod copies;
 pub mod cost;
 mod dead;
+mod decide;
 pub mod editor;
 pub mod facts;
 mod independent;
 pub mod index;
 pub mod order;
 pub mod pipeline;
+mod readdress;
 pub mod report;
 pub mod rule;
 pub mod rules;

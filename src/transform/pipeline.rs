@@ -16,8 +16,19 @@ use super::rule::{Rule, Site, SiteKind};
 pub const SIMPLIFY: &[&str] = &[
     // All other rules work on states whose order is explicit.
     "explicit_order",
+    // What symbols are decides conditions, and edges without assignments let states become one.
+    "symbol_propagation",
     // Early, so that nothing below looks at what nobody needs.
     "trivial_loop",
+    "trivial_condition",
+    // Blocks stand in one row, whatever they were grouped by,
+    "inline_region",
+    // and conditional blocks next to each other.
+    "condition_fusion",
+    "inline_region",
+    // Before all rules that leave containers alone that share memory.
+    "reference_removal",
+    "view_removal",
     // Before rules for dataflow, which then see what nested graphs do.
     "inline_nested",
     // Maps over the same points look alike, and indices say that they do not change.
@@ -27,8 +38,12 @@ pub const SIMPLIFY: &[&str] = &[
     // States become one before dataflow rules see them.
     "state_fusion",
     // Copies that only rename elements; both ends are in one state now.
+    // First those that go without a trace: the buffer of the others then has one reader less.
+    "write_back",
     "redundant_copy_in",
     "redundant_copy_out",
+    // What is written twice is so because copies went.
+    "double_write",
     // A transient whose reader was in a state of its own may be dead now.
     "dead_dataflow",
 ];
@@ -37,8 +52,19 @@ pub const SIMPLIFY: &[&str] = &[
 pub const OPTIMIZE: &[&str] = &[
     // All other rules work on states whose order is explicit.
     "explicit_order",
+    // What symbols are decides conditions, and edges without assignments let states become one.
+    "symbol_propagation",
     // Early, so that nothing below looks at what nobody needs.
     "trivial_loop",
+    "trivial_condition",
+    // Blocks stand in one row, whatever they were grouped by,
+    "inline_region",
+    // and conditional blocks next to each other.
+    "condition_fusion",
+    "inline_region",
+    // Before all rules that leave containers alone that share memory.
+    "reference_removal",
+    "view_removal",
     // Before rules for dataflow, which then see what nested graphs do.
     "inline_nested",
     // Maps over the same points look alike, and indices say that they do not change.
@@ -49,9 +75,18 @@ pub const OPTIMIZE: &[&str] = &[
     "split_transients",
     "state_fusion",
     // Copies that only rename elements; both ends are in one state now.
+    // First those that go without a trace: the buffer of the others then has one reader less.
+    "write_back",
     "redundant_copy_in",
     "redundant_copy_out",
+    // What is written twice is so because copies went.
+    "double_write",
     "dead_dataflow",
+    // Parts that are made and read apart fuse apart.
+    "split_parts",
+    // States before a branch are one; what moves is one with the states of the branch, and fuses there.
+    "move_into_branch",
+    "state_fusion",
     // The body of a loop is one state now, and what it becomes joins the states around it.
     "loop_to_map",
     "state_fusion",

@@ -135,10 +135,13 @@ macro_rules! rules {
 }
 
 rules! {
+    condition_fusion::ConditionFusion,
     dead_dataflow::DeadDataflow,
+    double_write::DoubleWrite,
     empty_range::EmptyRange,
     explicit_order::ExplicitOrder,
     inline_nested::InlineNested,
+    inline_region::InlineRegion,
     keep_transients::KeepTransients,
     loop_nest_to_map::LoopNestToMap,
     loop_to_map::LoopToMap,
@@ -146,11 +149,18 @@ rules! {
     map_dimension_order::MapDimensionOrder,
     map_fusion_horizontal::MapFusionHorizontal,
     map_fusion_vertical::MapFusionVertical,
+    move_into_branch::MoveIntoBranch,
     reduce_to_map::ReduceToMap,
     redundant_copy_in::RedundantCopyIn,
     redundant_copy_out::RedundantCopyOut,
+    reference_removal::ReferenceRemoval,
+    split_parts::SplitParts,
     split_transients::SplitTransients,
     state_fusion::StateFusion,
+    symbol_propagation::SymbolPropagation,
+    trivial_condition::TrivialCondition,
     trivial_loop::TrivialLoop,
     trivial_map_dimension::TrivialMapDimension,
+    view_removal::ViewRemoval,
+    write_back::WriteBack,
 }

@@ -288,20 +288,28 @@ pub fn is_settled(view: &View<'_>, exprs: &ExprPool, entry: NodeId) -> bool {
 
 /// Whether the only edge into a top-level access node writes the whole container, every element for certain.
 pub fn is_written_in_full(view: &View<'_>, exprs: &mut ExprPool, node: NodeId) -> bool {
-    let Some(name) = view.accessed(node) else { return false };
-    let Some(data) = view.graph.data.get(&name) else { return false };
+    let Some(data) = view.accessed(node).and_then(|name| view.graph.data.get(&name)) else { return false };
     let whole = whole(exprs, data);
+    written_for_certain(view, exprs, node).is_some_and(|written| written == whole)
+}
+
+/// The elements that the only edge into a top-level access node writes, if it writes each of them for certain.
+pub fn written_for_certain(view: &View<'_>, exprs: &mut ExprPool, node: NodeId) -> Option<Subset> {
+    let name = view.accessed(node)?;
+    let data = view.graph.data.get(&name)?;
     let mut written = view.data_in(node);
-    let (Some((_, edge)), None) = (written.next(), written.next()) else { return false };
+    let (Some((_, edge)), None) = (written.next(), written.next()) else { return None };
     let subset = match edge.memlet.data == Some(name) {
         true => edge.memlet.subset.as_ref(),
         false => edge.memlet.other_subset.as_ref(),
     };
-    view.index.parent(node).is_none()
-        && edge.memlet.wcr.is_none()
-        && matches!(data.kind, DataKind::Scalar(_) | DataKind::Array(_))
-        && (subset == Some(&whole) || matches!(data.kind, DataKind::Scalar(_)))
-        && covers_all_points(view, exprs, edge, name)
+    let is_plain = view.index.parent(node).is_none() && edge.memlet.wcr.is_none();
+    let subset = match data.kind {
+        DataKind::Scalar(_) => whole(exprs, data),
+        DataKind::Array(_) => subset?.clone(),
+        _ => return None,
+    };
+    (is_plain && covers_all_points(view, exprs, edge, name)).then_some(subset)
 }
 
 /// Whether the iterations behind an edge out of a map write one element each, every element of the memlet once. For an

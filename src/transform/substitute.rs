@@ -1,9 +1,9 @@
 //! Symbols replaced in nodes, memlets and code.
 
 use crate::entity::{Name, Names};
-use crate::ir::{Language, Memlet, NodeKind, Range, State, Subset, Tasklet};
+use crate::ir::{CodeExpr, Language, Memlet, NodeKind, Program, Range, State, Subset, Tasklet};
 use crate::scalar::arith::cast;
-use crate::scalar::{Block, Code, DType, Op, Scalar};
+use crate::scalar::{Block, Code, DType, Op, Scalar, Type, UnaryOp};
 use crate::symbolic::{ExprId, ExprPool};
 
 /// What replaces which symbol.
@@ -69,7 +69,7 @@ pub fn tasklet(exprs: &ExprPool, names: &Names, tasklet: &mut Tasklet, by: &Repl
             renamed.push((names.get(old), names.get(new).to_owned()));
         } else if let Some(value) = constant(exprs, new, dtype) {
             index -= 1;
-            set_symbol(code, index, value);
+            replace_symbol(code, index, &Op::Const(value));
             let width = if dtype == DType::I64 { "int64" } else { "int32" };
             renamed.push((names.get(old), format!("dace.{width}({})", value.as_i64())));
         }
@@ -117,6 +117,121 @@ pub fn state(exprs: &mut ExprPool, names: &Names, state: &State, by: &Replacemen
     Some(state)
 }
 
+/// A symbol and its value, all of it of one integer type.
+#[derive(Clone, Copy, Debug)]
+pub struct Typed {
+    /// The symbol.
+    pub symbol: Name,
+    /// What it is.
+    pub value: ExprId,
+    /// The type of the symbol, and of all symbols of the value.
+    pub dtype: DType,
+}
+
+/// [`state`], if the types of everything stay what they are, also when the text that is written is read again: there a number
+/// is an `int32` if it fits one.
+pub fn typed_state(
+    exprs: &mut ExprPool,
+    names: &Names,
+    program: &Program,
+    state: &State,
+    by: &[Typed],
+) -> Option<State> {
+    let is_narrowed = |one: &Typed| one.dtype != DType::I32 && exprs.as_int(one.value).is_some();
+    let narrowed: Vec<Name> = by.iter().filter(|one| is_narrowed(one)).map(|one| one.symbol).collect();
+    let mut params: Vec<Name> = Vec::new();
+    for (_, node) in state.live_nodes() {
+        if let NodeKind::MapEntry(map) = &node.kind {
+            for (&param, range) in map.params.iter().zip(&map.range.ranges) {
+                if exprs.depends_on_any(range.start, &narrowed) || exprs.depends_on_any(range.end, &narrowed)
+                {
+                    params.push(param);
+                }
+            }
+        }
+    }
+    for (_, node) in state.live_nodes() {
+        match &node.kind {
+            NodeKind::Nested(nested) => {
+                let inner = nested.graph.and_then(|id| program.graphs.get(id))?;
+                let is_wide = |name: &Name| inner.symbols.get(name) == Some(&Type::Scalar(DType::I64));
+                let stays = nested.symbol_mapping.iter().all(|(name, &value)| {
+                    let changes =
+                        exprs.depends_on_any(value, &narrowed) || exprs.depends_on_any(value, &params);
+                    !changes || is_wide(name)
+                });
+                if !stays {
+                    return None;
+                }
+            }
+            NodeKind::Tasklet(tasklet) => {
+                let code = tasklet.code.as_ref()?;
+                if code.symbols.iter().any(|(name, dtype)| params.contains(name) && *dtype != DType::I32) {
+                    return None;
+                }
+            }
+            _ => {}
+        }
+    }
+    let by: Vec<(Name, ExprId)> = by.iter().map(|one| (one.symbol, one.value)).collect();
+    self::state(exprs, names, state, &by)
+}
+
+/// Code of control flow with symbols replaced, those that can be: by a number or by a symbol, where that changes no type.
+/// `None` if there is none.
+pub fn code_expr(exprs: &ExprPool, names: &Names, code: &CodeExpr, by: &[Typed]) -> Option<CodeExpr> {
+    let mut made = code.clone();
+    let mut renamed: Vec<(&str, String)> = Vec::new();
+    let lowered = made.code.as_mut()?;
+    for &Typed { symbol, value, dtype } in by {
+        let Some(at) = lowered.symbols.iter().position(|&known| known == (symbol, dtype)) else { continue };
+        if let Some(new) = exprs.as_symbol(value) {
+            match lowered.symbols.iter().position(|(name, _)| *name == new) {
+                // Read already: the two become one.
+                Some(known) if lowered.symbols[known].1 == dtype && known != at => {
+                    replace_symbol(lowered, at, &Op::Symbol((known - usize::from(known > at)) as u32));
+                }
+                Some(_) => continue,
+                None => lowered.symbols[at].0 = new,
+            }
+            renamed.push((names.get(symbol), names.get(new).to_owned()));
+        } else if let Some(number) = constant(exprs, value, dtype) {
+            if dtype != DType::I32 && computes_integers(&lowered.body, lowered) {
+                continue;
+            }
+            replace_symbol(lowered, at, &Op::Const(number));
+            let text = number.as_i64().to_string();
+            let text = if text.starts_with('-') { format!("({text})") } else { text };
+            renamed.push((names.get(symbol), text));
+        }
+    }
+    if renamed.is_empty() {
+        return None;
+    }
+    made.text.text = rename_identifiers(&made.text.text, &renamed);
+    Some(made)
+}
+
+/// Whether code does arithmetic of integers, whose type follows from the types of its operands.
+fn computes_integers(block: &Block, code: &Code) -> bool {
+    block.insts.iter().any(|inst| {
+        let is_integer = inst.results.iter().any(|&result| {
+            let dtype = code.types.get(result).and_then(|ty| ty.scalar());
+            dtype.is_none_or(|dtype| dtype.is_integral() && dtype != DType::Bool)
+        });
+        match &inst.op {
+            Op::Binary(op, ..) => is_integer && !op.is_comparison(),
+            Op::Unary(UnaryOp::Not, _) => false,
+            Op::Unary(..) | Op::Call(..) | Op::Select(..) => is_integer,
+            Op::If { then, otherwise, .. } => {
+                is_integer || computes_integers(then, code) || computes_integers(otherwise, code)
+            }
+            Op::Loop { .. } => true,
+            _ => false,
+        }
+    })
+}
+
 /// Whether code that reads a symbol can say in its text that it reads it as the type it was lowered with.
 pub fn can_spell_type(tasklet: &Tasklet, symbol: Name) -> bool {
     let Some(code) = &tasklet.code else { return false };
@@ -143,30 +258,31 @@ fn constant(exprs: &ExprPool, value: ExprId, dtype: DType) -> Option<Scalar> {
     (matches!(dtype, DType::I32 | DType::I64) && scalar.as_i64() == value).then_some(scalar)
 }
 
-/// Has code use a number instead of one of its symbols.
-fn set_symbol(code: &mut Code, symbol: usize, value: Scalar) {
-    fn block(body: &mut Block, symbol: u32, value: Scalar) {
+/// Has code use another value instead of one of its symbols.
+fn replace_symbol(code: &mut Code, symbol: usize, by: &Op) {
+    fn block(body: &mut Block, symbol: u32, by: &Op) {
         for inst in &mut body.insts {
             match &mut inst.op {
-                Op::Symbol(index) if *index == symbol => inst.op = Op::Const(value),
+                Op::Symbol(index) if *index == symbol => inst.op = by.clone(),
                 Op::Symbol(index) if *index > symbol => *index -= 1,
                 Op::If { then, otherwise, .. } => {
-                    block(then, symbol, value);
-                    block(otherwise, symbol, value);
+                    block(then, symbol, by);
+                    block(otherwise, symbol, by);
                 }
                 Op::Loop { condition, body, .. } => {
-                    block(condition, symbol, value);
-                    block(body, symbol, value);
+                    block(condition, symbol, by);
+                    block(body, symbol, by);
                 }
                 _ => {}
             }
         }
     }
     code.symbols.remove(symbol);
-    block(&mut code.body, symbol as u32, value);
+    block(&mut code.body, symbol as u32, by);
 }
 
-fn mentions(text: &str, name: &str) -> bool {
+/// Whether a text names something.
+pub fn mentions(text: &str, name: &str) -> bool {
     words(text).any(|word| word == name)
 }
 

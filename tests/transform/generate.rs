@@ -65,6 +65,13 @@ fn text_for(rule: &str, random: &mut Random) -> String {
         "trivial_map_dimension" => thin(random),
         "reduce_to_map" => reductions(random),
         "redundant_copy_in" | "redundant_copy_out" => copies(random),
+        "trivial_condition" | "condition_fusion" | "inline_region" | "move_into_branch" => branches(random),
+        "symbol_propagation" => assignments(random),
+        "double_write" => double_writes(random),
+        "write_back" => write_backs(random),
+        "view_removal" => views(random),
+        "split_parts" => parts(random),
+        "reference_removal" => references(random),
         "map_fusion_vertical" if random.below(3) == 0 => columns(random),
         _ => text(random),
     }
@@ -346,6 +353,377 @@ fn copies(random: &mut Random) -> String {
     matrices(&format!("state main {{\n{statements}}}")).replace("  transient t: f64[N]", &declared)
 }
 
+/// A map over rows of a matrix, or over all of it, with sources and an index symbol to choose from.
+fn any_map(random: &mut Random, sources: &[&str], target: &str, symbols: &[&str]) -> String {
+    let source = sources[random.below(sources.len())];
+    let index = ["[i, j]", "[j, i]"][random.below(2)];
+    let index = if source == target { "[i, j]" } else { index };
+    let value = match symbols {
+        [] => format!("{source}{index} * {}.5", random.below(4)),
+        symbols => format!("{source}{index} * {}", symbols[random.below(symbols.len())]),
+    };
+    format!("map i in 0:N, j in 0:N {{ {target}[i, j] = {value} }}")
+}
+
+/// Conditional blocks in sequence and inside each other, in a loop or not, in regions or not, after states that compute what
+/// their branches read; conditions that sizes decide and others.
+fn branches(random: &mut Random) -> String {
+    let conditions = [
+        "N > 3",
+        "N > 3",
+        "N > 3",
+        "k < 0",
+        "k >= 0",
+        "N < N + 1",
+        "k < 5",
+        "a[0, 0] > 0.0",
+        "N > 100 and k < 0",
+        "N > 2 or k >= 0",
+        "not (N > 3)",
+        "p > 1",
+        "k + N > N - 1",
+    ];
+    let mut edges: Vec<String> = Vec::new();
+    let mut blocks: Vec<String> = Vec::new();
+    let mut labels: Vec<String> = Vec::new();
+    let count = 2 + random.below(3);
+    let condition = conditions[random.below(conditions.len())];
+    for number in 0..count {
+        let state = |random: &mut Random, name: &str, read: &[&str]| {
+            let mut body = String::new();
+            for _ in 0..random.below(3) {
+                let target = ["a", "b", "c", "a"][random.below(4)];
+                body.push_str(&any_map(random, read, target, &[]));
+                body.push('\n');
+            }
+            format!("state {name}_{number} {{ {body} }}")
+        };
+        // What is computed before, for a branch or for both.
+        let mut before = String::new();
+        for target in ["u", "v"] {
+            if random.below(3) > 0 {
+                let sources: &[&str] = if target == "v" { &["a", "b", "u"] } else { &["a", "b"] };
+                let symbols: &[&str] = if random.below(3) == 0 { &["p", "N"] } else { &[] };
+                before.push_str(&any_map(random, sources, target, symbols));
+                before.push('\n');
+            }
+        }
+        if random.below(4) == 0 {
+            before.push_str(&any_map(random, &["b", "c"], "a", &[]));
+        }
+        let condition =
+            if random.below(3) > 0 { condition } else { conditions[random.below(conditions.len())] };
+        let inner = match random.below(4) {
+            0 => format!(
+                "if {} {{ {} }}",
+                conditions[random.below(conditions.len())],
+                state(random, "inner", &["u", "v", "b"])
+            ),
+            1 => format!(
+                "region g_{number} {{ {} {} }}",
+                state(random, "g", &["u", "b"]),
+                state(random, "h", &["v"])
+            ),
+            _ => String::new(),
+        };
+        let first = state(random, "yes", &["u", "v", "a", "b"]);
+        let other = match random.below(3) {
+            0 => format!(" case else {{ {} }}", state(random, "no", &["a", "b", "u"])),
+            1 => format!(
+                " case {} {{ {} }}",
+                conditions[random.below(conditions.len())],
+                state(random, "no", &["b", "c"])
+            ),
+            _ => String::new(),
+        };
+        if random.below(2) == 0 {
+            blocks.push(format!("state before_{number} {{ {before} }}"));
+            labels.push(format!("before_{number}"));
+        }
+        blocks.push(format!("conditional c_{number} {{ case {condition} {{ {first} {inner} }}{other} }}"));
+        labels.push(format!("c_{number}"));
+    }
+    for pair in labels.windows(2) {
+        let assigned = if random.below(4) == 0 { " { p = 2 }" } else { "" };
+        edges.push(format!("{} -> {}{assigned}", pair[0], pair[1]));
+    }
+    let filled = "state fill { map i in 0:N, j in 0:N { u[i, j] = b[i, j] } map i in 0:N, j in 0:N { v[i, j] = 1.5 } }";
+    let body =
+        format!("{filled}\n{}\nfill -> {} {{ p = 1 }}\n{}", blocks.join("\n"), labels[0], edges.join("\n"));
+    let body = format!("for k in 0:3 {{\n{body}\n}}");
+    matrices(&body)
+        .replace("u: f64[N, N], ", "")
+        .replace(", u: f64[N, N]", "")
+        .replace("  transient t: f64[N]", "  transient u: f64[N, N]\n  transient v: f64[N, N]")
+}
+
+/// Symbols that edges assign, one after another, in branches and in loops, read by maps, conditions and loops.
+fn assignments(random: &mut Random) -> String {
+    let symbols = ["p", "q", "r"];
+    let value = |random: &mut Random| match random.below(7) {
+        0 => "N".to_owned(),
+        1 => "N - 1".to_owned(),
+        2 => format!("{} + 1", symbols[random.below(3)]),
+        3 => symbols[random.below(3)].to_owned(),
+        4 => "min(p, q)".to_owned(),
+        _ => format!("{}", random.below(3)),
+    };
+    let mut number = 0;
+    let mut state = |random: &mut Random| {
+        number += 1;
+        let symbol = symbols[random.below(3)];
+        let target = ["a", "b", "c"][random.below(3)];
+        let body = match random.below(4) {
+            0 => format!("map i in 0:N {{ {target}[i, min(max({symbol}, 0), N - 1)] = u[i, 0] + {symbol} }}"),
+            1 => format!("map i in 0:min(max({symbol}, 0), N) {{ {target}[i, 0] = u[i, 1] * 1.5 + i }}"),
+            2 => format!("map i in 0:N {{ {target}[i, 1] = u[0, i] * {symbol} }}"),
+            _ => String::new(),
+        };
+        (format!("s{number}"), format!("state s{number} {{ {body} }}"))
+    };
+    let mut blocks: Vec<String> = Vec::new();
+    let mut labels: Vec<String> = Vec::new();
+    for at in 0..3 + random.below(4) {
+        let (label, text) = state(random);
+        match random.below(5) {
+            0 => {
+                let (second, other) = state(random);
+                let symbol = symbols[random.below(3)];
+                blocks.push(format!(
+                    "conditional c{at} {{ case {symbol} > {} {{ {text} {other} {label} -> {second} {{ {} = {} }} }} }}",
+                    random.below(3),
+                    symbols[random.below(3)],
+                    value(random)
+                ));
+                labels.push(format!("c{at}"));
+            }
+            1 => {
+                let (second, other) = state(random);
+                blocks.push(format!(
+                    "loop l{at} (k = 0, k < 2, k = k + 1) {{ {text} {other} {label} -> {second} {{ {} = {} }} }}",
+                    symbols[random.below(3)],
+                    value(random)
+                ));
+                labels.push(format!("l{at}"));
+            }
+            _ => {
+                blocks.push(text);
+                labels.push(label);
+            }
+        }
+    }
+    let edges: Vec<String> = (labels.windows(2))
+        .map(|pair| {
+            let assigned: Vec<String> = (0..1 + random.below(2))
+                .map(|_| format!("{} = {}", symbols[random.below(3)], value(random)))
+                .collect();
+            format!("{} -> {} {{ {} }}", pair[0], pair[1], assigned.join(", "))
+        })
+        .collect();
+    matrices(&format!(
+        "state begin {{ }}\n{}\nbegin -> {} {{ p = 1, q = N - 1, r = {} }}\n{}",
+        blocks.join("\n"),
+        labels[0],
+        random.below(3),
+        edges.join("\n")
+    ))
+}
+
+/// Containers that are written, in part or as a whole, and written again.
+fn double_writes(random: &mut Random) -> String {
+    let mut body = String::new();
+    for _ in 0..3 + random.below(4) {
+        let target = ["a", "b"][random.below(2)];
+        let range = ["0:N", "0:N", "1:N", "0:N - 1", "0:1"][random.below(5)];
+        let source = MATRICES[random.below(4)];
+        let index = if source == target { "[i, j]" } else { "[j, i]" };
+        let op = if random.below(6) == 0 { "+=" } else { "=" };
+        body.push_str(&match random.below(5) {
+            0 => format!("copy c[0:N, 0:N] -> {target}[0:N, 0:N]\n"),
+            1 => format!("map i in {range} {{ {target}[i, 1] = c[i, 0] * 2.5 }}\n"),
+            _ => format!("map i in {range}, j in 0:N {{ {target}[i, j] {op} {source}{index} * 1.5 }}\n"),
+        });
+    }
+    matrices(&format!("state main {{\n{body}}}"))
+}
+
+/// Copies into buffers and back: the same elements, others, with a change in between or without.
+fn write_backs(random: &mut Random) -> String {
+    let matrix = MATRICES[random.below(4)];
+    let at = ["0", "1", "N - 1"][random.below(3)];
+    let to = if random.below(3) == 0 { ["0", "1"][random.below(2)] } else { at };
+    let mut nodes = format!("n0 = access {matrix}\nn1 = access t\nn2 = access {matrix}\n");
+    nodes.push_str(&format!("n0 -> n1 : {matrix}[{at}, 0:N] other [0:N]\n"));
+    nodes.push_str(&format!("n1 -> n2 : t[0:N] other [{to}, 0:N]\n"));
+    if random.below(2) == 0 {
+        nodes.push_str("n3 = access c\nn1 -> n3 : t[0:N] other [0:N, 0]\n");
+    }
+    let maps = |random: &mut Random| match random.below(3) {
+        0 => format!("state s{} {{ {} }}\n", random.below(1000), any_map(random, &MATRICES, matrix, &[])),
+        _ => String::new(),
+    };
+    let between = match random.below(3) {
+        0 => format!(
+            "n4 = tasklet put () -> (y) {{ y = 1.5 }}\nn5 = access {matrix}\nn4.y -> n5 : {matrix}[{at}, 1]\nn0 -> n4\nn5 -> n1\n"
+        ),
+        _ => String::new(),
+    };
+    let (first, last) = (maps(random), maps(random));
+    matrices(&format!("{first}state main {{\n{nodes}{between}}}\n{last}"))
+}
+
+/// Views of rows, columns, windows and wholes of matrices and of a vector, read and written in maps or copied.
+fn views(random: &mut Random) -> String {
+    let kind = random.below(5);
+    let (shape, strides, subset, other) = match kind {
+        0 => ("N", "", "a[1, 0:N]", "0:N"),
+        1 => ("N", " strides(N)", "a[0:N, 1]", "0:N"),
+        2 => ("N, N", "", "a[0:N, 0:N]", "0:N, 0:N"),
+        3 => ("N - 1, N - 1", " strides(N, 1)", "a[1:N, 0:N - 1]", "0:N - 1, 0:N - 1"),
+        _ => ("N, N", "", "w[0:N * N]", "0:N, 0:N"),
+    };
+    let rank = if kind < 2 { 1 } else { 2 };
+    let extent = if kind == 3 { "N - 1" } else { "N" };
+    let source = &subset[..1];
+    let declared = format!("  transient view v: f64[{shape}]{strides}\n  transient t: f64[N]");
+    let (params, index, whole) = match rank {
+        1 => (format!("i in 0:{extent}"), "[i]".to_owned(), format!("[0:{extent}]")),
+        _ => (
+            format!("i in 0:{extent}, j in 0:{extent}"),
+            ["[i, j]", "[j, i]"][random.below(2)].to_owned(),
+            format!("[0:{extent}, 0:{extent}]"),
+        ),
+    };
+    let result = if rank == 1 { "b[i, 0]" } else { "b[i, j]" };
+    let (part, part_other) = if rank == 1 { ("[0:2]", "[0:2, 1]") } else { ("[0, 0:1]", "[1, 0:1]") };
+    let main = match random.below(4) {
+        // Read in a map.
+        0 | 1 => {
+            let copy = if random.below(3) == 0 {
+                format!("n6 = access c\nn1 -> n6 : v{part} other {part_other}\n")
+            } else {
+                String::new()
+            };
+            format!(
+                "n0 = access {source}\nn1 = access v\nn2 = map_entry m [{params}]\n\
+                 n3 = tasklet twice (x) -> (y) {{ y = x * 2.5 }}\nn4 = map_exit m of n2\nn5 = access b\n\
+                 n0 -> n1.views : {subset} other [{other}]\nn1 -> n2.IN_v : v{whole}\n\
+                 n2.OUT_v -> n3.x : v{index}\nn3.y -> n4.IN_b : {result}\nn4.OUT_b -> n5 : b[0:N, 0:N]\n{copy}"
+            )
+        }
+        // Written in a map, and read through the same node.
+        2 => {
+            let again = if random.below(2) == 0 {
+                format!("n6 = access c\nn1 -> n6 : v{part} other {part_other}\n")
+            } else {
+                String::new()
+            };
+            format!(
+                "n0 = access c\nn1 = access v\nn2 = map_entry m [{params}]\n\
+                 n3 = tasklet twice (x) -> (y) {{ y = x - 0.5 }}\nn4 = map_exit m of n2\nn5 = access {source}\n\
+                 n0 -> n2.IN_c : c[0:N, 0:N]\nn2.OUT_c -> n3.x : {}\nn3.y -> n4.IN_v : v{index}\n\
+                 n4.OUT_v -> n1 : v{whole}\nn1.views -> n5 : {subset} other [{other}]\n{again}",
+                result.replace('b', "c")
+            )
+        }
+        // Copied into.
+        _ => format!(
+            "n0 = access c\nn1 = access v\nn5 = access {source}\nn0 -> n1 : c{part_other} other {part}\n\
+             n1.views -> n5 : {subset} other [{other}]\n"
+        ),
+    };
+    let before = any_map(random, &["b", "c"], "a", &[]);
+    let after = any_map(random, &["a", "b"], "c", &[]);
+    let split = random.below(2) == 0;
+    let body = match split {
+        true => format!("state s0 {{ {before} }}\nstate main {{\n{main}}}\nstate s2 {{ {after} }}"),
+        false => format!("state main {{\n{main}}}"),
+    };
+    matrices(&body)
+        .replace("u: f64[N, N]", "u: f64[N, N], w: f64[N * N]")
+        .replace("  transient t: f64[N]", &declared)
+}
+
+/// A transient that two or three maps and copies write, apart or not, and that others read within a part or across.
+fn parts(random: &mut Random) -> String {
+    let bounds = [["0", "1", "N"], ["0", "N - 1", "N"], ["0", "1", "N - 1"]][random.below(3)];
+    let mut text = String::from("t0 = access t\n");
+    for number in 0..2 {
+        let (low, high) = (bounds[number], bounds[number + 1]);
+        let low = if number == 1 && random.below(8) == 0 { "0" } else { low };
+        if random.below(4) == 0 {
+            text.push_str(&format!(
+                "s{number} = access a\ns{number} -> t0 : a[{low}:{high}, 1] other [{low}:{high}]\n"
+            ));
+            continue;
+        }
+        text.push_str(&format!(
+            "s{number} = access b\ne{number} = map_entry e [i in {low}:{high}]\n\
+             w{number} = tasklet twice (x) -> (y) {{ y = x * {}.5 }}\nx{number} = map_exit e of e{number}\n\
+             s{number} -> e{number}.IN_b : b[0:N, 0:N]\ne{number}.OUT_b -> w{number}.x : b[0, i]\n\
+             w{number}.y -> x{number}.IN_t : t[i]\nx{number}.OUT_t -> t0 : t[{low}:{high}]\n",
+            1 + random.below(3)
+        ));
+    }
+    for number in 0..1 + random.below(3) {
+        let which = random.below(2);
+        let (low, high) = (bounds[which], bounds[which + 1]);
+        let high = if random.below(8) == 0 { bounds[2] } else { high };
+        if random.below(2) == 0 {
+            text.push_str(&format!(
+                "c{number} = access c\nt0 -> c{number} : t[{low}:{high}] other [{low}:{high}, min({number}, N - 1)]\n"
+            ));
+            continue;
+        }
+        text.push_str(&format!(
+            "f{number} = map_entry f [i in {low}:{high}]\nr{number} = tasklet less (x) -> (y) {{ y = x - 0.5 }}\n\
+             g{number} = map_exit f of f{number}\nc{number} = access c\n\
+             t0 -> f{number}.IN_t : t[{low}:{high}]\nf{number}.OUT_t -> r{number}.x : t[i]\n\
+             r{number}.y -> g{number}.IN_c : c[i, min({number}, N - 1)]\n\
+             g{number}.OUT_c -> c{number} : c[0:N, 0:N]\n"
+        ));
+    }
+    matrices(&format!("state main {{\n{text}}}"))
+}
+
+/// References to rows, columns and windows of a matrix, set once or in a loop, read and written afterwards.
+fn references(random: &mut Random) -> String {
+    let (shape, strides, subset) = [
+        ("N", "", "a[1, 0:N]"),
+        ("N", " strides(N)", "a[0:N, 1]"),
+        ("N - 1", "", "a[0, 1:N]"),
+        ("N", "", "a[k, 0:N]"),
+    ][random.below(4)];
+    let whole = format!("r[0:{shape}]");
+    let aim = format!("n0 = access a\nn1 = access r\nn0 -> n1.set : {subset}\n");
+    let read = |node: &str| {
+        format!(
+            "m0 = map_entry m [i in 0:{shape}]\nm1 = tasklet twice (x) -> (y) {{ y = x * 2.5 }}\n\
+             m2 = map_exit m of m0\nm3 = access b\n{node} -> m0.IN_r : {whole}\nm0.OUT_r -> m1.x : r[i]\n\
+             m1.y -> m2.IN_b : b[i, 0]\nm2.OUT_b -> m3 : b[0:N, 0:N]\n"
+        )
+    };
+    let write = format!(
+        "w0 = map_entry w [i in 0:{shape}]\nw1 = tasklet put () -> (y) {{ y = i * 0.5 }}\n\
+         w2 = map_exit w of w0\nw3 = access r\nw0 -> w1\nw1.y -> w2.IN_r : r[i]\nw2.OUT_r -> w3 : {whole}\n"
+    );
+    let between = any_map(random, &["b", "c"], "a", &[]);
+    let use_state = |random: &mut Random, number: usize| match random.below(3) {
+        0 => format!("state u{number} {{\n{write}}}\n"),
+        1 => format!("state u{number} {{\nq = access r\np = access c\nq -> p : r[0:1] other [0:1, 1]\n}}\n"),
+        _ => format!("state u{number} {{\nq = access r\n{}}}\n", read("q")),
+    };
+    let (first, second) = (use_state(random, 1), use_state(random, 2));
+    let set = match random.below(3) {
+        0 => format!("state aim {{\n{aim}{}}}\n", read("n1")),
+        _ => format!("state aim {{\n{aim}}}\n"),
+    };
+    let body = format!("{set}{first}state between {{ {between} }}\n{second}");
+    let body = if subset.contains('k') { format!("for k in 0:2 {{ {body} }}") } else { body };
+    matrices(&body)
+        .replace("  transient t: f64[N]", &format!("  transient reference r: f64[{shape}]{strides}"))
+}
+
 /// Values of a column that is read, in a loop over columns that are written: other ones, or the same.
 fn columns(random: &mut Random) -> String {
     let place = |random: &mut Random| ["k", "k - 1", "k - 1", "N - 1", "0"][random.below(5)];
@@ -490,7 +868,9 @@ fn holds(rules: &[&str], seeds: std::ops::Range<u64>) -> usize {
 pub fn prepared(rule: &'static str) -> Vec<&'static str> {
     match rule {
         "map_fusion_vertical" | "map_fusion_horizontal" => vec!["state_fusion", "explicit_order", rule],
-        "loop_to_map" | "inline_nested" | "reduce_to_map" | "redundant_copy_in" | "redundant_copy_out" => {
+        "loop_to_map" | "inline_nested" | "reduce_to_map" | "redundant_copy_in" | "redundant_copy_out"
+        | "double_write" | "write_back" | "view_removal" | "reference_removal" | "split_parts"
+        | "move_into_branch" => {
             vec!["explicit_order", rule]
         }
         _ => vec![rule],
@@ -588,6 +968,56 @@ fn redundant_copy_out_keeps_bits() {
 }
 
 #[test]
+fn trivial_condition_keeps_bits() {
+    assert!(holds(&prepared("trivial_condition"), 30_000..30_000 + RUNS) > 100);
+}
+
+#[test]
+fn inline_region_keeps_bits() {
+    assert!(holds(&prepared("inline_region"), 31_000..31_000 + RUNS) > 40);
+}
+
+#[test]
+fn condition_fusion_keeps_bits() {
+    assert!(holds(&prepared("condition_fusion"), 32_000..32_000 + RUNS) > 40);
+}
+
+#[test]
+fn move_into_branch_keeps_bits() {
+    assert!(holds(&prepared("move_into_branch"), 33_000..33_000 + RUNS) > 20);
+}
+
+#[test]
+fn symbol_propagation_keeps_bits() {
+    assert!(holds(&prepared("symbol_propagation"), 34_000..34_000 + RUNS) > 100);
+}
+
+#[test]
+fn double_write_keeps_bits() {
+    assert!(holds(&prepared("double_write"), 35_000..35_000 + RUNS) > 40);
+}
+
+#[test]
+fn write_back_keeps_bits() {
+    assert!(holds(&prepared("write_back"), 36_000..36_000 + RUNS) > 40);
+}
+
+#[test]
+fn reference_removal_keeps_bits() {
+    assert!(holds(&prepared("reference_removal"), 38_000..38_000 + RUNS) > 100);
+}
+
+#[test]
+fn split_parts_keeps_bits() {
+    assert!(holds(&prepared("split_parts"), 39_000..39_000 + RUNS) > 40);
+}
+
+#[test]
+fn view_removal_keeps_bits() {
+    assert!(holds(&prepared("view_removal"), 37_000..37_000 + RUNS) > 100);
+}
+
+#[test]
 fn inline_nested_keeps_bits() {
     assert!(holds(&prepared("inline_nested"), 18_000..18_000 + RUNS) > 40);
 }
@@ -618,6 +1048,13 @@ fn the_whole_pipeline_keeps_bits_of_structured_programs() {
         "loop_nest_to_map",
         "trivial_map_dimension",
         "redundant_copy_in",
+        "trivial_condition",
+        "symbol_propagation",
+        "double_write",
+        "write_back",
+        "view_removal",
+        "reference_removal",
+        "split_parts",
     ];
     for (number, rule) in rules.into_iter().enumerate() {
         for seed in 0..RUNS / 2 {

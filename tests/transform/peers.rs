@@ -132,6 +132,84 @@ program indirect(A: f64[6], B: f64[6], idx: f64[6]) {
     );
 }
 
+/// spcl/dace#1644: once fusion drops dimensions of one element, a redundant array has fewer dimensions than what is copied from
+/// and to it, and removing it composes subsets of different rank. In all orders of the rules that fuse and remove.
+#[test]
+fn dace_1644_redundant_arrays_of_other_rank() {
+    let text = "
+program ranks(A: f64[6, 1, 6], B: f64[6, 3, 6]) {
+  transient t: f64[6, 1, 6]
+  transient u: f64[6, 6]
+  transient v: f64[6, 6]
+  transient w: f64[1, 6, 6]
+  state main {
+    map i in 0:6, j in 0:6 { t[i, 0, j] = A[j, 0, i] * 2 }
+    copy t[0:6, 0, 0:6] -> u[0:6, 0:6]
+    map i in 0:6, j in 0:6 { v[i, j] = u[j, i] - u[i, j] }
+    copy v[0:6, 0:6] -> w[0, 0:6, 0:6]
+    copy w[0, 0:6, 0:6] -> B[0:6, 1, 0:6]
+  }
+}";
+    keeps_bits(text);
+    let rules = ["redundant_copy_in", "redundant_copy_out", "map_fusion_vertical", "trivial_map_dimension"];
+    let before = program(text);
+    let reference = run(&before, 6, 0);
+    let mut fired = 0;
+    for first in rules {
+        for second in rules {
+            let (made, report) = after(&before, &["explicit_order", first, second, first]);
+            fired += report.fired();
+            assert_eq!(reference, run(&made, 6, 0), "{first}, {second}");
+        }
+    }
+    assert!(fired > 0);
+}
+
+/// GridTools/gt4py#2154: what moves into the body of a branch reads symbols that have another value there.
+#[test]
+fn gt4py_2154_branches_with_symbols_of_other_meaning() {
+    let text = |before: &str, between: &str| {
+        format!(
+            "
+program branches(a: f64[N], b: f64[N], c: f64[N], N: i64 symbol) {{
+  transient t: f64[N]
+  transient u: f64[N]
+  state first {{ map i in 0:N {{ c[i] = a[i] }} }}
+  state make {{
+    map i in 0:N {{ t[i] = a[i] * k }}
+    map i in 0:N {{ u[i] = t[i] + a[0] }}
+  }}
+  conditional choose {{
+    case N > 3 {{ state use {{ map i in 0:N {{ b[i] = u[i] * k }} }} }}
+    case else {{ state other {{ map i in 0:N {{ b[i] = c[i] + k }} }} }}
+  }}
+  first -> make {{ k = {before} }}
+  make -> choose {between}
+}}"
+        )
+    };
+    let moved = |text: &str| {
+        let before = program(text);
+        let (made, report) = after(&before, &["explicit_order", "move_into_branch"]);
+        for size in [3, 6] {
+            let reference = run(&before, size, 1);
+            assert!(reference.is_ok(), "{reference:?}");
+            assert_eq!(reference, run(&made, size, 1));
+        }
+        keeps_bits(text);
+        report.fired_by("move_into_branch")
+    };
+    // The symbol keeps its value: both maps move. It gets another one: what reads it stays.
+    assert_eq!(moved(&text("N * N", "")), 1);
+    let (made, _) =
+        after(&program(&text("N * N", "{ k = N * N + 1 }")), &["explicit_order", "move_into_branch"]);
+    let printed = pelton::front::pel::print_brief(&made);
+    let branch = printed.find("conditional").expect("the branch stays");
+    assert!(printed[..branch].contains("access t"), "what reads the symbol stays outside\n{printed}");
+    moved(&text("N * N", "{ k = N * N + 1 }"));
+    moved(&text("2", "{ k = 3 }"));
+}
+
 /// GridTools/gt4py#2150: temporaries of domains that are empty for some sizes have no negative shape.
 #[test]
 fn gt4py_2150_empty_domains() {

@@ -1,9 +1,12 @@
 //! One file per transformation; [`super::rule::RULES`] lists them.
 
+pub mod condition_fusion;
 pub mod dead_dataflow;
+pub mod double_write;
 pub mod empty_range;
 pub mod explicit_order;
 pub mod inline_nested;
+pub mod inline_region;
 pub mod keep_transients;
 pub mod loop_nest_to_map;
 pub mod loop_to_map;
@@ -11,10 +14,17 @@ pub mod map_collapse;
 pub mod map_dimension_order;
 pub mod map_fusion_horizontal;
 pub mod map_fusion_vertical;
+pub mod move_into_branch;
 pub mod reduce_to_map;
 pub mod redundant_copy_in;
 pub mod redundant_copy_out;
+pub mod reference_removal;
+pub mod split_parts;
 pub mod split_transients;
 pub mod state_fusion;
+pub mod symbol_propagation;
+pub mod trivial_condition;
 pub mod trivial_loop;
 pub mod trivial_map_dimension;
+pub mod view_removal;
+pub mod write_back;

@@ -1,0 +1,431 @@
+//! # move_into_branch
+//!
+//! Computes values in the branch of a conditional block that alone reads them, instead of before it, where they are computed
+//! whichever branch runs.
+//!
+//! ## Legal when
+//! - the values are written in full, to a transient that nobody else reads or writes, and what computes them does nothing else;
+//! - what they are made of is not written after them, and the edge to the conditional block assigns no symbol that they read:
+//!   in the branch it would mean something else.
+//!
+//! ## Before
+//! ```pelton
+//! program rare(a: f64[8], b: f64[8], N: i64 symbol) {
+//!   transient t: f64[8]
+//!   state make { map i in 0:8 { t[i] = a[i] * N } }
+//!   if N > 3 {
+//!     state use { map i in 0:8 { b[i] = t[i] + 1 } }
+//!   }
+//! }
+//! ```
+//!
+//! ## After
+//! ```pelton
+//! program rare(a: f64[8], b: f64[8], N: i64 symbol) {
+//!   transient t: f64[8]
+//!   state make { }
+//!   if N > 3 {
+//!     state moved { map i in 0:8 { t[i] = a[i] * N } }
+//!     state use { map i in 0:8 { b[i] = t[i] + 1 } }
+//!   }
+//! }
+//! ```
+//!
+//! ## Not applicable
+//! ```pelton
+//! program remapped(a: f64[8], b: f64[8], N: i64 symbol) {
+//!   transient t: f64[8]
+//!   state first { }
+//!   state make { map i in 0:8 { t[i] = a[i] * k } }
+//!   conditional choose {
+//!     case N > 3 {
+//!       state use { map i in 0:8 { b[i] = t[i] + k } }
+//!     }
+//!   }
+//!   first -> make { k = 2 }
+//!   make -> choose { k = N * N }
+//! }
+//! ```
+//!
+//! Enables: state_fusion and map_fusion_vertical in the branch. Source: GT4Py `MoveDataflowIntoIfBody`.
+
+use hashbrown::{HashMap, HashSet};
+
+use crate::entity::Name;
+use crate::ir::{
+    BlockId, BlockKind, DataKind, Edge, GraphId, InterstateEdge, Lifetime, Node, NodeId, NodeKind, RegionId,
+    State,
+};
+use crate::scalar::PortKind;
+use crate::symbolic::{ExprId, ExprPool};
+use crate::transform::control;
+use crate::transform::dead;
+use crate::transform::editor::{Editor, Place, View};
+use crate::transform::order::{self, Unit, unit_of};
+use crate::transform::rule::{Site, SiteKind, Stopped, Transformation};
+use crate::transform::scope;
+
+/// The rule.
+pub struct MoveIntoBranch;
+
+/// What moves from states into branches.
+pub struct Found {
+    graph: GraphId,
+    moves: Vec<Move>,
+}
+
+/// Units of a state with the access nodes that they write, for one branch.
+struct Move {
+    block: BlockId,
+    body: RegionId,
+    units: Vec<Unit>,
+    results: Vec<NodeId>,
+}
+
+impl Transformation for MoveIntoBranch {
+    type Match = Found;
+    const KIND: SiteKind = SiteKind::Region;
+
+    fn find(editor: &mut Editor<'_>, site: Site) -> Option<Found> {
+        let Site::Region(graph, region) = site else { return None };
+        let around = editor.graph(graph)?;
+        let edges = &around.regions.get(region)?.edges;
+        let mut ways: HashMap<BlockId, (usize, usize)> = HashMap::new();
+        for edge in edges {
+            ways.entry(edge.src).or_default().1 += 1;
+            ways.entry(edge.dst).or_default().0 += 1;
+        }
+        let fits = |edge: &&InterstateEdge| {
+            let is_conditional = matches!(
+                around.blocks.get(edge.dst).map(|block| &block.kind),
+                Some(BlockKind::Conditional(_))
+            );
+            is_conditional
+                && edge.condition.is_none()
+                && ways.get(&edge.src).is_some_and(|ways| ways.1 == 1)
+                && ways.get(&edge.dst).is_some_and(|ways| ways.0 == 1)
+                && around.state(edge.src).is_some_and(|state| state.live_nodes().next().is_some())
+        };
+        let pairs: Vec<(BlockId, BlockId, Vec<Name>)> = (edges.iter().filter(fits))
+            .map(|edge| {
+                (edge.src, edge.dst, edge.assignments.iter().map(|(name, _)| *name).collect::<Vec<Name>>())
+            })
+            .collect();
+        let mut moves = Vec::new();
+        for (block, conditional, assigned) in pairs {
+            moves.extend(
+                moves_from(editor, Place { graph, block }, conditional, &assigned).unwrap_or_default(),
+            );
+        }
+        (!moves.is_empty()).then_some(Found { graph, moves })
+    }
+
+    fn apply(editor: &mut Editor<'_>, found: Found) -> Result<(), Stopped> {
+        apply(editor, found.graph, found.moves).ok_or(Stopped)
+    }
+}
+
+/// Accesses of a container in the branches of a conditional block.
+#[derive(Clone, Copy)]
+struct InBranches {
+    branch: usize,
+    count: u32,
+    /// Other branches access it, too.
+    several: bool,
+}
+
+fn moves_from(
+    editor: &mut Editor<'_>,
+    at: Place,
+    conditional: BlockId,
+    assigned: &[Name],
+) -> Option<Vec<Move>> {
+    if !order::is_explicit(editor, at) {
+        return None;
+    }
+    let graph = editor.graph(at.graph)?;
+    let BlockKind::Conditional(branches) = &graph.blocks.get(conditional)?.kind else { return None };
+    let bodies: Vec<RegionId> = branches.iter().map(|branch| branch.body).collect();
+    let mut inside: HashMap<Name, InBranches> = HashMap::new();
+    for (branch, &body) in bodies.iter().enumerate() {
+        let states = control::blocks_under(graph, body).into_iter().filter_map(|block| graph.state(block));
+        for (_, node) in states.flat_map(|state| state.live_nodes()) {
+            let NodeKind::Access { data, .. } = node.kind else { continue };
+            let known = inside.entry(data).or_insert(InBranches { branch, count: 0, several: false });
+            known.count += 1;
+            known.several |= known.branch != branch;
+        }
+    }
+    let (view, exprs) = editor.split(at)?;
+    let mut results: Vec<(u32, NodeId)> = (view.state.live_nodes())
+        .filter(|&(id, _)| view.accessed(id).is_some() && view.index.parent(id).is_none())
+        .map(|(id, _)| (view.index.key(id), id))
+        .collect();
+    // Later ones first: what only they read moves with them.
+    results.sort_unstable_by(|a, b| b.cmp(a));
+    let mut moves: Vec<Option<Move>> = bodies.iter().map(|_| None).collect();
+    let mut moved: HashMap<NodeId, usize> = HashMap::new();
+    for (_, node) in results {
+        let Some(branch) = branch_of(&view, node, &inside, &moved) else { continue };
+        let Some((_, write)) = view.data_in(node).next() else { continue };
+        let Some(unit) = unit_of(&view, write.src) else { continue };
+        if !scope::is_written_in_full(&view, exprs, node) || !can_move(&view, exprs, node, unit, assigned) {
+            continue;
+        }
+        let body = bodies[branch];
+        let new = || Move { block: at.block, body, units: Vec::new(), results: Vec::new() };
+        let one = moves[branch].get_or_insert_with(new);
+        moved.insert(node, branch);
+        // Of a copy, the source stays where it is.
+        if view.accessed(unit.begin).is_none() {
+            moved.insert(unit.begin, branch);
+            one.units.push(unit);
+        }
+        one.results.push(node);
+    }
+    Some(moves.into_iter().flatten().collect())
+}
+
+/// The one branch in which an access node's container is read, if only it and units that move there read it.
+fn branch_of(
+    view: &View<'_>,
+    node: NodeId,
+    inside: &HashMap<Name, InBranches>,
+    moved: &HashMap<NodeId, usize>,
+) -> Option<usize> {
+    let name = view.accessed(node)?;
+    let data = view.graph.data.get(&name)?;
+    let is_own = data.transient
+        && matches!(data.lifetime, Lifetime::Scope | Lifetime::Graph)
+        && matches!(view.kind(node), Some(NodeKind::Access { setzero: false, .. }))
+        && !view.facts.is_shared(name)
+        && !view.facts.is_read_by_name(name);
+    if !is_own {
+        return None;
+    }
+    let mut branch = None;
+    let mut count = 1;
+    if let Some(known) = inside.get(&name) {
+        if known.several {
+            return None;
+        }
+        (branch, count) = (Some(known.branch), count + known.count);
+    }
+    if view.facts.access_nodes(name) != count {
+        return None;
+    }
+    for (_, edge) in view.data_out(node) {
+        let reader =
+            if view.accessed(edge.dst).is_some() { edge.dst } else { unit_of(view, edge.dst)?.begin };
+        let to = *moved.get(&reader)?;
+        if branch.is_some_and(|branch| branch != to) {
+            return None;
+        }
+        branch = Some(to);
+    }
+    branch
+}
+
+/// Whether what writes a node can run later: it computes nothing else, from values and symbols that are the same then.
+fn can_move(view: &View<'_>, exprs: &mut ExprPool, node: NodeId, unit: Unit, assigned: &[Name]) -> bool {
+    let key = view.index.key(unit.begin);
+    let mut sources = if view.accessed(unit.begin).is_some() {
+        vec![unit.begin]
+    } else {
+        view.data_in(unit.begin).map(|(_, edge)| edge.src).collect()
+    };
+    sources.sort_unstable();
+    sources.dedup();
+    if !sources.into_iter().all(|source| outlives_state(view, exprs, source)) {
+        return false;
+    }
+    let exprs = &*exprs;
+    let same_later = |name: Name| {
+        let class = view.facts.class(name);
+        order::next_writer(view, class, key).is_none() && !view.facts.is_read_by_expression(name)
+    };
+    if let Some(source) = view.accessed(unit.begin) {
+        // A copy: the source may do other things.
+        let copies = view.data_in(node).all(|(_, edge)| {
+            let subsets = edge.memlet.subset.iter().chain(&edge.memlet.other_subset);
+            let mut ranges = subsets.flat_map(|subset| &subset.ranges);
+            ranges.all(|range| {
+                [range.start, range.end, range.step].iter().all(|&expr| !exprs.depends_on_any(expr, assigned))
+            })
+        });
+        // Its own writers come first, and are not later ones.
+        return copies && same_later(source);
+    }
+    let only_result = view.data_out(unit.end).all(|(_, edge)| edge.dst == node);
+    let inputs = view.data_in(unit.begin).all(|(_, edge)| {
+        view.accessed(edge.src).is_some_and(|name| {
+            edge.memlet.data.is_some_and(same_later) && same_later(name) && view.accessed(node) != Some(name)
+        })
+    });
+    only_result
+        && inputs
+        && parts(view, unit).iter().all(|&part| does_only_compute(view, exprs, part, assigned))
+}
+
+/// Whether the content of an access node is the same in a state that runs next: a container that only this state uses is taken
+/// anew each time the state runs, and kept from one time to the next if others use it, too.
+fn outlives_state(view: &View<'_>, exprs: &mut ExprPool, node: NodeId) -> bool {
+    let Some(name) = view.accessed(node) else { return false };
+    let Some(data) = view.graph.data.get(&name) else { return false };
+    let own = view.index.accesses(name);
+    let is_local = data.transient
+        && matches!(data.lifetime, Lifetime::Scope | Lifetime::State)
+        && view.facts.access_nodes(name) as usize == own.len();
+    let is_cleared =
+        own.iter().any(|&node| matches!(view.kind(node), Some(NodeKind::Access { setzero: true, .. })));
+    matches!(data.kind, DataKind::Array(_) | DataKind::Scalar(_))
+        && data.lifetime != Lifetime::State
+        && (!is_local || !is_cleared && own.len() == 1 && scope::is_written_in_full(view, exprs, node))
+}
+
+/// All nodes of a unit.
+fn parts(view: &View<'_>, unit: Unit) -> Vec<NodeId> {
+    let mut parts = vec![unit.begin];
+    if unit.end != unit.begin {
+        parts.extend(scope::body(view, unit.begin));
+        parts.push(unit.end);
+    }
+    parts
+}
+
+fn does_only_compute(view: &View<'_>, exprs: &ExprPool, node: NodeId, assigned: &[Name]) -> bool {
+    let fixed = |expr: ExprId| !exprs.depends_on_any(expr, assigned);
+    let kind = match view.kind(node) {
+        Some(NodeKind::Tasklet(tasklet)) => tasklet.code.as_ref().is_some_and(|code| {
+            let plain = code.ports.values().all(|port| port.kind != PortKind::Stream);
+            plain && dead::is_pure(code) && code.symbols.iter().all(|(name, _)| !assigned.contains(name))
+        }),
+        Some(NodeKind::MapEntry(map)) => {
+            let mut ranges = map.range.ranges.iter();
+            scope::is_plain(view, node)
+                && ranges.all(|range| [range.start, range.end, range.step].into_iter().all(fixed))
+        }
+        Some(NodeKind::MapExit { .. }) => true,
+        Some(NodeKind::Access { data, setzero }) => {
+            // One iteration's own.
+            !setzero
+                && view.facts.access_nodes(*data) == 1
+                && !view.facts.is_shared(*data)
+                && view.graph.data.get(data).is_some_and(|data| data.transient)
+        }
+        Some(NodeKind::Library(library)) => {
+            matches!(library.class(), "Reduce" | "MatMul" | "Gemm" | "Gemv" | "Dot" | "Transpose")
+        }
+        _ => false,
+    };
+    let edges = view.index.incoming(node).iter().chain(view.index.outgoing(node));
+    kind && edges.into_iter().all(|&id| {
+        let memlet = &view.edge(id).memlet;
+        let wcr = memlet.wcr.iter().filter_map(|wcr| wcr.code.as_ref()).flat_map(|code| &code.symbols);
+        let subsets = memlet.subset.iter().chain(&memlet.other_subset);
+        subsets
+            .flat_map(|subset| &subset.ranges)
+            .all(|range| [range.start, range.end, range.step, range.tile].into_iter().all(fixed))
+            && wcr.into_iter().all(|(name, _)| !assigned.contains(name))
+    })
+}
+
+fn apply(editor: &mut Editor<'_>, graph: GraphId, moves: Vec<Move>) -> Option<()> {
+    // All states first, then all branches, then what is left: what is known of the graph is found out again only once.
+    let mut made = Vec::with_capacity(moves.len());
+    for one in &moves {
+        let view = editor.view(Place { graph, block: one.block })?;
+        let units = one.units.iter().flat_map(|&unit| parts(&view, unit));
+        let mut inside: Vec<NodeId> = units.chain(one.results.iter().copied()).collect();
+        inside.sort_by_key(|&node| (view.index.key(node), node));
+        made.push(copied(&view, &inside)?);
+    }
+    let mut left = Vec::with_capacity(moves.len());
+    for (one, (state, sources)) in moves.iter().zip(made) {
+        put_first(editor, graph, one.body, state)?;
+        left.push(sources);
+    }
+    for (Move { block, units, results, .. }, sources) in moves.into_iter().zip(left) {
+        let at = Place { graph, block };
+        for unit in units {
+            let inner = parts(&editor.view(at)?, unit);
+            for &node in inner.iter().filter(|&&node| node != unit.begin && node != unit.end) {
+                editor.remove_node(at, node)?;
+            }
+            dead::remove_unit(editor, at, unit.begin, unit.end)?;
+        }
+        for node in results {
+            dead::remove_unit(editor, at, node, node)?;
+        }
+        for node in sources {
+            let view = editor.view(at)?;
+            if view.data_in(node).next().is_none() && view.data_out(node).next().is_none() {
+                dead::remove_unit(editor, at, node, node)?;
+            }
+        }
+        editor.loosen(at);
+    }
+    Some(())
+}
+
+/// Has a region run a state before all else.
+fn put_first(editor: &mut Editor<'_>, graph: GraphId, body: RegionId, state: State) -> Option<()> {
+    let around = editor.graph(graph)?;
+    let region = around.regions.get(body)?;
+    let entry = region.entry()?;
+    let labels: HashSet<String> =
+        region.blocks.iter().filter_map(|&id| Some(around.blocks.get(id)?.label.clone())).collect();
+    let numbered = (1..).map(|number| format!("moved_{number}"));
+    let label = std::iter::once("moved".to_owned()).chain(numbered).find(|label| !labels.contains(label))?;
+    let new = editor.add_block(graph, &label, BlockKind::State(Box::new(state)))?;
+    editor.edit_region(graph, body, |region| {
+        region.blocks.insert(0, new);
+        region.edges.push(InterstateEdge {
+            src: new,
+            dst: entry,
+            condition: None,
+            assignments: Vec::new(),
+            extra: Default::default(),
+        });
+        region.start = Some(new);
+    })
+}
+
+/// A state of these nodes alone, in this order, with access nodes for what they read; and those that they read.
+fn copied(view: &View<'_>, nodes: &[NodeId]) -> Option<(State, Vec<NodeId>)> {
+    let mut state = State::default();
+    let mut image: HashMap<NodeId, NodeId> = HashMap::new();
+    let mut sources = Vec::new();
+    let set: HashSet<NodeId> = nodes.iter().copied().collect();
+    for &node in nodes {
+        for &edge in view.index.incoming(node) {
+            let edge = view.edge(edge);
+            if !set.contains(&edge.src) && !edge.memlet.is_empty() && !image.contains_key(&edge.src) {
+                view.accessed(edge.src)?;
+                sources.push(edge.src);
+                image.insert(edge.src, state.nodes.push(view.state.nodes.get(edge.src)?.clone()));
+            }
+        }
+    }
+    for &node in nodes {
+        image.insert(node, state.nodes.push(view.state.nodes.get(node)?.clone()));
+    }
+    for (_, node) in state.nodes.iter_mut() {
+        let Node { kind, .. } = node;
+        if let NodeKind::MapExit { entry } = kind {
+            *entry = *image.get(entry)?;
+        }
+    }
+    for &node in nodes {
+        for &id in view.index.incoming(node) {
+            let edge = view.edge(id);
+            if let Some(&src) = image.get(&edge.src)
+                && (set.contains(&edge.src) || !edge.memlet.is_empty())
+            {
+                let edge = Edge { src, dst: *image.get(&node)?, ..edge.clone() };
+                state.edges.push(edge);
+            }
+        }
+    }
+    Some((state, sources))
+}
