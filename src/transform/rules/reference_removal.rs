@@ -80,11 +80,14 @@ pub struct Found {
     references: Vec<Removed>,
 }
 
+/// An access node of a reference, and what its edges move of the container itself.
+type Redirected = (Place, NodeId, Vec<(EdgeId, Memlet)>);
+
 /// A reference with its access nodes.
 struct Removed {
     name: Name,
     target: Name,
-    nodes: Vec<(Place, NodeId, Vec<(EdgeId, Memlet)>)>,
+    nodes: Vec<Redirected>,
     /// The node of the container that it is set to.
     source: (Place, NodeId),
 }
