@@ -9,6 +9,21 @@ use super::eval::{self, Frame, Memory};
 use super::parse::build::Environment;
 use super::{Code, DType, PortId, Scalar, Trap, Value};
 
+/// Real types that processors compute with.
+pub const TYPES: [DType; 11] = [
+    DType::Bool,
+    DType::I8,
+    DType::I16,
+    DType::I32,
+    DType::I64,
+    DType::U8,
+    DType::U16,
+    DType::U32,
+    DType::U64,
+    DType::F32,
+    DType::F64,
+];
+
 /// Elements that each pointer reaches.
 const ELEMENTS: i64 = 5;
 

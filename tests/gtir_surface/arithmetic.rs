@@ -1,4 +1,5 @@
 use pelton::scalar::DType;
+use pelton::scalar::trial::TYPES;
 
 use super::harness::*;
 
@@ -90,25 +91,11 @@ fn booleans_convert() {
     expect(program, setup, &[("out", &[0.0, 1.0])]);
 }
 
-const NUMBERS: [DType; 11] = [
-    DType::Bool,
-    DType::I8,
-    DType::I16,
-    DType::I32,
-    DType::I64,
-    DType::U8,
-    DType::U16,
-    DType::U32,
-    DType::U64,
-    DType::F32,
-    DType::F64,
-];
-
 #[test]
 fn every_type_converts_to_every_other() {
     let dims = [("Kᵥ", 0, 6)];
-    for from in NUMBERS {
-        for to in NUMBERS {
+    for from in TYPES {
+        for to in TYPES {
             println!("{from} to {to}");
             let program = format!("p(a, out) {{ out @ c⟨ Kᵥ: [0, 6[ ⟩ ← (⇑(λ(a) → cast_(·a, {to})))(a); }}");
             let values = [0.0, 1.0, -1.0, 7.9, 200.5, -70000.25];
@@ -117,7 +104,7 @@ fn every_type_converts_to_every_other() {
         }
     }
     let odd = [f64::NAN, f64::INFINITY, -1e30, 4e9, -0.0, 2.5];
-    for to in NUMBERS {
+    for to in TYPES {
         let program = format!("p(a, out) {{ out @ c⟨ Kᵥ: [0, 6[ ⟩ ← (⇑(λ(a) → cast_(·a, {to})))(a); }}");
         let setup = || Setup::new().field("a", DType::F64, &dims, &odd).field("out", to, &dims, &[0.0; 6]);
         agree(&program, setup, &["out"]);
@@ -128,7 +115,7 @@ fn every_type_converts_to_every_other() {
 fn operations_on_every_type() {
     let dims = [("Kᵥ", 0, 6)];
     let (a, b) = ([7.0, -7.0, 7.0, -7.0, 100.0, 3.0], [2.0, 2.0, -2.0, -2.0, 3.0, 50.0]);
-    for dtype in NUMBERS.into_iter().filter(|&dtype| dtype != DType::Bool) {
+    for dtype in TYPES.into_iter().filter(|&dtype| dtype != DType::Bool) {
         for body in [
             "·a + ·b",
             "·a - ·b",

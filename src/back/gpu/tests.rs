@@ -8,20 +8,7 @@ use super::super::native::call::tests::{Steps, kernel, run_with, same};
 use super::{Divided, Gpu, device};
 use crate::kernel::{Kernel, Stmt, eval, parallel, verify};
 use crate::scalar::DType;
-
-const TYPES: [DType; 11] = [
-    DType::Bool,
-    DType::I8,
-    DType::I16,
-    DType::I32,
-    DType::I64,
-    DType::U8,
-    DType::U16,
-    DType::U32,
-    DType::U64,
-    DType::F32,
-    DType::F64,
-];
+use crate::scalar::trial::TYPES;
 
 fn device() -> Option<Arc<Gpu>> {
     match device::open() {

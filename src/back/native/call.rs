@@ -477,7 +477,8 @@ pub(in crate::back) mod tests {
         Code::new(&emitted, "test").unwrap()
     }
 
-    fn once<'r>(arguments: &'r [*mut u8], parameters: &'r [u64]) -> Run<'r> {
+    /// A call on one thread, of arguments that do not overlap.
+    pub(in crate::back) fn once<'r>(arguments: &'r [*mut u8], parameters: &'r [u64]) -> Run<'r> {
         Run { arguments, parameters, overlap: false, threads: 1, grain: 0.0, fast: false }
     }
 

@@ -7,22 +7,8 @@ use std::result::Result;
 use super::{Block, Code, DType, Diagnostic, Names, Op, PortKind, ValueId, spell};
 use crate::scalar::parse::build::{self, PortSpec};
 use crate::scalar::parse::python;
-use crate::scalar::trial::{Symbols, Trial, same};
+use crate::scalar::trial::{Symbols, TYPES, Trial, same};
 use crate::scalar::{BinaryOp, Func, Inst, Port, Scalar, StructTable, Type, UnaryOp};
-
-const TYPES: [DType; 11] = [
-    DType::Bool,
-    DType::I8,
-    DType::I16,
-    DType::I32,
-    DType::I64,
-    DType::U8,
-    DType::U16,
-    DType::U32,
-    DType::U64,
-    DType::F32,
-    DType::F64,
-];
 
 const BINARY: [BinaryOp; 19] = [
     BinaryOp::Add,

@@ -5,6 +5,7 @@
 use proptest::prelude::*;
 
 use super::{Request, emit};
+use crate::back::native::call::tests::once;
 use crate::back::native::call::{Code, Instance, Run, run};
 use crate::back::native::isa;
 use crate::back::native::wide;
@@ -400,16 +401,8 @@ fn an_element_that_a_loop_carries_is_in_memory_too() {
             let code = Code::new(&emitted, "test").unwrap();
             let mut found = arguments().swap_remove(0);
             let addresses = [found.as_mut_ptr()];
-            let call = Run {
-                arguments: &addresses,
-                parameters: &[],
-                overlap: false,
-                threads: 1,
-                grain: 0.0,
-                fast: false,
-            };
             // SAFETY: one buffer of 16 numbers, which is what the program touches.
-            let trap = unsafe { run(&code, &mut Instance::default(), &call, None) };
+            let trap = unsafe { run(&code, &mut Instance::default(), &once(&addresses, &[]), None) };
             assert_eq!(trap, None);
             assert_eq!(found, expected[0], "element {element}, {trips} turns");
         }
@@ -469,16 +462,8 @@ fn loops_over_masks_skip_what_does_nothing() {
             let code = Code::new(&emitted, "test").unwrap();
             let mut found = fill();
             let addresses: Vec<*mut u8> = found.iter_mut().map(|bytes| bytes.as_mut_ptr()).collect();
-            let call = Run {
-                arguments: &addresses,
-                parameters: &[],
-                overlap: false,
-                threads: 1,
-                grain: 0.0,
-                fast: false,
-            };
             // SAFETY: the evaluator ran the same kernel on buffers of the same sizes without a stray access.
-            let trap = unsafe { run(&code, &mut Instance::default(), &call, None) };
+            let trap = unsafe { run(&code, &mut Instance::default(), &once(&addresses, &[]), None) };
             assert_eq!(trap, None);
             assert_eq!(found, expected, "{start} to {stop}, every {every}");
         }

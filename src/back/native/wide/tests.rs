@@ -6,6 +6,7 @@ mod branches;
 
 use proptest::prelude::*;
 
+use super::super::call::tests::{once, same};
 use super::super::call::{Code, Instance, Run, run};
 use super::super::{emit, isa};
 use super::{Settings, has_512_bits, is_available};
@@ -279,20 +280,6 @@ fn buffers(shape: &Shape, seed: u64) -> Vec<Vec<u8>> {
 fn request(settings: impl Into<Option<Settings>>) -> emit::Request {
     let settings = settings.into();
     emit::Request { vectors: settings, ..emit::Request::default() }
-}
-
-fn once<'r>(arguments: &'r [*mut u8], parameters: &'r [u64]) -> Run<'r> {
-    Run { arguments, parameters, overlap: false, threads: 1, grain: 0.0, fast: false }
-}
-
-fn same(ty: DType, a: &[u8], b: &[u8]) -> bool {
-    a.chunks(ty.bytes()).zip(b.chunks(ty.bytes())).all(|(a, b)| {
-        let is_nan = |bytes: &[u8]| {
-            crate::scalar::Scalar::from_le_bytes(ty, bytes)
-                .is_some_and(|x| ty.is_float() && x.as_f64().is_nan())
-        };
-        a == b || (is_nan(a) && is_nan(b))
-    })
 }
 
 /// Bits of vectors that this machine has.

@@ -3,10 +3,11 @@
 
 use proptest::prelude::*;
 
+use super::super::super::call::tests::{once, same};
 use super::super::super::call::{Code, Instance, run};
 use super::super::super::{emit, isa};
 use super::super::{Settings, is_available};
-use super::{cases, once, request, same, sizes};
+use super::{cases, request, sizes};
 use crate::kernel::build::{Builder, LoopFacts};
 use crate::kernel::vector::Decision;
 use crate::kernel::{BufferKind, Kernel, Op, Stmt, TrapInfo, TrapKind, ValueId, eval, verify};
