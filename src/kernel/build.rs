@@ -38,11 +38,15 @@ struct Frame {
     held: HashMap<VarId, ValueId>,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct Fact {
     depth: usize,
     literal: Option<Literal>,
     linear: Option<Rc<Linear>>,
+    /// An `int64` that comes from a type of 32 bits or fewer.
+    small: bool,
+    /// The `int64` that this `int32` is without loss.
+    whole: Option<ValueId>,
 }
 
 /// What bounds reasoning knows about a loop that is being built.
@@ -171,7 +175,7 @@ impl Builder {
 
     /// A value that a statement at `depth` defines (loop variables, parameters).
     pub fn new_value(&mut self, ty: DType, depth: usize) -> ValueId {
-        self.facts.push(Fact { depth, literal: None, linear: None });
+        self.facts.push(Fact { depth, ..Fact::default() });
         self.kernel.values.push(ty)
     }
 
@@ -236,7 +240,7 @@ impl Builder {
         }
         let literal = if let Op::Const(literal) = op { Some(literal) } else { None };
         let linear = if ty == DType::I64 { self.linear_of(&op).map(Rc::new) } else { None };
-        self.facts.push(Fact { depth, literal, linear });
+        self.facts.push(Fact { depth, literal, linear, ..Fact::default() });
         let value = self.kernel.values.push(ty);
         self.frames[depth].known.insert(op.clone(), value);
         self.frames[depth].stmts.push(Stmt::Let(value, op));
@@ -273,7 +277,7 @@ impl Builder {
     /// The value of `op`, computed at the present end of the open list at `depth`.
     pub fn value_at(&mut self, op: Op, ty: DType, depth: usize) -> ValueId {
         let depth = depth.min(self.depth());
-        self.facts.push(Fact { depth, literal: None, linear: None });
+        self.facts.push(Fact { depth, ..Fact::default() });
         let value = self.kernel.values.push(ty);
         self.frames[depth].stmts.push(Stmt::Let(value, op));
         value
@@ -395,7 +399,31 @@ impl Builder {
         if let (true, true, Some(int)) = (from.is_integral(), ty.is_integral(), self.as_int(value)) {
             return self.constant(integer_literal(ty, int));
         }
-        self.value(Op::Cast(ty, value), ty)
+        if let (DType::I64, Some(whole)) = (ty, self.facts[value.0 as usize].whole) {
+            return whole;
+        }
+        let result = self.value(Op::Cast(ty, value), ty);
+        let small = matches!(from, DType::I8 | DType::I16 | DType::I32 | DType::U8 | DType::U16);
+        let fits = ty == DType::I32 && self.fits_int32(value);
+        let fact = &mut self.facts[result.0 as usize];
+        fact.small = ty == DType::I64 && small;
+        fact.whole = fits.then_some(value);
+        result
+    }
+
+    /// Whether an `int64` is the variable of an open loop between bounds that are `int32`.
+    fn fits_int32(&self, value: ValueId) -> bool {
+        let mut open = self.frames.iter().filter_map(|frame| frame.around);
+        let Some(around) = open.find(|around| around.variable == value) else { return false };
+        let inside = |bound: ValueId, sign: i64| {
+            let linear = self.linear(bound);
+            match linear.terms[..] {
+                [] => i32::try_from(linear.constant).is_ok(),
+                [(atom, 1)] => self.facts[atom.0 as usize].small && linear.constant.signum() != sign,
+                _ => false,
+            }
+        };
+        inside(around.lowest, -1) && inside(around.highest, 1)
     }
 
     /// The sum of 64-bit integers, those that are known earliest first, so that partial sums leave loops.

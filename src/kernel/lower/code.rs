@@ -9,6 +9,7 @@ use crate::kernel::{Literal, Op as KernelOp, Stmt, ValueId, VarId};
 use crate::scalar::ValueId as CodeValue;
 use crate::scalar::{BinaryOp, Block, Code, DType, Func, Inst, Op, PortId, Scalar, Type, UnaryOp};
 
+use super::code_loop::CodeLoop;
 use super::memlet::Pointer;
 use super::{Lowerer, Lowering};
 
@@ -32,10 +33,11 @@ pub(super) struct Given {
     pub outputs: HashMap<PortId, Vec<ValueId>>,
 }
 
-struct CodeState<'c> {
-    code: &'c Code,
+pub(super) struct CodeState<'c> {
+    pub code: &'c Code,
     ports: &'c HashMap<PortId, Bound>,
-    values: Vec<Option<Vec<ValueId>>>,
+    /// The numbers of each value that is defined so far.
+    pub values: Vec<Option<Vec<ValueId>>>,
     outputs: HashMap<PortId, Vec<ValueId>>,
     /// Outputs that branches or loops hand over.
     variables: HashMap<PortId, Vec<VarId>>,
@@ -114,14 +116,14 @@ impl Lowerer<'_> {
         Ok(())
     }
 
-    fn numbers<'s>(&self, state: &'s CodeState<'_>, value: CodeValue) -> Lowering<&'s [ValueId]> {
+    pub(super) fn numbers<'s>(&self, state: &'s CodeState<'_>, value: CodeValue) -> Lowering<&'s [ValueId]> {
         match state.values.get(value.0 as usize).and_then(|values| values.as_deref()) {
             Some(values) => Ok(values),
             None => self.invalid("P0302", "malformed scalar code: a value is used before its definition"),
         }
     }
 
-    fn code_block(&mut self, state: &mut CodeState<'_>, block: &Block) -> Lowering<()> {
+    pub(super) fn code_block(&mut self, state: &mut CodeState<'_>, block: &Block) -> Lowering<()> {
         if state.depth > MAX_CODE_DEPTH {
             return self.unsupported("code that nests too deep");
         }
@@ -133,13 +135,13 @@ impl Lowerer<'_> {
         Ok(())
     }
 
-    fn inst(&mut self, state: &mut CodeState<'_>, inst: &Inst) -> Lowering<()> {
+    pub(super) fn inst(&mut self, state: &mut CodeState<'_>, inst: &Inst) -> Lowering<()> {
         match &inst.op {
             Op::If { condition, then, otherwise } => {
                 return self.code_if(state, inst, *condition, then, otherwise);
             }
             Op::Loop { carried, params, condition, body } => {
-                return self.code_loop(state, inst, carried, params, condition, body);
+                return self.code_loop(state, inst, CodeLoop { carried, params, condition, body });
             }
             Op::Output { port, value } => {
                 let values = self.numbers(state, *value)?.to_vec();
@@ -413,63 +415,6 @@ impl Lowerer<'_> {
         self.b.push(Stmt::If { condition, then, otherwise });
         for (variables, &result) in variables.iter().zip(&inst.results) {
             let values = variables.iter().map(|&variable| self.b.get(variable)).collect();
-            state.values[result.0 as usize] = Some(values);
-        }
-        Ok(())
-    }
-
-    fn code_loop(
-        &mut self,
-        state: &mut CodeState<'_>,
-        inst: &Inst,
-        carried: &[CodeValue],
-        params: &[CodeValue],
-        condition: &Block,
-        body: &Block,
-    ) -> Lowering<()> {
-        let mut variables: Vec<Vec<VarId>> = Vec::new();
-        for (&initial, &param) in carried.iter().zip(params) {
-            let leaves = self.leaves(state.code.types[param])?;
-            let values = self.numbers(state, initial)?.to_vec();
-            let mut list = Vec::new();
-            for ((ty, _), value) in leaves.into_iter().zip(values) {
-                let variable = self.b.variable("carried", ty);
-                self.b.set(variable, value);
-                list.push(variable);
-            }
-            variables.push(list);
-        }
-        let label = self.b.label();
-        self.b.open_branch();
-        self.b.open();
-        for (list, &param) in variables.iter().zip(params) {
-            let values = list.iter().map(|&variable| self.b.get(variable)).collect();
-            state.values[param.0 as usize] = Some(values);
-        }
-        self.code_block(state, condition)?;
-        let Some(&go_on) = condition.results.first() else {
-            return self.invalid("P0302", "malformed scalar code: a loop without condition");
-        };
-        let [go_on] = self.numbers(state, go_on)?[..] else { return self.unsupported("a vector condition") };
-        let go_on = self.b.cast(DType::Bool, go_on);
-        self.b.open_branch();
-        self.b.push(Stmt::Exit(label));
-        let leave = self.b.close();
-        self.b.push(Stmt::If { condition: go_on, then: Vec::new(), otherwise: leave });
-        self.code_block(state, body)?;
-        // All new values are known before any variable changes.
-        for (list, &next) in variables.iter().zip(&body.results) {
-            let values = self.numbers(state, next)?.to_vec();
-            for (&variable, value) in list.iter().zip(values) {
-                self.b.set(variable, value);
-            }
-        }
-        let body = self.b.close();
-        self.b.push(Stmt::Loop(body));
-        let block = self.b.close();
-        self.b.push(Stmt::Block(label, block));
-        for (list, &result) in variables.iter().zip(&inst.results) {
-            let values = list.iter().map(|&variable| self.b.get(variable)).collect();
             state.values[result.0 as usize] = Some(values);
         }
         Ok(())

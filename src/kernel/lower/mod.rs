@@ -22,6 +22,7 @@ mod arguments;
 mod bounds;
 mod callout;
 mod code;
+mod code_loop;
 mod container;
 mod control;
 mod copy;
