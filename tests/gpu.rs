@@ -2,6 +2,7 @@
 //! (`mesa-vulkan-drivers`) is enough of one.
 
 mod common;
+mod on_gpu;
 
 use std::fmt::Write;
 
@@ -72,6 +73,22 @@ const GATHER: &str = "program gather(a: f64[N], k: i32[M], b: f64[M]) {
     map i in 0:M { tasklet pick(all <- a[0:N], at <- k[i]) -> (out -> b[i]) { out = all[at] } }
   }";
 
+/// Columns are spread over threads, and each goes down its column.
+const SCAN: &str = "program scan(a: f64[N, K], b: f64[N, K]) {
+    symbol N: i32
+    symbol K: i32
+    map i in 0:N {
+      tasklet down(column <- a[i, 0:K]) -> (out: f64* -> b[i, 0:K]) {
+        | total = 0.0
+        | k = dace.int64(0)
+        | while k < K:
+        |     total = total + column[k]
+        |     out[k] = total
+        |     k = k + 1
+      }
+    }
+  }";
+
 /// Rows are spread over threads, and each sums its row from left to right.
 const REDUCTION: &str = "program reduction(a: f64[N, M], s: f64[N]) {
     symbol N: i32
@@ -111,6 +128,7 @@ fn shaders_read_well() {
     insta::assert_snapshot!("stencil", shaders(STENCIL));
     insta::assert_snapshot!("exponential", shaders(EXPONENTIAL));
     insta::assert_snapshot!("gather", shaders(GATHER));
+    insta::assert_snapshot!("scan", shaders(SCAN));
     insta::assert_snapshot!("reduction", shaders(REDUCTION));
     insta::assert_snapshot!("selection", shaders(SELECTION));
     insta::assert_snapshot!("integers", shaders(INTEGERS));
@@ -229,6 +247,11 @@ fn functions_have_the_interpreters_bits_over_their_whole_range() {
             "a[i] / p[i] - a[i] * p[i]",
             "abs(a[i]) + floor(p[i]) * ceil(a[i])",
             "min(a[i], p[i]) - max(a[i], p[i])",
+            "a[i] % p[i]",
+            "fmod(a[i], p[i])",
+            "round(a[i] * 0.5) + floor(a[i])",
+            "fmin(a[i], p[i])",
+            "fmax(p[i], a[i])",
         ];
         compare(ty, &of_two.map(str::to_owned), &all);
     }

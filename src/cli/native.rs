@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 
 use clap::Args;
 
+use crate::exec::settings::Wishes;
 use crate::exec::{Mode, Settings, Tier, settings};
 
 /// How machine code is made and run.
@@ -21,16 +22,38 @@ pub struct NativeArgs {
     /// Bits of vectors: 512, 256, 128, or 0 for none; the widest that are quick here without it. Results do not depend on it.
     #[arg(long, value_name = "BITS", value_parser = settings::vector_bits)]
     vector_bits: Option<u32>,
+    /// With --engine gpu, where the GPU has no float64: round numbers to float32 and compute with those. Without it,
+    /// programs that need float64 are refused there.
+    #[arg(long)]
+    allow_f32: bool,
+    /// With --engine gpu: take the GPU for a lesser one, to try programs for such here. A list of no-f64 and
+    /// binding=BYTES (what a shader reaches of one buffer at once).
+    #[arg(long, value_name = "LESS", value_parser = lesser)]
+    gpu_as: Option<Lesser>,
+}
+
+/// What a GPU is to be taken for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lesser {
+    no_double: bool,
+    binding_bytes: Option<u64>,
 }
 
 impl NativeArgs {
     /// How a program is made ready.
     pub fn settings(&self) -> Settings {
+        let lesser = self.gpu_as.unwrap_or_default();
         Settings {
             tier: self.tier,
             mode: self.mode,
             threads: self.threads.map(NonZeroUsize::get),
             vector_bits: self.vector_bits,
+            gpu: Wishes {
+                allow_f32: self.allow_f32,
+                no_double: lesser.no_double,
+                binding_bytes: lesser.binding_bytes,
+                ..Wishes::default()
+            },
             ..Settings::default()
         }
     }
@@ -42,4 +65,18 @@ fn tier(text: &str) -> Result<Tier, String> {
 
 fn mode(text: &str) -> Result<Mode, String> {
     text.parse()
+}
+
+fn lesser(text: &str) -> Result<Lesser, String> {
+    let mut lesser = Lesser::default();
+    for part in text.split(',').filter(|part| !part.is_empty()) {
+        match part.split_once('=') {
+            None if part == "no-f64" => lesser.no_double = true,
+            Some(("binding", bytes)) if bytes.parse::<u64>().is_ok_and(|bytes| bytes >= 256) => {
+                lesser.binding_bytes = bytes.parse().ok();
+            }
+            _ => return Err(format!("{part} is neither no-f64 nor binding=BYTES with at least 256 bytes")),
+        }
+    }
+    Ok(lesser)
 }

@@ -412,8 +412,10 @@ pub const CODES: &[Code] = &[
          "A buffer does not fit the device's memory. Arguments hold what they held before the run."),
     code("P0805", "the driver refuses",
          "The driver refused something that Pelton asked for, for a reason that the note gives. It is worth a report."),
-    unsupported("P0806", "not done on a GPU",
-         "The GPU engine does not do this."),
+    unsupported("P0806", "the device has no float64",
+         "The program computes in float64, and the GPU has none. With --allow-f32, its numbers are rounded to float32 \
+          where they are uploaded, and computed with as such; how large the errors become is for the user to judge. \
+          The native engine has float64."),
 ];
 
 #[cfg(test)]

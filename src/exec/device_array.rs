@@ -50,13 +50,13 @@ impl DeviceArray {
         let gpu = gpu::open()?;
         let count = shape.iter().try_fold(1_usize, |count, &extent| count.checked_mul(extent));
         let bytes = count.and_then(|count| count.checked_mul(ty.bytes()));
-        let most = gpu.abilities.binding_bytes;
+        let most = gpu.abilities.buffer_bytes.min(u64::from(u32::MAX));
         let Some(bytes) = bytes.filter(|&bytes| bytes as u64 <= most) else {
             return Err(Diagnostic::error(
                 "P0804",
                 format!("an array of {ty} and shape {shape:?} is too large"),
             )
-            .with_note(format!("{} binds {most} bytes at once", gpu.name))
+            .with_note(format!("{} takes {most} bytes in one array", gpu.name))
             .with_help("split it, or keep it on the host"));
         };
         let host = vec![0_u64; bytes.div_ceil(8)];

@@ -33,7 +33,7 @@ use crate::scalar::Scalar;
 
 use super::direct;
 use super::fast::Fast;
-use super::settings::{self, Settings, Tier};
+use super::settings::{self, Settings, Tier, Wishes};
 use super::tiers::{History, Step, Thresholds};
 
 pub use crate::interp::{Fault, Options, Outcome, Stats};
@@ -253,10 +253,6 @@ impl Prepared {
             Engine::Native | Engine::Auto if settings.tier == Tier::Interp => prepared.interpret()?,
             Engine::Native | Engine::Auto | Engine::Gpu => {
                 if engine == Engine::Gpu {
-                    if settings.mode == settings::Mode::Fast {
-                        return Err(Diagnostic::error("P0806", "maps on a GPU have strict arithmetic only")
-                            .with_help("leave --mode fast out"));
-                    }
                     prepared.gpu = Some(gpu::open()?);
                 }
                 prepared.fast = Fast::of(&prepared.program, &prepared.required);
@@ -271,8 +267,9 @@ impl Prepared {
                             prepared.engine = Engine::Gpu;
                             let loops = divided.maps();
                             let there = loops.iter().filter(|map| map.host.is_none()).count();
+                            let how = if divided.is_narrowed() { ", float64 as float32" } else { "" };
                             prepared.why = format!(
-                                "{there} of {} map loops in {} shaders on {}",
+                                "{there} of {} map loops in {} shaders on {}{how}",
                                 loops.len(),
                                 divided.nests(),
                                 divided.device()
@@ -332,7 +329,8 @@ impl Prepared {
             Some(gpu) => {
                 let known = OnceLock::new();
                 let recruit = |kernel: &mut Kernel| -> Result<Arc<dyn Companion>> {
-                    let made = Divided::new(gpu, kernel);
+                    let fast = self.settings.mode == settings::Mode::Fast;
+                    let made = Divided::new(gpu, kernel, Wishes { fast, ..self.settings.gpu })?;
                     let made = Arc::new(if self.settings.measured { made.measured() } else { made });
                     Ok(Arc::clone(known.get_or_init(|| made)) as Arc<dyn Companion>)
                 };

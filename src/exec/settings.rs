@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
+pub use crate::back::gpu::Wishes;
 pub use crate::back::native::Mode;
 
 /// How much is spent on making code before it runs.
@@ -68,6 +69,8 @@ pub struct Settings {
     pub always_split: bool,
     /// Measure each launch on a GPU with the device's clock; launches then run one by one.
     pub measured: bool,
+    /// What is asked of a GPU; its `fast` follows `mode`.
+    pub gpu: Wishes,
 }
 
 /// The bits that vectors may have.

@@ -370,6 +370,24 @@ impl Op {
         !matches!(self, Op::Get(_) | Op::Load { .. })
     }
 
+    /// The operation on other operands.
+    pub fn with_operands(&self, of: impl Fn(ValueId) -> ValueId) -> Op {
+        match self {
+            Op::Const(_) | Op::Get(_) | Op::Base(_) => self.clone(),
+            Op::Unary(op, a) => Op::Unary(*op, of(*a)),
+            Op::Binary(op, a, b) => Op::Binary(*op, of(*a), of(*b)),
+            Op::Cast(ty, a) => Op::Cast(*ty, of(*a)),
+            Op::Select(a, b, c) => Op::Select(of(*a), of(*b), of(*c)),
+            Op::Math(func, operands) => Op::Math(*func, operands.iter().map(|&a| of(a)).collect()),
+            Op::Complex(func, imaginary, operands) => {
+                Op::Complex(*func, *imaginary, operands.iter().map(|&a| of(a)).collect())
+            }
+            Op::Load { buffer, address, displacement, ty } => {
+                Op::Load { buffer: *buffer, address: of(*address), displacement: *displacement, ty: *ty }
+            }
+        }
+    }
+
     /// Calls `visit` with each operand.
     pub fn each_operand(&self, mut visit: impl FnMut(ValueId)) {
         match self {

@@ -2,21 +2,46 @@
 
 use std::fmt;
 
+use crate::scalar::Func;
+
+/// What a person asks of a device, beside what it is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Wishes {
+    /// Where the device has no `float64`, its numbers are rounded to `float32` and computed with as such.
+    pub allow_f32: bool,
+    /// Arithmetic may be regrouped and contracted, as in fast mode.
+    pub fast: bool,
+    /// The device is taken for one without `float64`: to try programs for such devices elsewhere.
+    pub no_double: bool,
+    /// The device is taken for one whose shaders reach so many bytes of a buffer at once, if it reaches more.
+    pub binding_bytes: Option<u64>,
+}
+
 /// Types, limits, and which of the driver's operations give the right bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Abilities {
     /// `float64` arithmetic.
     pub double: bool,
+    /// `float64` is held and computed as `float32`, because there is none and somebody allowed it.
+    pub narrowed: bool,
+    /// Arithmetic may be regrouped and contracted.
+    pub fast: bool,
     /// 64-bit integers.
     pub long: bool,
     /// Buffers that one shader can reach.
     pub buffers: u32,
-    /// Bytes of a buffer that a shader can reach.
+    /// Bytes of a buffer that a shader can reach through one binding.
     pub binding_bytes: u64,
+    /// Bytes of a buffer.
+    pub buffer_bytes: u64,
+    /// Threads of a workgroup.
+    pub threads: u32,
     /// Workgroups along one dimension of a dispatch.
     pub workgroups: u32,
     /// Operations that the probe found wrong.
     pub wrong: Vec<Operation>,
+    /// Functions of `float32` that the driver computes well enough for [`Abilities::narrowed`]; looked at only there.
+    pub functions: Vec<Func>,
 }
 
 impl Abilities {
@@ -24,11 +49,30 @@ impl Abilities {
     pub fn full() -> Abilities {
         Abilities {
             double: true,
+            narrowed: false,
+            fast: false,
             long: true,
             buffers: 32,
             binding_bytes: 1 << 27,
+            buffer_bytes: 1 << 28,
+            threads: 256,
             workgroups: 65_535,
             wrong: Vec::new(),
+            functions: Vec::new(),
+        }
+    }
+
+    /// Whether results may have other bits than the interpreter's.
+    pub const fn is_loose(&self) -> bool {
+        self.narrowed || self.fast
+    }
+
+    /// Bytes of a buffer behind each of the bindings that it is split between, if one is not enough.
+    pub const fn part_bytes(&self) -> u64 {
+        match self.binding_bytes {
+            0..512 => 256,
+            // The largest power of two that fits.
+            most => 1 << most.ilog2(),
         }
     }
 
@@ -71,6 +115,8 @@ operations! {
     Kept = "order of floating-point operations";
     /// Quotients.
     SingleDivide = "float32 division";
+    /// Square roots; looked at where there is no `float64` to compute them in.
+    SingleRoot = "float32 square root";
     /// Rounding to integers.
     SingleRound = "float32 floor, ceil, trunc, round";
     /// Results below the smallest normal number.

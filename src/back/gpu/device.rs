@@ -8,7 +8,7 @@ use wgpu::{
 
 use crate::diag::Diagnostic;
 
-use super::abilities::Abilities;
+use super::abilities::{Abilities, Wishes};
 use super::probe;
 use super::resident::Residents;
 use super::wgsl::Shader;
@@ -169,11 +169,18 @@ impl Gpu {
             name: info.name,
             abilities: Abilities {
                 double: features.contains(Features::SHADER_F64),
+                narrowed: false,
+                fast: false,
                 long: features.contains(Features::SHADER_INT64),
                 buffers: limits.max_storage_buffers_per_shader_stage,
                 binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
+                buffer_bytes: limits.max_buffer_size,
+                threads: limits
+                    .max_compute_invocations_per_workgroup
+                    .min(limits.max_compute_workgroup_size_x),
                 workgroups: limits.max_compute_workgroups_per_dimension,
                 wrong: Vec::new(),
+                functions: Vec::new(),
             },
             tick: features
                 .contains(Features::TIMESTAMP_QUERY)
@@ -185,8 +192,29 @@ impl Gpu {
             spare: Mutex::default(),
             residents: Residents::default(),
         };
-        gpu.abilities.wrong = probe::wrong(&gpu)?;
+        gpu.abilities.wrong = probe::wrong(&gpu, &gpu.abilities)?;
         Ok(gpu)
+    }
+
+    /// What shaders may use, if somebody wishes this.
+    ///
+    /// # Errors
+    /// The driver does not run what tells.
+    pub fn abilities_for(&self, wishes: Wishes) -> Result<Abilities, Diagnostic> {
+        let mut abilities = self.abilities.clone();
+        abilities.fast = wishes.fast;
+        if let Some(bytes) = wishes.binding_bytes {
+            abilities.binding_bytes = abilities.binding_bytes.min(bytes);
+        }
+        if wishes.no_double && abilities.double {
+            abilities.double = false;
+            abilities.wrong = probe::wrong(self, &abilities)?;
+        }
+        if !abilities.double && wishes.allow_f32 {
+            abilities.narrowed = true;
+            abilities.functions = probe::functions(self)?;
+        }
+        Ok(abilities)
     }
 
     /// A buffer of so many bytes, whatever they hold.
@@ -258,7 +286,9 @@ impl Gpu {
         let storage = |read_only| wgpu::BufferBindingType::Storage { read_only };
         let mut types = vec![wgpu::BufferBindingType::Uniform];
         types.extend(shader.may_stop.then(|| storage(false)));
-        types.extend(shader.bindings.iter().map(|(_, known)| storage(!known.written)));
+        for (&(_, known), &parts) in shader.bindings.iter().zip(&shader.parts) {
+            types.extend(std::iter::repeat_n(storage(!known.written), parts as usize));
+        }
         let entries: Vec<_> = (0..).zip(types).map(|(binding, ty)| entry(binding, ty)).collect();
         let group = self
             .device

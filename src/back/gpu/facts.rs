@@ -32,13 +32,13 @@ pub(super) struct Facts<'k> {
 const MOST_ALIGNED: u32 = 6;
 
 impl<'k> Facts<'k> {
-    /// Looks through a kernel.
-    pub fn of(kernel: &'k Kernel) -> Facts<'k> {
+    /// Looks through a kernel, and statements that are about to be part of it.
+    pub fn of(kernel: &'k Kernel, more: impl Iterator<Item = &'k Stmt>) -> Facts<'k> {
         let count = kernel.values.len();
         let mut facts =
             Facts { definitions: HashMap::new(), aligned: vec![0; count], roots: vec![Root::Plain; count] };
         let mut variables: HashMap<VarId, Root> = HashMap::new();
-        for stmt in Stmt::all(&kernel.body) {
+        for stmt in Stmt::all(&kernel.body).chain(more) {
             match stmt {
                 Stmt::Let(value, op) => {
                     facts.definitions.insert(*value, op);

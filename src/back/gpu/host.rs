@@ -32,6 +32,25 @@ impl HostMemory {
         }
     }
 
+    /// Overwrites `float64` elements by `float32` ones, where these differ from what is there, rounded: what nobody wrote
+    /// keeps its bits.
+    ///
+    /// # Safety
+    /// As [`HostMemory::write`].
+    pub unsafe fn widen(self, singles: &[u8]) {
+        for (index, four) in singles.chunks_exact(4).take(self.bytes / 8).enumerate() {
+            let Ok(four) = four.try_into() else { continue };
+            let single = f32::from_le_bytes(four);
+            // SAFETY: as the caller says; the element lies inside.
+            unsafe {
+                let place = self.address.add(index * 8).cast::<f64>();
+                if (place.read_unaligned() as f32).to_bits() != single.to_bits() {
+                    place.write_unaligned(f64::from(single));
+                }
+            }
+        }
+    }
+
     /// The `index`-th 8-byte entry of it.
     ///
     /// # Safety

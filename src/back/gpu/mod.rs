@@ -3,6 +3,7 @@
 //! ```text
 //! kernel ── nest ──> which loops can be a dispatch, and why others cannot
 //!        ── wgsl ──> a shader per nest, checked by naga
+//!        ── partial ─> loops that accumulate in one place, spread over threads all the same
 //!        ── split ─> the kernel with calls in their place, which machine code runs
 //! session: what happens at these calls: mirrors of memory, launches, copies
 //! ```
@@ -28,6 +29,7 @@ mod device;
 mod facts;
 mod host;
 mod nest;
+mod partial;
 mod probe;
 mod resident;
 mod session;
@@ -47,7 +49,7 @@ use crate::kernel::{BufferId, BufferKind, Kernel, ValueId};
 
 use super::native::companion::{Companion, HostArguments, Session};
 
-pub use abilities::{Abilities, Operation};
+pub use abilities::{Abilities, Operation, Wishes};
 pub use clock::LaunchTime;
 pub use device::{AdapterReport, Gpu, open, reports};
 pub use resident::{Resident, any as any_resident, settle};
@@ -56,11 +58,14 @@ use split::Division;
 /// A kernel divided between host and device.
 pub struct Divided {
     gpu: Arc<Gpu>,
+    abilities: Abilities,
     division: Division,
     /// Numbers of argument buffers.
     arguments: HashMap<BufferId, usize>,
     constants: HashMap<BufferId, Vec<u8>>,
     pipelines: Vec<OnceLock<Result<wgpu::ComputePipeline, Diagnostic>>>,
+    /// Pipelines of nests whose buffers are split; none where the host has to do it.
+    split: Mutex<SplitPipelines>,
     launched: AtomicU64,
     submitted: AtomicU64,
     declined: AtomicU64,
@@ -68,6 +73,9 @@ pub struct Divided {
     times: Option<Mutex<Vec<(u64, f64)>>>,
     maps: Vec<MapReport>,
 }
+
+/// By nest and numbers of parts.
+type SplitPipelines = HashMap<(usize, Vec<u32>), Option<wgpu::ComputePipeline>>;
 
 /// Where a map's loop runs.
 #[derive(Clone, PartialEq, Debug)]
@@ -88,8 +96,15 @@ impl fmt::Debug for Divided {
 
 impl Divided {
     /// Divides a kernel whose regions are found.
-    pub fn new(gpu: &Arc<Gpu>, kernel: &mut Kernel) -> Divided {
-        let division = split::divide(kernel, &gpu.abilities);
+    ///
+    /// # Errors
+    /// `P0806` if the device lacks `float64`, which the kernel's maps need; what [`Gpu::abilities_for`] says.
+    pub fn new(gpu: &Arc<Gpu>, kernel: &mut Kernel, wishes: Wishes) -> Result<Divided, Diagnostic> {
+        let abilities = gpu.abilities_for(wishes)?;
+        let division = split::divide(kernel, &abilities);
+        if division.lacks_double > 0 {
+            return Err(lacks_double(gpu, division.lacks_double));
+        }
         let maps = kernel
             .maps
             .iter()
@@ -108,18 +123,25 @@ impl Divided {
             }
         }
         let pipelines = division.launches.iter().map(|_| OnceLock::new()).collect();
-        Divided {
+        Ok(Divided {
             gpu: Arc::clone(gpu),
+            abilities,
             division,
             arguments,
             constants,
             pipelines,
+            split: Mutex::default(),
             launched: AtomicU64::new(0),
             submitted: AtomicU64::new(0),
             declined: AtomicU64::new(0),
             times: None,
             maps,
-        }
+        })
+    }
+
+    /// Whether `float64` is computed as `float32`.
+    pub fn is_narrowed(&self) -> bool {
+        self.abilities.narrowed
     }
 
     /// Where each map's loop runs, in the program's order.
@@ -180,6 +202,30 @@ impl Divided {
         self.division.launches.iter().map(|launch| (launch.title.as_str(), launch.shader.text.as_str()))
     }
 
+    /// The pipeline of a nest whose buffers are split between bindings, made when it is first launched so; none if that
+    /// cannot be.
+    fn split_pipeline(
+        &self,
+        number: usize,
+        parts: &[u32],
+    ) -> Result<Option<wgpu::ComputePipeline>, Diagnostic> {
+        let Some(launch) = self.division.launches.get(number) else { return Ok(None) };
+        let mut known = self.split.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = known.get(&(number, parts.to_vec())) {
+            return Ok(made.clone());
+        }
+        let bindings = launch.shader.bindings.iter().zip(parts);
+        let several = bindings.map(|((buffer, _), &count)| (*buffer, count)).filter(|(_, count)| *count > 1);
+        let shader =
+            split::shader_in_parts(&self.division.origin, &self.abilities, launch, &several.collect());
+        let made = match shader {
+            Ok(shader) => Some(self.gpu.pipeline(&launch.title, &shader)?),
+            Err(_) => None,
+        };
+        known.insert((number, parts.to_vec()), made.clone());
+        Ok(made)
+    }
+
     /// The pipeline of a nest, made when it is first launched.
     fn pipeline(&self, number: usize) -> Result<&wgpu::ComputePipeline, Diagnostic> {
         let missing = || Diagnostic::error("P0704", "a launch of a nest that does not exist");
@@ -190,6 +236,16 @@ impl Divided {
         });
         made.as_ref().map_err(Clone::clone)
     }
+}
+
+fn lacks_double(gpu: &Gpu, loops: usize) -> Diagnostic {
+    Diagnostic::error(
+        "P0806",
+        format!("{} has no float64, which {loops} loops of this program need", gpu.name),
+    )
+    .with_help(
+        "--allow-f32 computes them in float32, with the errors that this brings; --engine native has float64",
+    )
 }
 
 /// Divides a kernel whose regions are found, for a device with these abilities: where each shader comes from, and its

@@ -10,30 +10,106 @@ use wgpu::{BufferUsages, ShaderModuleDescriptor, ShaderSource};
 
 use crate::diag::Diagnostic;
 
-use super::abilities::Operation;
+use crate::scalar::Func;
+
+use super::abilities::{Abilities, Operation};
 use super::device::Gpu;
 
 /// Triples of numbers that each operation is tried on.
 const TRIALS: usize = 192;
 
-/// Operations that the device gets wrong.
-pub(super) fn wrong(gpu: &Gpu) -> Result<Vec<Operation>, Diagnostic> {
+/// Operations that the device gets wrong, of those that these abilities speak of.
+pub(super) fn wrong(gpu: &Gpu, abilities: &Abilities) -> Result<Vec<Operation>, Diagnostic> {
     let mut wrong = Vec::new();
-    single(gpu, &mut wrong)?;
-    match gpu.abilities.double {
+    single(gpu, !abilities.double, &mut wrong)?;
+    match abilities.double {
         true => double(gpu, &mut wrong)?,
         false => wrong.extend([Operation::Double, Operation::Narrow]),
     }
-    match gpu.abilities.long {
+    match abilities.long {
         true => long(gpu, &mut wrong)?,
         false => wrong.push(Operation::Long),
     }
-    match gpu.abilities.double && gpu.abilities.long {
+    match abilities.double && abilities.long {
         true => bits(gpu, &mut wrong)?,
         false => wrong.push(Operation::Bits),
     }
     wrong.dedup();
     Ok(wrong)
+}
+
+/// A function of `float32` that drivers have, how WGSL calls it, and what it is.
+struct Builtin {
+    func: Func,
+    wgsl: &'static str,
+    right: fn(f64) -> f64,
+    /// The numbers that it is tried on.
+    from: f64,
+    to: f64,
+}
+
+const BUILTINS: [Builtin; 17] = {
+    const fn of(func: Func, wgsl: &'static str, right: fn(f64) -> f64, from: f64, to: f64) -> Builtin {
+        Builtin { func, wgsl, right, from, to }
+    }
+    [
+        of(Func::Sqrt, "sqrt(x)", f64::sqrt, 0.0, 1e6),
+        of(Func::Exp, "exp(x)", f64::exp, -20.0, 20.0),
+        of(Func::Exp2, "exp2(x)", f64::exp2, -30.0, 30.0),
+        of(Func::Log, "log(x)", f64::ln, 1e-3, 1e6),
+        of(Func::Log2, "log2(x)", f64::log2, 1e-3, 1e6),
+        of(Func::Sin, "sin(x)", f64::sin, -3.0, 3.0),
+        of(Func::Cos, "cos(x)", f64::cos, -3.0, 3.0),
+        of(Func::Tan, "tan(x)", f64::tan, -1.5, 1.5),
+        of(Func::Asin, "asin(x)", f64::asin, -1.0, 1.0),
+        of(Func::Acos, "acos(x)", f64::acos, -1.0, 1.0),
+        of(Func::Atan, "atan(x)", f64::atan, -50.0, 50.0),
+        of(Func::Sinh, "sinh(x)", f64::sinh, -10.0, 10.0),
+        of(Func::Cosh, "cosh(x)", f64::cosh, -10.0, 10.0),
+        of(Func::Tanh, "tanh(x)", f64::tanh, -10.0, 10.0),
+        of(Func::Asinh, "asinh(x)", f64::asinh, -100.0, 100.0),
+        of(Func::Acosh, "acosh(x)", f64::acosh, 1.0, 100.0),
+        of(Func::Atanh, "atanh(x)", f64::atanh, -0.99, 0.99),
+    ]
+};
+
+/// What a driver's function may be off, of the result or absolutely: 2^-11, which is what Vulkan asks of the worst.
+const OFF: f64 = 1.0 / 2048.0;
+
+/// The driver's functions of `float32` that are what their names say. Drivers return garbage without a word.
+pub(super) fn functions(gpu: &Gpu) -> Result<Vec<Func>, Diagnostic> {
+    let mut given: Vec<f32> = Vec::with_capacity(BUILTINS.len() * TRIALS);
+    for builtin in &BUILTINS {
+        let distance = (builtin.to - builtin.from) / (TRIALS - 1) as f64;
+        given.extend((0..TRIALS).map(|number| (builtin.from + distance * number as f64) as f32));
+    }
+    let mut text = format!(
+        "@group(0) @binding(0) var<storage, read> given: array<f32>;\n\
+         @group(0) @binding(1) var<storage, read_write> found: array<f32>;\n\
+         @compute @workgroup_size(64)\nfn main(@builtin(global_invocation_id) id: vec3<u32>) {{\n    let i = id.x;\n    \
+         if i >= {}u {{\n        return;\n    }}\n    let x = given[i];\n    switch i / {TRIALS}u {{\n",
+        given.len()
+    );
+    for (number, builtin) in BUILTINS.iter().enumerate() {
+        let _ = writeln!(text, "        case {number}u: {{ found[i] = {}; }}", builtin.wgsl);
+    }
+    text.push_str("        default: {}\n    }\n}\n");
+    let found = compute(gpu, &text, bytemuck::cast_slice(&given), given.len() * 4)?;
+    let found: Vec<f32> =
+        found.chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().unwrap_or([0; 4]))).collect();
+    let trials = given.chunks_exact(TRIALS).zip(found.chunks_exact(TRIALS));
+    let right = |builtin: &Builtin, x: f32, found: f32| {
+        let right = (builtin.right)(f64::from(x));
+        (f64::from(found) - right).abs() <= OFF * right.abs().max(1.0)
+    };
+    Ok(BUILTINS
+        .iter()
+        .zip(trials)
+        .filter(|(builtin, (given, found))| {
+            given.iter().zip(*found).all(|(&x, &found)| right(builtin, x, found))
+        })
+        .map(|(builtin, _)| builtin.func)
+        .collect())
 }
 
 /// Numbers in a fixed order that looks random.
@@ -85,7 +161,7 @@ macro_rules! float_trials {
     }};
 }
 
-fn single(gpu: &Gpu, wrong: &mut Vec<Operation>) -> Result<(), Diagnostic> {
+fn single(gpu: &Gpu, alone: bool, wrong: &mut Vec<Operation>) -> Result<(), Diagnostic> {
     use Operation::*;
     let plain: Vec<f32> = numbers(TRIALS * 3)
         .into_iter()
@@ -109,6 +185,13 @@ fn single(gpu: &Gpu, wrong: &mut Vec<Operation>) -> Result<(), Diagnostic> {
             right: |a: f32, _, _| f32::from_bits(((a as i32 & 0xffff) | 0x3f00_0000) as u32),
         },
     ]);
+    if alone {
+        trials.push(Trial {
+            operation: SingleRoot,
+            wgsl: "sqrt(select(a, -a, a < 0.0f))",
+            right: |a: f32, _, _| a.abs().sqrt(),
+        });
+    }
     run(gpu, "f32", &plain, &trials, wrong)?;
     let tiny: Vec<f32> = plain.iter().map(|x| x * f32::from_bits(0x0680_0000)).collect();
     let trials = [Trial::<f32> {

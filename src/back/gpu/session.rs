@@ -7,6 +7,7 @@
 //!
 //! An argument that is [resident](super::resident) brings its mirror along, and takes it with it at the end.
 
+use std::num::NonZeroU64;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,7 +25,7 @@ use super::clock::Clock;
 use super::host::HostMemory;
 use super::resident::{self, Sides};
 use super::split::{Launch, Site};
-use super::wgsl::{Form, WORKGROUP, fits_size};
+use super::wgsl::{Form, fits_size};
 
 /// Memory of the host and its copy on the device.
 struct Mirror {
@@ -34,12 +35,48 @@ struct Mirror {
     device_current: bool,
     /// A launch that was not yet submitted uses it.
     pending: bool,
+    /// Elements are `float64` here and `float32` there.
+    narrowed: bool,
+}
+
+impl Mirror {
+    /// Bytes of the elements on the device.
+    const fn device_bytes(&self) -> usize {
+        if self.narrowed { self.host.bytes / 2 } else { self.host.bytes }
+    }
+
+    /// Sends the host's bytes to a buffer of the device.
+    ///
+    /// # Safety
+    /// The host's memory is valid, and nobody writes it meanwhile.
+    unsafe fn send(&self, queue: &wgpu::Queue, device: &Buffer) {
+        let narrow = |bytes: &[u8]| -> Vec<u8> {
+            let eights = bytes.chunks_exact(8).map(|eight| eight.try_into().unwrap_or([0; 8]));
+            eights.flat_map(|eight| (f64::from_le_bytes(eight) as f32).to_le_bytes()).collect()
+        };
+        // SAFETY: as the caller says.
+        unsafe {
+            self.host.read(|bytes| match self.narrowed {
+                true => upload(queue, device, &narrow(bytes)),
+                false => upload(queue, device, bytes),
+            });
+        }
+    }
+}
+
+/// A piece of a device's buffer that a binding reaches.
+struct Piece {
+    buffer: Buffer,
+    offset: u64,
+    /// None: to its end.
+    size: Option<NonZeroU64>,
 }
 
 /// A launch to submit.
 struct Pending {
     launch: usize,
-    buffers: Vec<Buffer>,
+    pipeline: wgpu::ComputePipeline,
+    pieces: Vec<Piece>,
     uniform_at: usize,
     workgroups: (u32, u32),
 }
@@ -69,6 +106,8 @@ struct Lent {
 enum NoLaunch {
     /// The host does it.
     Host,
+    /// It is so little that the host is better at it.
+    Small,
     /// Nothing works any more.
     Failed(Diagnostic),
 }
@@ -104,7 +143,10 @@ impl<'d> Run<'d> {
         for (&buffer, &number) in &self.divided.arguments {
             let Some(&(address, bytes)) = self.arguments.memory.get(number) else { continue };
             let host = HostMemory { address, bytes };
-            let reached = self.divided.division.device.contains(&buffer) && !self.arguments.overlap;
+            let division = &self.divided.division;
+            let reached = division.device.contains(&buffer)
+                && !division.narrowed.contains(&buffer)
+                && !self.arguments.overlap;
             let Some(sides) = gpu.residents.at(host).filter(|_| reached) else {
                 // SAFETY: the run's memory is valid while the session lives, and the kernel has not begun.
                 unsafe { gpu.residents.settle(gpu, address, bytes)? };
@@ -117,6 +159,7 @@ impl<'d> Run<'d> {
                 host_current: known.host_current,
                 device_current: known.device_current,
                 pending: false,
+                narrowed: false,
             };
             drop(known);
             self.mirrors.insert(buffer, mirror);
@@ -133,11 +176,11 @@ impl<'d> Run<'d> {
         }
         let Some(mirror) = self.mirrors.get_mut(&buffer) else { return };
         let gpu = &self.divided.gpu;
-        let before = lent.before.insert(gpu.take(padded(mirror.host.bytes)));
+        let before = lent.before.insert(gpu.take(padded(mirror.device_bytes())));
         match mirror.device.as_ref().filter(|_| mirror.device_current) {
             Some(device) => gpu.copy(device, before),
             // SAFETY: the run's memory is valid while the session lives, and the kernel waits for this call.
-            None => unsafe { mirror.host.read(|bytes| upload(&gpu.queue, before, bytes)) },
+            None => unsafe { mirror.send(&gpu.queue, before) },
         }
     }
 
@@ -154,6 +197,7 @@ impl<'d> Run<'d> {
                 let block = HostMemory { address: address(1), bytes: 8 * entries };
                 let done = match self.launch(*number, launch, block, &|index| address(2 + index)) {
                     Ok(()) => 1,
+                    Err(NoLaunch::Small) => 0,
                     Err(NoLaunch::Host) => {
                         self.divided.declined.fetch_add(1, Ordering::Relaxed);
                         0
@@ -198,7 +242,9 @@ impl<'d> Run<'d> {
         // A launch that is still to come refers to the old mirror, which lives on in it.
         let device =
             known.filter(|old| !old.pending && old.host.bytes == host.bytes).and_then(|old| old.device);
-        let mirror = Mirror { host, device, host_current: true, device_current: !zero, pending: false };
+        let narrowed = self.divided.division.narrowed.contains(&buffer);
+        let mirror =
+            Mirror { host, device, host_current: true, device_current: !zero, pending: false, narrowed };
         self.mirrors.insert(buffer, mirror);
     }
 
@@ -212,8 +258,14 @@ impl<'d> Run<'d> {
                 (None, Some(bytes)) => HostMemory { address: bytes.as_ptr().cast_mut(), bytes: bytes.len() },
                 (None, None) => return None,
             };
-            let mirror =
-                Mirror { host, device: None, host_current: true, device_current: false, pending: false };
+            let mirror = Mirror {
+                host,
+                device: None,
+                host_current: true,
+                device_current: false,
+                pending: false,
+                narrowed: self.divided.division.narrowed.contains(&buffer),
+            };
             self.mirrors.insert(buffer, mirror);
         }
         self.mirrors.get_mut(&buffer)
@@ -245,6 +297,9 @@ impl<'d> Run<'d> {
             let count = if distance <= 0 { 0 } else { (distance - 1) / spread.step.saturating_abs() + 1 };
             extents.push((start, stop, count));
         }
+        if extents.iter().any(|&(.., count)| count < launch.least) {
+            return Err(NoLaunch::Small);
+        }
         if extents.iter().any(|&(.., count)| count == 0) {
             return Ok(());
         }
@@ -261,8 +316,8 @@ impl<'d> Run<'d> {
             }
             next += 1;
         }
-        let abilities = &self.divided.gpu.abilities;
-        let groups = count.div_euclid(i64::from(WORKGROUP)) + 1;
+        let abilities = &self.divided.abilities;
+        let groups = count.div_euclid(i64::from(launch.shader.threads)) + 1;
         let columns = groups.min(i64::from(abilities.workgroups));
         let rows = (groups + columns - 1) / columns;
         let (Ok(count), Ok(columns), Ok(rows)) =
@@ -270,7 +325,9 @@ impl<'d> Run<'d> {
         else {
             return Err(NoLaunch::Host);
         };
-        if rows > abilities.workgroups {
+        // Numbers of elements, those beyond the last included, have 32 bits.
+        let threads = u64::from(columns) * u64::from(rows) * u64::from(launch.shader.threads);
+        if rows > abilities.workgroups || threads > u64::from(u32::MAX) {
             return Err(NoLaunch::Host);
         }
         let mut uniform = vec![0; launch.shader.uniform_bytes];
@@ -279,6 +336,7 @@ impl<'d> Run<'d> {
             let bytes = match slot.form {
                 Form::Size => (size(next + index)? as i32).to_le_bytes().to_vec(),
                 Form::Low => (bits as u32).to_le_bytes().to_vec(),
+                Form::Rounded => (f64::from_bits(bits) as f32).to_le_bytes().to_vec(),
                 Form::Typed(DType::Bool | DType::U8) => u32::from(bits as u8).to_le_bytes().to_vec(),
                 Form::Typed(DType::U16) => u32::from(bits as u16).to_le_bytes().to_vec(),
                 Form::Typed(DType::I8) => i32::from(bits as i8).to_le_bytes().to_vec(),
@@ -298,21 +356,34 @@ impl<'d> Run<'d> {
             put((extent as u32).to_le_bytes());
             put((start as i32).to_le_bytes());
         }
-        let buffers = self.bind(launch, address)?;
-        self.divided.pipeline(number)?;
+        let parts = self.parts(launch, address)?;
+        let pipeline = match parts.iter().all(|&count| count == 1) {
+            true => self.divided.pipeline(number)?.clone(),
+            false => self.divided.split_pipeline(number, &parts)?.ok_or(NoLaunch::Host)?,
+        };
+        let pieces = self.bind(launch, &parts)?;
         let alignment = self.divided.gpu.uniform_alignment;
         let uniform_at = self.uniforms.len().next_multiple_of(alignment);
         self.uniforms.resize(uniform_at, 0);
         self.uniforms.extend_from_slice(&uniform);
         self.unchecked |= launch.shader.may_stop;
-        self.pending.push(Pending { launch: number, buffers, uniform_at, workgroups: (columns, rows) });
+        self.pending.push(Pending {
+            launch: number,
+            pipeline,
+            pieces,
+            uniform_at,
+            workgroups: (columns, rows),
+        });
         self.divided.launched.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Makes the mirrors of a launch current, and the host's bytes stale where it writes.
-    fn bind(&mut self, launch: &Launch, address: &dyn Fn(usize) -> *mut u8) -> Result<Vec<Buffer>, NoLaunch> {
-        let most = self.divided.gpu.abilities.binding_bytes.min(u64::from(u32::MAX));
+    /// Between how many bindings each buffer of a launch is split.
+    fn parts(&mut self, launch: &Launch, address: &dyn Fn(usize) -> *mut u8) -> Result<Vec<u32>, NoLaunch> {
+        let abilities = &self.divided.abilities;
+        let (whole, part) = (abilities.binding_bytes.min(u64::from(u32::MAX)), abilities.part_bytes());
+        let most = abilities.buffer_bytes;
+        let mut counts = Vec::with_capacity(launch.shader.bindings.len());
         for (index, &(buffer, _)) in launch.shader.bindings.iter().enumerate() {
             let mirror = self.mirror(buffer).ok_or(NoLaunch::Host)?;
             if !mirror.host.address.is_null()
@@ -321,10 +392,19 @@ impl<'d> Run<'d> {
             {
                 return Err(NoLaunch::Host);
             }
-            if padded(mirror.host.bytes) > most {
+            let bytes = padded(mirror.device_bytes());
+            // Offsets in shaders have 32 bits, and are those of the host.
+            if mirror.host.bytes > u32::MAX as usize || bytes > most {
                 return Err(NoLaunch::Host);
             }
+            let count = if bytes <= whole { 1 } else { bytes.div_ceil(part) };
+            counts.push(u32::try_from(count).map_err(|_| NoLaunch::Host)?);
         }
+        Ok(counts)
+    }
+
+    /// Makes the mirrors of a launch current, and the host's bytes stale where it writes.
+    fn bind(&mut self, launch: &Launch, parts: &[u32]) -> Result<Vec<Piece>, NoLaunch> {
         let stale = |run: &Self| {
             launch.shader.bindings.iter().any(|(buffer, _)| {
                 run.mirrors.get(buffer).is_some_and(|mirror| mirror.pending && !mirror.device_current)
@@ -340,23 +420,33 @@ impl<'d> Run<'d> {
             }
         }
         let gpu = &self.divided.gpu;
-        let mut buffers = Vec::with_capacity(launch.shader.bindings.len());
-        for &(buffer, known) in &launch.shader.bindings {
+        let part = self.divided.abilities.part_bytes();
+        let mut pieces = Vec::with_capacity(launch.shader.bindings.len());
+        for (&(buffer, known), &count) in launch.shader.bindings.iter().zip(parts) {
             let Some(mirror) = self.mirrors.get_mut(&buffer) else { return Err(NoLaunch::Host) };
-            let device = mirror.device.get_or_insert_with(|| gpu.take(padded(mirror.host.bytes)));
+            let bytes = padded(mirror.device_bytes());
+            let device = mirror.device.get_or_insert_with(|| gpu.take(bytes)).clone();
             if !mirror.device_current {
                 // SAFETY: the run's memory is valid while the session lives, and the kernel waits for this call.
-                unsafe { mirror.host.read(|bytes| upload(&gpu.queue, device, bytes)) };
+                unsafe { mirror.send(&gpu.queue, &device) };
                 mirror.device_current = true;
             }
             if known.written {
                 mirror.host_current = false;
             }
             mirror.pending = true;
-            buffers.push(device.clone());
+            if count == 1 {
+                pieces.push(Piece { buffer: device, offset: 0, size: None });
+                continue;
+            }
+            for number in 0..u64::from(count) {
+                let offset = number * part;
+                let size = NonZeroU64::new(part.min(bytes - offset));
+                pieces.push(Piece { buffer: device.clone(), offset, size });
+            }
         }
         gpu.healthy()?;
-        Ok(buffers)
+        Ok(pieces)
     }
 
     /// Hands collected launches to the queue.
@@ -396,17 +486,23 @@ impl<'d> Run<'d> {
                     drop(pass);
                     pass = begin(&mut encoder, number);
                 }
-                let pipeline = self.divided.pipeline(pending.launch)?;
+                let pipeline = &pending.pipeline;
                 let shader = &self.divided.division.launches[pending.launch].shader;
                 let mut resources = vec![wgpu::BindingResource::Buffer(wgpu::BufferBinding {
                     buffer: &uniforms,
                     offset: pending.uniform_at as u64,
-                    size: std::num::NonZeroU64::new(shader.uniform_bytes as u64),
+                    size: NonZeroU64::new(shader.uniform_bytes as u64),
                 })];
                 if shader.may_stop {
                     resources.push(stop.as_entire_binding());
                 }
-                resources.extend(pending.buffers.iter().map(Buffer::as_entire_binding));
+                resources.extend(pending.pieces.iter().map(|piece| {
+                    wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                        buffer: &piece.buffer,
+                        offset: piece.offset,
+                        size: piece.size,
+                    })
+                }));
                 let entries: Vec<wgpu::BindGroupEntry<'_>> = (0..)
                     .zip(resources)
                     .map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource })
@@ -464,7 +560,7 @@ impl<'d> Run<'d> {
             let Some(mirror) = self.mirrors.get(buffer) else { continue };
             let Some(device) = mirror.device.as_ref().filter(|_| mirror.host.bytes > 0) else { continue };
             places.push((*buffer, device.clone(), total));
-            total += padded(mirror.host.bytes).next_multiple_of(16);
+            total += padded(mirror.device_bytes()).next_multiple_of(16);
         }
         let staging = gpu.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("to the host"),
@@ -494,10 +590,15 @@ impl<'d> Run<'d> {
         }
         for (buffer, _, at) in places {
             let Some(mirror) = self.mirrors.get_mut(&buffer) else { continue };
-            let bytes = &view[at as usize..at as usize + mirror.host.bytes];
+            let bytes = &view[at as usize..at as usize + mirror.device_bytes()];
             // SAFETY: the run's memory is valid while the session lives, the kernel may write it (a launch did), and
             // it waits for this call.
-            unsafe { mirror.host.write(bytes) };
+            unsafe {
+                match mirror.narrowed {
+                    true => mirror.host.widen(bytes),
+                    false => mirror.host.write(bytes),
+                }
+            }
         }
         for buffer in wanted {
             if let Some(mirror) = self.mirrors.get_mut(buffer) {

@@ -17,6 +17,7 @@
 
 use hashbrown::{HashMap, HashSet};
 
+use crate::kernel::parallel::Region;
 use crate::kernel::{
     BufferDecl, BufferId, BufferKind, Kernel, LibraryCall, Literal, Op, Stmt, TrapId, TrapInfo, TrapKind,
     ValueId,
@@ -26,7 +27,8 @@ use crate::scalar::{BinaryOp, DType};
 use super::super::native::companion::CLASS;
 use super::abilities::Abilities;
 use super::facts::Facts;
-use super::nest::{Nest, Spread};
+use super::nest::{Nest, Spread, Use};
+use super::partial::{self, Reduced};
 use super::wgsl::{self, Shader, Source};
 
 /// A nest that runs on the device.
@@ -39,6 +41,11 @@ pub(super) struct Launch {
     /// How many conditions the block holds behind the bounds.
     pub conditions: usize,
     pub shader: Shader,
+    /// Iterations below which the host is better at it.
+    pub least: i64,
+    region: Region,
+    /// The loop, where it is none of the kernel's.
+    own: Option<Reduced>,
 }
 
 /// What a call of the companion means; its number is the call's first argument.
@@ -67,6 +74,12 @@ pub(super) struct Division {
     pub device: HashSet<BufferId>,
     /// Arguments that are read and written by a program that may stop after it has written them.
     pub spoilt: HashSet<BufferId>,
+    /// Buffers of `float64` whose mirrors hold `float32`.
+    pub narrowed: HashSet<BufferId>,
+    /// Loops that stay on the host for want of `float64`.
+    pub lacks_double: usize,
+    /// The kernel as it was, for shaders in other forms.
+    pub origin: Kernel,
 }
 
 /// Bytes of the parameter block's entries.
@@ -78,14 +91,23 @@ pub(super) fn divide(kernel: &mut Kernel, abilities: &Abilities) -> Division {
     let mut planned: HashMap<ValueId, Planned> = HashMap::new();
     let mut device: HashSet<BufferId> = HashSet::new();
     let persistent = kernel.buffers.values().any(|b| matches!(b.kind, BufferKind::Persistent(_)));
+    // Whether a buffer holds `float64`, where that changes how it lies on the device.
+    let mut holds_double: HashMap<BufferId, bool> = HashMap::new();
+    let reduced = partial::find(kernel, abilities.fast);
     {
-        let facts = Facts::of(kernel);
+        let facts = Facts::of(kernel, reduced.values().flat_map(|reduced| reduced.all()));
         for stmt in Stmt::all(&kernel.body) {
             let Stmt::For { variable, .. } = stmt else { continue };
-            let Some(region) = kernel.regions.get(variable) else { continue };
+            let (region, own) = match (kernel.regions.get(variable), reduced.get(variable)) {
+                (Some(region), _) => (region, None),
+                (None, Some(reduced)) => (&reduced.region, Some(reduced)),
+                (None, None) => continue,
+            };
             let title = title(kernel, stmt);
-            let shader = Nest::of(kernel, &facts, region, stmt)
-                .and_then(|nest| Ok((wgsl::shader(&nest, abilities, &title)?, nest)));
+            let shader = Nest::of(kernel, &facts, region, own.map_or(stmt, |own| &own.stmt))
+                .and_then(|nest| Ok((wgsl::shader(&nest, abilities, &wgsl::Parts::new(), &title)?, nest)));
+            let shader = shader
+                .and_then(|(shader, nest)| agree(kernel, &shader, &holds_double).map(|()| (shader, nest)));
             // What a program remembers cannot be put back, so that nobody could repeat the run.
             let shader =
                 shader.and_then(|(shader, nest)| match persistent && shader.may_stop {
@@ -95,25 +117,40 @@ pub(super) fn divide(kernel: &mut Kernel, abilities: &Abilities) -> Division {
                 });
             match shader.and_then(|(shader, nest)| valid(shader).map(|shader| (shader, nest))) {
                 Ok((shader, nest)) => {
+                    if abilities.narrowed {
+                        let types = shader.bindings.iter();
+                        holds_double.extend(types.map(|(buffer, known)| (*buffer, known.ty == DType::F64)));
+                    }
                     device.extend(shader.bindings.iter().map(|(buffer, _)| *buffer));
                     division.on_device.extend(loops_of(stmt));
-                    let plan =
-                        Planned { launch: division.launches.len(), conditions: nest.conditions.clone() };
+                    let plan = Planned {
+                        launch: division.launches.len(),
+                        conditions: nest.conditions.clone(),
+                        reduced: own.cloned(),
+                    };
                     division.launches.push(Launch {
                         title,
                         loops: nest.loops.clone(),
                         conditions: nest.conditions.len(),
                         shader,
+                        least: if own.is_some() { partial::LEAST } else { 0 },
+                        region: region.clone(),
+                        own: own.cloned(),
                     });
                     planned.insert(*variable, plan);
                 }
-                Err(reason) => drop(division.refused.insert(*variable, reason)),
+                Err(reason) => {
+                    division.lacks_double += usize::from(reason == wgsl::NO_DOUBLE);
+                    division.refused.insert(*variable, reason);
+                }
             }
         }
     }
+    division.narrowed = holds_double.into_iter().filter(|(_, double)| *double).map(|(id, _)| id).collect();
     if planned.is_empty() {
         return division;
     }
+    division.origin = kernel.clone();
     let trap = kernel.traps.push(TrapInfo {
         kind: TrapKind::Library,
         message: "a check failed on the device".to_owned(),
@@ -149,6 +186,20 @@ pub(super) fn divide(kernel: &mut Kernel, abilities: &Abilities) -> Division {
     division
 }
 
+/// Refuses a shader that takes a buffer for `float64` where others do not, or the other way round.
+fn agree(kernel: &Kernel, shader: &Shader, holds_double: &HashMap<BufferId, bool>) -> Result<(), String> {
+    let differs = |(buffer, known): &&(BufferId, Use)| {
+        holds_double.get(buffer).is_some_and(|&double| double != (known.ty == DType::F64))
+    };
+    match shader.bindings.iter().find(differs) {
+        Some((buffer, _)) => {
+            let name = &kernel.buffers[*buffer].name;
+            Err(format!("`{name}` holds float64, as float32, and other elements elsewhere"))
+        }
+        None => Ok(()),
+    }
+}
+
 /// See [`Division::spoilt`].
 fn spoilt(kernel: &Kernel, division: &Division) -> HashSet<BufferId> {
     let is_companion = |library| kernel.libraries[library].class == CLASS;
@@ -178,6 +229,24 @@ fn spoilt(kernel: &Kernel, division: &Division) -> HashSet<BufferId> {
     }
     let is_argument = |buffer: &BufferId| matches!(kernel.buffers[*buffer].kind, BufferKind::Argument(_));
     written.into_iter().filter(|buffer| read.contains(buffer) && is_argument(buffer)).collect()
+}
+
+/// The shader of a nest whose buffers are split between bindings; `kernel` is the one that was divided, as it was before.
+pub(super) fn shader_in_parts(
+    kernel: &Kernel,
+    abilities: &Abilities,
+    launch: &Launch,
+    parts: &wgsl::Parts,
+) -> Result<Shader, String> {
+    let facts = Facts::of(kernel, launch.own.iter().flat_map(Reduced::all));
+    let outermost = launch.loops.first().map(|spread| spread.variable);
+    let is_wanted = |stmt: &&Stmt| matches!(stmt, Stmt::For { variable, .. } if Some(*variable) == outermost);
+    let stmt = match &launch.own {
+        Some(own) => &own.stmt,
+        None => Stmt::all(&kernel.body).find(is_wanted).ok_or("its loop is gone")?,
+    };
+    let nest = Nest::of(kernel, &facts, &launch.region, stmt)?;
+    valid(wgsl::shader(&nest, abilities, parts, &launch.title)?)
 }
 
 /// Checks a shader as the driver's front end will.
@@ -213,6 +282,7 @@ fn loops_of(stmt: &Stmt) -> Vec<ValueId> {
 struct Planned {
     launch: usize,
     conditions: Vec<ValueId>,
+    reduced: Option<Reduced>,
 }
 
 struct Pass<'k> {
@@ -334,7 +404,17 @@ impl Pass<'_> {
 
     fn launch(&mut self, stmt: Stmt, visible: &HashSet<BufferId>, result: &mut Vec<Stmt>) {
         let Stmt::For { variable, .. } = &stmt else { return };
-        let Some(plan) = self.planned.get(variable) else { return };
+        let planned = self.planned;
+        let Some(plan) = planned.get(variable) else { return };
+        let mut visible = visible.clone();
+        for stmt in plan.reduced.iter().flat_map(|reduced| &reduced.before) {
+            result.push(stmt.clone());
+            if let Stmt::Alloc { buffer, bytes, zero, .. } = stmt {
+                visible.insert(*buffer);
+                let site = Site::Allocated { buffer: *buffer, zero: *zero };
+                self.call(site, &[*buffer], &[], &[], &[*bytes], result);
+            }
+        }
         let launch = &self.division.launches[plan.launch];
         let (loops, slots) = (launch.loops.clone(), launch.shader.slots.clone());
         let bindings = launch.shader.bindings.clone();
@@ -381,10 +461,14 @@ impl Pass<'_> {
         let answer = self.value(load, DType::I64, result);
         let zero = self.int(0, result);
         let refused = self.value(Op::Binary(BinaryOp::Eq, answer, zero), DType::Bool, result);
-        let mut then = Vec::new();
-        self.before_host(std::slice::from_ref(&stmt), visible, &mut then);
+        let (mut then, mut otherwise) = (Vec::new(), Vec::new());
+        self.before_host(std::slice::from_ref(&stmt), &visible, &mut then);
         then.push(stmt);
-        result.push(Stmt::If { condition: refused, then, otherwise: Vec::new() });
+        if let Some(reduced) = &plan.reduced {
+            self.before_host(&reduced.after, &visible, &mut otherwise);
+            otherwise.extend(reduced.after.iter().cloned());
+        }
+        result.push(Stmt::If { condition: refused, then, otherwise });
     }
 
     fn value(&mut self, op: Op, ty: DType, result: &mut Vec<Stmt>) -> ValueId {

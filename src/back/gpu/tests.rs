@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::super::native::call::tests::{Steps, kernel, run_with, same};
-use super::{Divided, Gpu, device};
+use super::{Divided, Gpu, Wishes, device};
 use crate::kernel::{Kernel, Stmt, eval, parallel, verify};
 use crate::scalar::DType;
 use crate::scalar::trial::TYPES;
@@ -28,7 +28,7 @@ fn divided(gpu: &Arc<Gpu>, mut kernel: Kernel) -> (Kernel, Divided) {
         }
     }
     parallel::find_nests(&mut kernel);
-    let divided = Divided::new(gpu, &mut kernel);
+    let divided = Divided::new(gpu, &mut kernel, Wishes::default()).unwrap();
     (kernel, divided)
 }
 

@@ -25,7 +25,7 @@ mod reduce;
 
 pub use classify::{Affine, Body, Class, Rules, Stride, Surroundings, classify};
 pub use pairs::are_paired_stores;
-pub use reduce::{Reduction, Total};
+pub use reduce::{Reduction, Total, reductions};
 
 use std::fmt;
 

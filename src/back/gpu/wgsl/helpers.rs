@@ -126,11 +126,13 @@ impl Emitter<'_, '_> {
         name
     }
 
-    /// `x` without its fraction as an integer, from its bits; its magnitude is below 2^64.
+    /// `x` without its fraction as an integer, from its bits; its magnitude is less than the type can hold, or 2^64.
     fn truncated(&mut self, from: DType, to: DType) -> String {
-        let wide = if from == DType::F64 { "x" } else { "f64(x)" };
-        self.helper("whole_part", || {
-            "fn whole_part(x: f64) -> u64 {
+        let int = wgsl_type(to);
+        let (whole, zero) = match from {
+            DType::F64 => {
+                self.helper("whole_part", || {
+                    "fn whole_part(x: f64) -> u64 {
     let bits = bitcast<u64>(x);
     let exponent = u32((bits >> 52u) & 2047lu);
     let fraction = (bits & 4503599627370495lu) | 4503599627370496lu;
@@ -143,20 +145,47 @@ impl Emitter<'_, '_> {
     return fraction << min(exponent - 1075u, 11u);
 }
 "
-            .to_owned()
-        });
-        let int = wgsl_type(to);
+                    .to_owned()
+                });
+                ("whole_part", "0.0lf")
+            }
+            _ => {
+                let (name, held, most) = match to.bytes() {
+                    8 => ("whole_part_u64", "u64", 40),
+                    _ => ("whole_part_u32", "u32", 8),
+                };
+                self.helper(name, || {
+                    format!(
+                        "fn {name}(x: f32) -> {held} {{
+    let bits = bitcast<u32>(x);
+    let exponent = (bits >> 23u) & 255u;
+    let fraction = {held}((bits & 8388607u) | 8388608u);
+    if exponent < 127u {{
+        return {held}(0u);
+    }}
+    if exponent < 150u {{
+        return fraction >> (150u - exponent);
+    }}
+    return fraction << min(exponent - 150u, {most}u);
+}}
+"
+                    )
+                });
+                (name, "0.0f")
+            }
+        };
         if to.is_unsigned() {
-            return format!("{int}(whole_part({wide}))");
+            return format!("{int}({whole}(x))");
         }
-        let zero = if from == DType::F64 { "0.0lf" } else { "0.0f" };
-        let whole = format!("i64(whole_part({wide}))");
-        let text = format!("select({whole}, 0li - {whole}, x < {zero})");
-        if to == DType::I64 { text } else { format!("{int}({text})") }
+        let wide = if from == DType::F64 { "i64" } else { int };
+        let none = if wide == "i64" { "0li" } else { "0i" };
+        let magnitude = format!("{wide}({whole}(x))");
+        let text = format!("select({magnitude}, {none} - {magnitude}, x < {zero})");
+        if wide == int { text } else { format!("{int}({text})") }
     }
 
-    /// Conversion of an integer to a float, rounded once, without the driver's.
-    pub(super) fn float_of(&mut self, from: DType, to: DType) -> Emit<String> {
+    /// Conversion of an integer to `float64`, rounded once, without the driver's.
+    pub(super) fn double_of(&mut self, from: DType) -> Emit<String> {
         let low = "bitcast<f64>(u64(x) | 4841369599423283200lu) - 4503599627370496.0lf";
         let low = self.kept(DType::F64, low.to_owned())?;
         let signed =
@@ -178,38 +207,66 @@ impl Emitter<'_, '_> {
                 )
             });
         }
-        if to == DType::F64 {
-            return Ok(format!("f64_of_{held}"));
-        }
+        Ok(format!("f64_of_{held}"))
+    }
+
+    /// Conversion of an integer to `float32`, rounded to nearest and even, from its bits.
+    pub(super) fn single_of(&mut self, from: DType) -> String {
+        self.helper("f32_of_u32", || {
+            "fn f32_of_u32(x: u32) -> f32 {
+    if x == 0u {
+        return 0.0f;
+    }
+    let top = firstLeadingBit(x);
+    let exponent = (top + 126u) << 23u;
+    if top <= 23u {
+        return bitcast<f32>(exponent + (x << (23u - top)));
+    }
+    let shift = top - 23u;
+    let kept = x >> shift;
+    let rest = x - (kept << shift);
+    let half = 1u << (shift - 1u);
+    let up = select(0u, 1u, rest > half || (rest == half && (kept & 1u) == 1u));
+    return bitcast<f32>(exponent + kept + up);
+}
+"
+            .to_owned()
+        });
+        let held = wgsl_type(from);
         let name = format!("f32_of_{held}");
-        match held {
-            // What is below the 53 bits of a float64 goes into the last of them: that rounds as the whole does.
-            "u64" => self.helper(&name, || {
-                format!(
-                    "fn {name}(x: u64) -> f32 {{
-    let rest = x & 2047lu;
-    let sticky = select(0lu, 2048lu, rest != 0lu);
-    return f32(f64_of_u64(select(x, (x - rest) | sticky, (x >> 53u) != 0lu)));
-}}
+        if matches!(held, "i64" | "u64") {
+            self.helper("f32_of_u64", || {
+                "fn f32_of_u64(x: u64) -> f32 {
+    let high = u32(x >> 32u);
+    if high == 0u {
+        return f32_of_u32(u32(x));
+    }
+    let top = firstLeadingBit(high) + 32u;
+    let shift = top - 23u;
+    let kept = x >> shift;
+    let rest = x - (kept << shift);
+    let half = 1lu << (shift - 1u);
+    let up = select(0u, 1u, rest > half || (rest == half && (kept & 1lu) == 1lu));
+    return bitcast<f32>(((top + 126u) << 23u) + u32(kept) + up);
+}
 "
-                )
-            }),
-            "i64" => {
-                self.float_of(DType::U64, DType::F32)?;
-                self.helper(&name, || {
-                    format!(
-                        "fn {name}(x: i64) -> f32 {{
-    let magnitude = f32_of_u64(u64(select(x, 0li - x, x < 0li)));
-    return select(magnitude, -magnitude, x < 0li);
-}}
-"
-                    )
-                });
-            }
-            _ => self.helper(&name, || {
-                format!("fn {name}(x: {held}) -> f32 {{\n    return f32(f64_of_{held}(x));\n}}\n")
-            }),
+                .to_owned()
+            });
         }
-        Ok(name)
+        let (unsigned, magnitude) = match held {
+            "i32" => ("u32", "select(bitcast<u32>(x), 0u - bitcast<u32>(x), x < 0i)"),
+            "i64" => ("u64", "u64(select(x, 0li - x, x < 0li))"),
+            _ => return name,
+        };
+        self.helper(&name, || {
+            format!(
+                "fn {name}(x: {held}) -> f32 {{
+    let magnitude = f32_of_{unsigned}({magnitude});
+    return select(magnitude, -magnitude, x < {held}(0));
+}}
+"
+            )
+        });
+        name
     }
 }

@@ -36,6 +36,14 @@ impl Emitter<'_, '_> {
         let double = ty == DType::F64;
         let round = if double { Operation::DoubleRound } else { Operation::SingleRound };
         let l = if double { "lf" } else { "f" };
+        if self.abilities.narrowed
+            && let Some(text) = self.by_driver(func, operands)
+        {
+            return Ok(text);
+        }
+        if let Some(text) = self.exact(func, ty, operands) {
+            return text;
+        }
         match func {
             Func::Identity | Func::Conj | Func::Real => Ok(x.to_owned()),
             Func::Abs => self.on_bits(ty, |bits| format!("({bits} & MAGNITUDE)"), x),
@@ -60,8 +68,11 @@ impl Emitter<'_, '_> {
                 Ok(format!("round({x})"))
             }
             Func::Sign => Ok(format!("select(select({x}, -1.0{l}, {x} < 0.0{l}), 1.0{l}, {x} > 0.0{l})")),
+            Func::Sqrt if !self.abilities.double && self.abilities.is_right(Operation::SingleRoot) => {
+                Ok(format!("sqrt({x})"))
+            }
             Func::Sqrt | Func::Rsqrt => {
-                self.element(DType::F64)?;
+                self.wide_enough(func)?;
                 self.trust(Operation::DoubleRoot)?;
                 let wide = if double { x.to_owned() } else { format!("f64({x})") };
                 let root = if func == Func::Sqrt {
@@ -78,8 +89,8 @@ impl Emitter<'_, '_> {
             }
             Func::PowI if operands.len() == 2 => {
                 let (exponent_type, exponent) = operands[1].clone();
-                self.trust(if double { Operation::DoubleApart } else { Operation::SingleApart })?;
-                self.trust(if double { Operation::DoubleDivide } else { Operation::SingleDivide })?;
+                self.trust_loosely(if double { Operation::DoubleApart } else { Operation::SingleApart })?;
+                self.trust_loosely(if double { Operation::DoubleDivide } else { Operation::SingleDivide })?;
                 let exponent = self.cast(exponent_type, DType::I32, &exponent)?;
                 let float = if double { "f64" } else { "f32" };
                 let name = format!("powi_{float}");
@@ -88,6 +99,57 @@ impl Emitter<'_, '_> {
             }
             _ => self.by_recipe(func, ty, operands),
         }
+    }
+
+    /// Functions are computed in `float64`, those of `float32` too.
+    fn wide_enough(&self, func: Func) -> Emit<()> {
+        match self.abilities.double {
+            true => self.element(DType::F64),
+            false => Err(format!("{func:?} is computed in float64, which the device does not have")),
+        }
+    }
+
+    /// The driver's function of `float32`, or what is made of such, if the probe found it to be what its name says.
+    fn by_driver(&mut self, func: Func, operands: &[(DType, String)]) -> Option<String> {
+        let known = &self.abilities.functions;
+        let has = |wanted: &[Func]| wanted.iter().all(|func| known.contains(func));
+        let x = &operands.first()?.1;
+        let simple = match func {
+            Func::Sqrt => "sqrt",
+            Func::Exp => "exp",
+            Func::Exp2 => "exp2",
+            Func::Log => "log",
+            Func::Log2 => "log2",
+            Func::Sin => "sin",
+            Func::Cos => "cos",
+            Func::Tan => "tan",
+            Func::Asin => "asin",
+            Func::Acos => "acos",
+            Func::Atan => "atan",
+            Func::Sinh => "sinh",
+            Func::Cosh => "cosh",
+            Func::Tanh => "tanh",
+            Func::Asinh => "asinh",
+            Func::Acosh => "acosh",
+            Func::Atanh => "atanh",
+            Func::Rsqrt if has(&[Func::Sqrt]) => return Some(format!("(1.0f / sqrt({x}))")),
+            Func::Log10 if has(&[Func::Log]) => return Some(format!("(log({x}) * 0.4342944819f)")),
+            Func::Expm1 if has(&[Func::Exp, Func::Log]) => {
+                self.helper("expm1_f32", || EXPM1.to_owned());
+                return Some(format!("expm1_f32({x})"));
+            }
+            Func::Log1p if has(&[Func::Log]) => {
+                self.helper("log1p_f32", || LOG1P.to_owned());
+                return Some(format!("log1p_f32({x})"));
+            }
+            Func::Pow if operands.len() == 2 && has(&[Func::Exp2, Func::Log2]) => {
+                let y = &operands[1].1;
+                self.helper("pow_f32", || POW.to_owned());
+                return Some(format!("pow_f32({x}, {y})"));
+            }
+            _ => return None,
+        };
+        has(&[func]).then(|| format!("{simple}({x})"))
     }
 
     fn by_recipe(&mut self, func: Func, ty: DType, operands: &[(DType, String)]) -> Emit<String> {
@@ -149,6 +211,51 @@ impl Emitter<'_, '_> {
         Ok(format!("((bitcast<u64>({x}) & 9223372036854775807lu) {compare} 9218868437227405312lu)"))
     }
 }
+
+/// `exp(x) - 1` without its cancellation, after Kahan.
+const EXPM1: &str = "fn expm1_f32(x: f32) -> f32 {
+    let whole = bitcast<f32>(bitcast<u32>(exp(x)) ^ call.keep);
+    let less = whole - 1.0f;
+    if less == 0.0f {
+        return x;
+    }
+    if less == -1.0f || abs(x) > 8.0f {
+        return less;
+    }
+    return less * (x / log(whole));
+}
+";
+
+/// `log(1 + x)` without its cancellation, after Kahan.
+const LOG1P: &str = "fn log1p_f32(x: f32) -> f32 {
+    let whole = bitcast<f32>(bitcast<u32>(1.0f + x) ^ call.keep);
+    let less = whole - 1.0f;
+    if less == 0.0f {
+        return x;
+    }
+    if abs(x) > 1.0f {
+        return log(whole);
+    }
+    return log(whole) * (x / less);
+}
+";
+
+/// A power of any base: WGSL's is undefined for negative ones.
+const POW: &str = "fn pow_f32(x: f32, y: f32) -> f32 {
+    if y == 0.0f || x == 1.0f {
+        return 1.0f;
+    }
+    let magnitude = exp2(y * log2(abs(x)));
+    if x >= 0.0f {
+        return magnitude;
+    }
+    let half = y * 0.5f;
+    if floor(y) != y {
+        return bitcast<f32>(bitcast<u32>(x - x) | 0x7fc00000u);
+    }
+    return select(magnitude, -magnitude, floor(half) != half);
+}
+";
 
 /// The squares that the exponent names, multiplied, the lowest first.
 fn powi(name: &str, float: &str, l: &str) -> String {

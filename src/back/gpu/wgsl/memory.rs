@@ -1,4 +1,9 @@
 //! Loads and stores. Elements below 32 bits lie in words that threads share, so that writing one is atomic.
+//!
+//! A buffer that one binding cannot reach as a whole has several, one behind the other, and functions that find the
+//! right one.
+
+use std::fmt::Write;
 
 use crate::kernel::{BufferId, ValueId};
 use crate::scalar::DType;
@@ -7,16 +12,117 @@ use super::super::nest::Use;
 use super::value::wgsl_type;
 use super::{Emit, Emitter, Operation};
 
-/// The element type of the array behind a binding.
-pub(super) fn stored_as(known: &Use) -> &'static str {
-    match (known.ty.bytes(), known.written) {
-        (1 | 2, true) => "atomic<u32>",
-        (1 | 2, false) => "u32",
-        _ => wgsl_type(known.ty),
-    }
+/// Why maps with such numbers stay on the host.
+pub(in super::super) const NO_DOUBLE: &str = "the device has no float64";
+
+/// Whether elements share words, which are written atomically.
+const fn is_packed(known: &Use) -> bool {
+    known.ty.bytes() < 4
 }
 
 impl Emitter<'_, '_> {
+    /// Between how many bindings a buffer is split.
+    pub(super) fn parts_of(&self, buffer: BufferId) -> u32 {
+        self.parts.get(&buffer).copied().unwrap_or(1)
+    }
+
+    /// The element type of the array behind a binding.
+    fn stored_as(&self, known: &Use) -> &'static str {
+        match (is_packed(known), known.written) {
+            (true, true) => "atomic<u32>",
+            (true, false) => "u32",
+            _ => wgsl_type(self.real(known.ty)),
+        }
+    }
+
+    /// Bindings from that number on.
+    pub(super) fn declare_buffers(&self, first: u32, text: &mut String) {
+        let mut number = first;
+        let mut declare = |name: &str, access: &str, element: &str, text: &mut String| {
+            let _ = writeln!(
+                text,
+                "@group(0) @binding({number}) var<storage, {access}> {name}: array<{element}>;"
+            );
+            number += 1;
+        };
+        let mut functions = String::new();
+        for (&buffer, known) in &self.nest.buffers {
+            let access = if known.written { "read_write" } else { "read" };
+            let (name, element) = (&self.names[&buffer], self.stored_as(known));
+            let parts = self.parts_of(buffer);
+            if parts == 1 {
+                declare(name, access, element, text);
+                continue;
+            }
+            for part in 0..parts {
+                declare(&format!("{name}_{part}"), access, element, text);
+            }
+            let elements = self.abilities.part_bytes() / self.stored_bytes(known);
+            let found = |mode: &str, parameters: &str, result: &str, body: &dyn Fn(&str) -> String| {
+                let mut function = format!("\nfn {mode}_{name}(at: u32{parameters}){result} {{\n");
+                let _ = writeln!(function, "    let inside = at & {}u;", elements - 1);
+                let _ = writeln!(function, "    switch at >> {}u {{", elements.ilog2());
+                for part in 0..parts {
+                    let case = if part + 1 < parts { format!("case {part}u") } else { "default".to_owned() };
+                    let _ = writeln!(
+                        function,
+                        "        {case}: {{ {} }}",
+                        body(&format!("{name}_{part}[inside]"))
+                    );
+                }
+                function + "    }\n}\n"
+            };
+            let (word, one) = if is_packed(known) { ("u32", true) } else { (element, false) };
+            functions += &found("read", "", &format!(" -> {word}"), &|place| match one && known.written {
+                true => format!("return atomicLoad(&{place});"),
+                false => format!("return {place};"),
+            });
+            if known.written && one {
+                functions += &found("and", ", mask: u32", "", &|place| format!("atomicAnd(&{place}, mask);"));
+                functions += &found("or", ", bits: u32", "", &|place| format!("atomicOr(&{place}, bits);"));
+            } else if known.written {
+                let parameter = format!(", value: {element}");
+                functions += &found("write", &parameter, "", &|place| format!("{place} = value;"));
+            }
+        }
+        text.push_str(&functions);
+    }
+
+    /// Bytes of a stored element, or of the word that holds it.
+    fn stored_bytes(&self, known: &Use) -> u64 {
+        self.real(known.ty).bytes().max(4) as u64
+    }
+
+    /// An element of a binding's array, read.
+    fn read(&self, buffer: BufferId, index: &str) -> String {
+        let name = &self.names[&buffer];
+        let atomic = self.nest.buffers.get(&buffer).is_some_and(|known| is_packed(known) && known.written);
+        match self.parts_of(buffer) {
+            1 if atomic => format!("atomicLoad(&{name}[{index}])"),
+            1 => format!("{name}[{index}]"),
+            _ => format!("read_{name}({index})"),
+        }
+    }
+
+    /// The statement that writes one.
+    fn write(&self, buffer: BufferId, index: &str, value: &str) -> String {
+        let name = &self.names[&buffer];
+        match self.parts_of(buffer) {
+            1 => format!("{name}[{index}] = {value};"),
+            _ => format!("write_{name}({index}, {value});"),
+        }
+    }
+
+    /// The statement that combines a word with another one: `and`, `or`.
+    fn combine(&self, buffer: BufferId, operation: &str, index: &str, with: &str) -> String {
+        let name = &self.names[&buffer];
+        match (self.parts_of(buffer), operation) {
+            (1, "and") => format!("atomicAnd(&{name}[{index}], {with});"),
+            (1, _) => format!("atomicOr(&{name}[{index}], {with});"),
+            _ => format!("{operation}_{name}({index}, {with});"),
+        }
+    }
+
     /// The byte offset of an access.
     fn offset(&mut self, address: ValueId, displacement: i64) -> Emit<String> {
         let low = self.low(address)?;
@@ -29,7 +135,8 @@ impl Emitter<'_, '_> {
     /// Refuses element types that shaders do not have.
     pub(super) fn element(&self, ty: DType) -> Emit<()> {
         match ty {
-            DType::F64 if !self.abilities.double => Err("the device has no float64".to_owned()),
+            DType::F64 if self.abilities.narrowed => self.trust(Operation::Single),
+            DType::F64 if !self.abilities.double => Err(NO_DOUBLE.to_owned()),
             DType::I64 | DType::U64 if !self.abilities.long => {
                 Err("the device has no 64-bit integers".to_owned())
             }
@@ -57,18 +164,14 @@ impl Emitter<'_, '_> {
         if self.nest.own.contains_key(&buffer) {
             return Ok(format!("{name}[{offset} >> {}u]", ty.bytes().trailing_zeros()));
         }
-        let atomic = self.nest.buffers[&buffer].written;
-        let word = match atomic {
-            true => format!("atomicLoad(&{name}[{offset} >> 2u])"),
-            false => format!("{name}[{offset} >> 2u]"),
-        };
+        let word = self.read(buffer, &format!("{offset} >> 2u"));
         Ok(match ty {
             DType::Bool => format!("((({word} >> (({offset} & 3u) * 8u)) & 0xffu) != 0u)"),
             DType::U8 => format!("(({word} >> (({offset} & 3u) * 8u)) & 0xffu)"),
             DType::U16 => format!("(({word} >> (({offset} & 2u) * 8u)) & 0xffffu)"),
             DType::I8 => format!("(bitcast<i32>({word} << (24u - ({offset} & 3u) * 8u)) >> 24u)"),
             DType::I16 => format!("(bitcast<i32>({word} << (16u - ({offset} & 2u) * 8u)) >> 16u)"),
-            _ => format!("{name}[{offset} >> {}u]", ty.bytes().trailing_zeros()),
+            _ => self.read(buffer, &format!("{offset} >> {}u", ty.bytes().trailing_zeros())),
         })
     }
 
@@ -83,10 +186,10 @@ impl Emitter<'_, '_> {
         let ty = self.nest.kernel.values[value];
         self.element(ty)?;
         let offset = self.offset(address, displacement)?;
-        let name = self.names[&buffer].clone();
         let text = self.typed(value)?;
         if self.nest.own.contains_key(&buffer) || ty.bytes() >= 4 {
-            self.line(&format!("{name}[{offset} >> {}u] = {text};", ty.bytes().trailing_zeros()));
+            let index = format!("{offset} >> {}u", ty.bytes().trailing_zeros());
+            self.line(&self.write(buffer, &index, &text));
             return Ok(());
         }
         let (mask, lane) = if ty.bytes() == 1 { ("0xffu", "3u") } else { ("0xffffu", "2u") };
@@ -99,8 +202,8 @@ impl Emitter<'_, '_> {
         self.depth += 1;
         self.line(&format!("let at = {offset};"));
         self.line(&format!("let shift = (at & {lane}) * 8u;"));
-        self.line(&format!("atomicAnd(&{name}[at >> 2u], ~({mask} << shift));"));
-        self.line(&format!("atomicOr(&{name}[at >> 2u], {bits} << shift);"));
+        self.line(&self.combine(buffer, "and", "at >> 2u", &format!("~({mask} << shift)")));
+        self.line(&self.combine(buffer, "or", "at >> 2u", &format!("{bits} << shift")));
         self.depth -= 1;
         self.line("}");
         Ok(())

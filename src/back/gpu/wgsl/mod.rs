@@ -7,6 +7,8 @@
 //! Every operation is written so that its bits are those of [`scalar`](crate::scalar); operations of the driver are used only where the
 //! probe found them right.
 
+mod exact;
+mod group;
 mod helpers;
 mod math;
 mod memory;
@@ -27,10 +29,8 @@ use super::nest::{Nest, Reason, Use};
 use needs::Needs;
 use value::Held;
 
+pub(super) use memory::NO_DOUBLE;
 pub(super) use value::fits_size;
-
-/// Threads of a workgroup.
-pub(super) const WORKGROUP: u32 = 64;
 
 /// A shader and what a launch has to give it.
 #[derive(Clone, Debug)]
@@ -41,6 +41,10 @@ pub(super) struct Shader {
     pub slots: Vec<Slot>,
     /// Buffers, in the order of their bindings.
     pub bindings: Vec<(BufferId, Use)>,
+    /// For each of them, how many bindings it is split between.
+    pub parts: Vec<u32>,
+    /// Threads of a workgroup.
+    pub threads: u32,
     /// Whether it may ask for the program to be stopped.
     pub may_stop: bool,
     /// Bytes of the uniform.
@@ -76,12 +80,14 @@ pub(super) enum Form {
     Low,
     /// As a value of its type.
     Typed(DType),
+    /// A `float64` as `float32`.
+    Rounded,
 }
 
 impl Form {
     const fn bytes(self) -> usize {
         match self {
-            Form::Size | Form::Low => 4,
+            Form::Size | Form::Low | Form::Rounded => 4,
             Form::Typed(ty) => {
                 if ty.bytes() == 8 {
                     8
@@ -96,15 +102,20 @@ impl Form {
 /// What emitting something gives, or why it cannot be.
 type Emit<T> = Result<T, Reason>;
 
+/// Buffers that are split between several bindings, and between how many.
+pub(super) type Parts = HashMap<BufferId, u32>;
+
 /// The shader of a nest; `title` says where it comes from.
-pub(super) fn shader(nest: &Nest<'_>, abilities: &Abilities, title: &str) -> Emit<Shader> {
-    let bindings = u32::try_from(nest.buffers.len()).unwrap_or(u32::MAX);
+pub(super) fn shader(nest: &Nest<'_>, abilities: &Abilities, parts: &Parts, title: &str) -> Emit<Shader> {
+    let more: u32 = parts.values().map(|&count| count.saturating_sub(1)).sum();
+    let bindings = u32::try_from(nest.buffers.len()).unwrap_or(u32::MAX).saturating_add(more);
     if bindings.saturating_add(1) > abilities.buffers {
         return Err(format!("it reaches {bindings} buffers, and the device binds {}", abilities.buffers));
     }
     let mut emitter = Emitter {
         nest,
         abilities,
+        parts,
         needs: Needs::of(nest),
         out: String::new(),
         depth: 1,
@@ -128,6 +139,7 @@ pub(super) fn shader(nest: &Nest<'_>, abilities: &Abilities, title: &str) -> Emi
 struct Emitter<'n, 'k> {
     nest: &'n Nest<'k>,
     abilities: &'n Abilities,
+    parts: &'n Parts,
     needs: Needs,
     /// The body of the entry point so far.
     out: String,
@@ -164,9 +176,19 @@ impl Emitter<'_, '_> {
         }
     }
 
+    /// Refuses it unless results may have other bits.
+    fn trust_loosely(&self, operation: Operation) -> Emit<()> {
+        if self.abilities.is_loose() { Ok(()) } else { self.trust(operation) }
+    }
+
+    /// The type in which numbers of a type are held and computed.
+    fn real(&self, ty: DType) -> DType {
+        if ty == DType::F64 && self.abilities.narrowed { DType::F32 } else { ty }
+    }
+
     /// A float so that the driver's optimizer cannot see how it was computed, where it would reorder what is written.
     fn kept(&self, ty: DType, text: String) -> Emit<String> {
-        if self.abilities.is_right(Operation::Kept) {
+        if self.abilities.is_right(Operation::Kept) || self.abilities.fast {
             return Ok(text);
         }
         match ty {
@@ -193,6 +215,7 @@ impl Emitter<'_, '_> {
 
     fn finish(mut self, title: &str) -> Emit<Shader> {
         let loops = self.nest.loops.len();
+        let threads = group::threads(self.nest, &self.needs).min(self.abilities.threads);
         let mut text = String::new();
         for line in title.lines() {
             let _ = writeln!(text, "// {line}");
@@ -219,25 +242,15 @@ impl Emitter<'_, '_> {
         if self.may_stop {
             let _ = writeln!(text, "@group(0) @binding(1) var<storage, read_write> stop: atomic<u32>;");
         }
-        let first = if self.may_stop { 2 } else { 1 };
-        for (number, (buffer, known)) in self.nest.buffers.iter().enumerate() {
-            let access = if known.written { "read_write" } else { "read" };
-            let name = &self.names[buffer];
-            let element = memory::stored_as(known);
-            let _ = writeln!(
-                text,
-                "@group(0) @binding({}) var<storage, {access}> {name}: array<{element}>;",
-                number + first
-            );
-        }
+        self.declare_buffers(if self.may_stop { 2 } else { 1 }, &mut text);
         for helper in self.helpers.values() {
             let _ = write!(text, "\n{helper}");
         }
         let _ = write!(
             text,
-            "\n@compute @workgroup_size({WORKGROUP})\nfn main(\n    @builtin(workgroup_id) group: vec3<u32>,\n    \
+            "\n@compute @workgroup_size({threads})\nfn main(\n    @builtin(workgroup_id) group: vec3<u32>,\n    \
              @builtin(num_workgroups) groups: vec3<u32>,\n    @builtin(local_invocation_index) thread: u32,\n) {{\n    \
-             let element = (group.y * groups.x + group.x) * {WORKGROUP}u + thread;\n    if element >= call.count {{\n        \
+             let element = (group.y * groups.x + group.x) * {threads}u + thread;\n    if element >= call.count {{\n        \
              return;\n    }}\n"
         );
         if self.may_stop {
@@ -264,9 +277,15 @@ impl Emitter<'_, '_> {
         self.declare_variables(&mut text);
         text.push_str(&self.out);
         text.push_str("}\n");
-        let bindings = self.nest.buffers.iter().map(|(&buffer, &known)| (buffer, known)).collect();
+        let bindings: Vec<_> = self.nest.buffers.iter().map(|(&buffer, &known)| (buffer, known)).collect();
+        let parts = bindings.iter().map(|(buffer, _)| self.parts_of(*buffer)).collect();
         let uniform_bytes = at.next_multiple_of(16);
-        Ok(Shader { text, slots, bindings, may_stop: self.may_stop, uniform_bytes, count_at })
+        Ok(Shader { text, slots, bindings, parts, threads, may_stop: self.may_stop, uniform_bytes, count_at })
+    }
+
+    /// How a captured value of a type is passed.
+    fn form(&self, ty: DType) -> Form {
+        if self.real(ty) == ty { Form::Typed(ty) } else { Form::Rounded }
     }
 
     /// The name of a captured value in the uniform.
@@ -287,6 +306,7 @@ impl Form {
         match self {
             Form::Size => "i32",
             Form::Low => "u32",
+            Form::Rounded => "f32",
             Form::Typed(DType::Bool) => "u32",
             Form::Typed(ty) => value::wgsl_type(ty),
         }

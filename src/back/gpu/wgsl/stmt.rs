@@ -29,7 +29,12 @@ impl Emitter<'_, '_> {
         }
         for (buffer, (ty, bytes)) in &self.nest.own {
             let count = (*bytes as usize).div_ceil(ty.bytes()).max(1);
-            let _ = writeln!(text, "    var {}: array<{}, {count}>;", self.names[buffer], wgsl_type(*ty));
+            let _ = writeln!(
+                text,
+                "    var {}: array<{}, {count}>;",
+                self.names[buffer],
+                wgsl_type(self.real(*ty))
+            );
         }
         let mut labels: Vec<LabelId> = self
             .nest
@@ -47,7 +52,7 @@ impl Emitter<'_, '_> {
         let ty = self.nest.kernel.variables[variable].ty;
         match self.nest.variables.get(&variable) {
             Some(interval) if ty == DType::I64 && interval.is_narrow() => "i32",
-            _ => wgsl_type(ty),
+            _ => wgsl_type(self.real(ty)),
         }
     }
 
@@ -149,7 +154,7 @@ impl Emitter<'_, '_> {
                     self.line(&format!(
                         "{} = array<{}, {count}>();",
                         self.names[buffer].clone(),
-                        wgsl_type(ty)
+                        wgsl_type(self.real(ty))
                     ));
                 }
             }
@@ -188,7 +193,7 @@ impl Emitter<'_, '_> {
             return Ok(format!("var{}", variable.0));
         }
         self.element(ty)?;
-        let text = self.capture(Source::Variable(variable), super::Form::Typed(ty));
+        let text = self.capture(Source::Variable(variable), self.form(ty));
         Ok(if ty == DType::Bool { format!("({text} != 0u)") } else { text })
     }
 }

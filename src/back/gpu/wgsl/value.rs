@@ -56,8 +56,9 @@ fn bits_of(ty: DType) -> usize {
 }
 
 impl Emitter<'_, '_> {
+    /// The type in which a value is held.
     pub(super) fn ty(&self, value: ValueId) -> DType {
-        self.nest.kernel.values[value]
+        self.real(self.nest.kernel.values[value])
     }
 
     pub(super) fn literal(&self, value: ValueId) -> Option<Literal> {
@@ -66,6 +67,10 @@ impl Emitter<'_, '_> {
 
     fn literal_text(&mut self, literal: Literal) -> Emit<String> {
         self.element(literal.ty)?;
+        let literal = match self.real(literal.ty) {
+            ty if ty == literal.ty => literal,
+            ty => Literal { ty, bits: u64::from((f64::from_bits(literal.bits) as f32).to_bits()) },
+        };
         Ok(match literal.ty {
             DType::Bool => (literal.bits & 0xff != 0).to_string(),
             DType::I64 => long_literal(literal.bits as i64),
@@ -99,9 +104,9 @@ impl Emitter<'_, '_> {
         if self.nest.inside.contains(&value) {
             return Ok(format!("v{}", value.0));
         }
-        let ty = self.ty(value);
+        let ty = self.nest.kernel.values[value];
         self.element(ty)?;
-        let text = self.capture(Source::Value(value), Form::Typed(ty));
+        let text = self.capture(Source::Value(value), self.form(ty));
         Ok(if ty == DType::Bool { format!("({text} != 0u)") } else { text })
     }
 
@@ -341,7 +346,7 @@ impl Emitter<'_, '_> {
                 } else {
                     self.wide(*a)?
                 };
-                self.cast(from, *to, &text)
+                self.cast(from, self.real(*to), &text)
             }
             Op::Math(func, operands) => {
                 let mut texts = Vec::with_capacity(operands.len());
@@ -404,11 +409,11 @@ impl Emitter<'_, '_> {
             BinaryOp::Mul => {
                 // Hidden products cannot be contracted.
                 if self.abilities.is_right(Operation::Kept) {
-                    self.trust(apart)?;
+                    self.trust_loosely(apart)?;
                 }
                 simple("*")
             }
-            BinaryOp::Div if self.abilities.is_right(divide) => simple("/"),
+            BinaryOp::Div if self.abilities.is_right(divide) || self.abilities.is_loose() => simple("/"),
             // A quotient of float32 that is rounded twice is rounded right: float64 has more than twice the bits.
             BinaryOp::Div if ty == DType::F32 && self.abilities.double => {
                 self.trust(Operation::DoubleDivide)?;
@@ -416,7 +421,7 @@ impl Emitter<'_, '_> {
                 format!("f32(f64({a}) / f64({b}))")
             }
             BinaryOp::FloorDiv => {
-                self.trust(divide)?;
+                self.trust_loosely(divide)?;
                 self.trust(round)?;
                 format!("floor({a} / {b})")
             }
@@ -430,9 +435,7 @@ impl Emitter<'_, '_> {
             BinaryOp::Gt => simple(">"),
             BinaryOp::Ge => simple(">="),
             BinaryOp::Div => return Err(format!("the driver's {divide} does not have the right bits")),
-            BinaryOp::Rem | BinaryOp::Mod => {
-                return Err("the remainder of floats stays on the host".to_owned());
-            }
+            BinaryOp::Rem | BinaryOp::Mod => self.float_remainder(op, ty, a, b)?,
             BinaryOp::BitAnd | BinaryOp::BitOr | BinaryOp::BitXor | BinaryOp::Shl | BinaryOp::Shr => {
                 return Err("floats have no bits to combine".to_owned());
             }
@@ -480,7 +483,7 @@ impl Emitter<'_, '_> {
             }
             _ if from.is_float() => {
                 let driver = self.abilities.is_right(Operation::ToInteger);
-                if !driver {
+                if !driver && from == DType::F64 {
                     self.bits_of_doubles()?;
                 }
                 let helper = self.saturating(from, to, driver);
@@ -490,11 +493,13 @@ impl Emitter<'_, '_> {
                 if self.abilities.is_right(Operation::FromInteger) {
                     return Ok(format!("{}({a})", wgsl_type(to)));
                 }
-                self.bits_of_doubles()?;
-                if to == DType::F32 {
-                    self.trust(Operation::Narrow)?;
+                if to == DType::F64 {
+                    self.bits_of_doubles()?;
                 }
-                let helper = self.float_of(from, to)?;
+                let helper = match to {
+                    DType::F64 => self.double_of(from)?,
+                    _ => self.single_of(from),
+                };
                 Ok(format!("{helper}({a})"))
             }
             _ => {

@@ -1,0 +1,139 @@
+//! What a loop accumulates in one place, by many threads: integers in strict mode, floats in fast mode.
+
+use pelton::exec::engine::Engine;
+use pelton::exec::settings::Mode;
+use pelton::exec::{DeviceArray, Settings};
+use pelton::memory::Arguments;
+use pelton::scalar::DType;
+
+use crate::common::small::{doubles, read};
+use crate::device;
+
+use super::{array, bytes, prepared, run};
+
+/// A map that resolves conflicts, and reductions of a matrix to one element, backwards as well.
+const INTEGERS: &str = "program integers(a: i64[N], m: i32[N, M], s: i64[3], t: i32[2]) {
+    symbol N: i32
+    symbol M: i32
+    map i in 0:N { tasklet add(x <- a[i]) -> (y -> s[0] wcr \"lambda p, q: p + q\") { y = x * i } }
+    map i in 0:N { tasklet least(x <- a[i]) -> (y -> s[1] wcr \"lambda p, q: min(p, q)\") { y = x - i } }
+    map i in 0:N, j in 0:M { tasklet most(x <- m[i, j]) -> (y -> t[0] wcr \"lambda p, q: max(p, q)\") { y = x - j } }
+    state main {
+      from = access m
+      sum = library sum \"dace.libraries.standard.nodes.reduce.Reduce\" () -> () properties @{\"wcr\":\"(lambda x, y: (x + y))\",\"axes\":[0, 1],\"identity\":0}
+      to = access t
+      from -> sum : m[0:N, 0:M]
+      sum -> to : t[1]
+    }
+  }";
+
+fn integers(n: usize, m: usize) -> Arguments<'static> {
+    let mixed = |i: usize| (i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut args = Arguments::new();
+    array(&mut args, "a", DType::I64, &[n], (0..n).flat_map(|i| (mixed(i) as i64).to_le_bytes()).collect());
+    let words = (0..n * m).flat_map(|i| (mixed(i) as i32).to_le_bytes()).collect();
+    array(&mut args, "m", DType::I32, &[n, m], words);
+    array(&mut args, "s", DType::I64, &[3], [17_i64, 5, 9].iter().flat_map(|x| x.to_le_bytes()).collect());
+    array(&mut args, "t", DType::I32, &[2], [3_i32, 4].iter().flat_map(|x| x.to_le_bytes()).collect());
+    args
+}
+
+/// Sizes around the number of threads, and some that are the host's.
+#[test]
+fn integers_are_reduced_to_the_interpreters_bits() {
+    if !device() {
+        return;
+    }
+    let oracle = prepared(INTEGERS, Engine::Interp, Settings::default());
+    let gpu = prepared(INTEGERS, Engine::Gpu, Settings::default());
+    for (map, _) in gpu.divided().unwrap().maps().iter().zip(0..4) {
+        assert_eq!(map.host, None, "{map:?}");
+    }
+    for (n, m, launches) in
+        [(1, 1, 0), (300, 3, 0), (1024, 1, 4), (1500, 2, 4), (16_384, 1, 4), (20_001, 3, 4)]
+    {
+        let (mut right, mut found) = (integers(n, m), integers(n, m));
+        run(&oracle, &mut right);
+        let before = gpu.launches();
+        run(&gpu, &mut found);
+        assert_eq!(gpu.launches().unwrap() - before.unwrap(), launches, "{n} {m}");
+        assert_eq!(bytes(&found, "s"), bytes(&right, "s"), "{n} {m}");
+        assert_eq!(bytes(&found, "t"), bytes(&right, "t"), "{n} {m}");
+    }
+    assert_eq!(gpu.declined(), Some(0));
+}
+
+const FLOATS: &str = "program floats(a: f64[N], s: f64[3]) {
+    symbol N: i32
+    map i in 0:N { tasklet add(x <- a[i]) -> (y -> s[0] wcr \"lambda p, q: p + q\") { y = x * x } }
+    map i in 0:N { tasklet most(x <- a[i]) -> (y -> s[1] wcr \"lambda p, q: max(p, q)\") { y = x } }
+    state main {
+      from = access a
+      sum = library sum \"dace.libraries.standard.nodes.reduce.Reduce\" () -> () properties @{\"wcr\":\"(lambda x, y: (x + y))\",\"axes\":[0],\"identity\":0}
+      to = access s
+      from -> sum : a[0:N]
+      sum -> to : s[2]
+    }
+  }";
+
+/// In strict mode the host keeps the interpreter's order; in fast mode threads share the work, and two runs agree.
+#[test]
+fn floats_are_reduced_in_fast_mode() {
+    if !device() {
+        return;
+    }
+    let n = 50_000;
+    let fresh = || {
+        let mut args = Arguments::new();
+        doubles(&mut args, "a", &[n], &(0..n).map(|i| (i as f64 * 0.73).sin() + 0.5).collect::<Vec<_>>());
+        doubles(&mut args, "s", &[3], &[1.0, -2.0, 0.0]);
+        args
+    };
+    let mut right = fresh();
+    run(&prepared(FLOATS, Engine::Interp, Settings::default()), &mut right);
+    let strict = prepared(FLOATS, Engine::Gpu, Settings::default());
+    let mut found = fresh();
+    run(&strict, &mut found);
+    assert_eq!((read(&found, "s"), strict.launches()), (read(&right, "s"), Some(0)));
+    let fast = prepared(FLOATS, Engine::Gpu, Settings { mode: Mode::Fast, ..Settings::default() });
+    let mut found = fresh();
+    run(&fast, &mut found);
+    assert_eq!((fast.launches(), fast.declined()), (Some(3), Some(0)));
+    for (right, found) in read(&right, "s").into_iter().zip(read(&found, "s")) {
+        // Each sum of n terms is off by n/2 ulp of it at most, whatever its order: their terms are positive in the mean.
+        assert!((right - found).abs() <= n as f64 * f64::EPSILON * right.abs(), "{right} {found}");
+    }
+    let mut again = fresh();
+    run(&fast, &mut again);
+    assert_eq!(bytes(&again, "s"), bytes(&found, "s"));
+}
+
+/// The total lies on the device, and the host combines on top of it there.
+#[test]
+fn totals_may_lie_on_the_device() {
+    if !device() {
+        return;
+    }
+    let text = "program total(a: f64[N], s: f64[2]) {
+        symbol N: i32
+        map i in 0:2 { s[i] = s[i] * 2.0 }
+        map i in 0:N { tasklet add(x <- a[i]) -> (y -> s[0] wcr \"lambda p, q: p + q\") { y = x } }
+        map i in 0:2 { s[i] = s[i] + 1.0 }
+      }";
+    let n = 4096;
+    let values: Vec<u8> = (0..n).flat_map(|i| f64::from(i).to_le_bytes()).collect();
+    let mut a = DeviceArray::of(DType::F64, &[n as usize], &values).unwrap();
+    let mut s = DeviceArray::of(DType::F64, &[2], &[8.0_f64.to_le_bytes(), [0; 8]].concat()).unwrap();
+    let gpu = prepared(text, Engine::Gpu, Settings { mode: Mode::Fast, ..Settings::default() });
+    let mut expected = [8.0, 0.0];
+    for _ in 0..3 {
+        let mut args = Arguments::new();
+        a.bind("a", &mut args).unwrap();
+        s.bind("s", &mut args).unwrap();
+        run(&gpu, &mut args);
+        let sum = f64::from(n * (n - 1) / 2);
+        expected = [expected[0] * 2.0 + sum + 1.0, expected[1] * 2.0 + 1.0];
+    }
+    assert_eq!(s.download().unwrap(), expected.map(f64::to_le_bytes).concat());
+    assert_eq!(gpu.launches(), Some(9));
+}
