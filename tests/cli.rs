@@ -532,6 +532,9 @@ fn gtir_runs_with_the_description_beside_it() {
     let folder = folder();
     let (program, inputs) = gtir_case(folder.path());
     let out = folder.path().join("out.npz");
+    let dump =
+        pelton(&["run", text(&program), "--inputs", text(&inputs), "--engine", "native", "--dump", "clif"]);
+    assert!(stdout(&dump).contains("function "), "{}", stderr(&dump));
     for engine in ["interp", "native", "gtir-oracle"] {
         let output = pelton(&[
             "run",

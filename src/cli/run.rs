@@ -72,7 +72,7 @@ pub struct RunArgs {
     native: NativeArgs,
     /// Print the program as the native engine sees it, instead of running it.
     #[arg(long, value_enum, value_name = "FORM")]
-    dump: Option<Form>,
+    pub(super) dump: Option<Form>,
     /// Also catch undefined values, races and accesses out of bounds. Such runs are the interpreter's.
     #[arg(long)]
     pub(super) checked: bool,
@@ -93,7 +93,7 @@ pub struct RunArgs {
 
 /// What a compiled program can be looked at as.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
-enum Form {
+pub(super) enum Form {
     /// The loop program.
     Kernel,
     /// Cranelift's intermediate form.
@@ -170,26 +170,7 @@ pub fn run(args: &RunArgs, out: &mut Output) -> anyhow::Result<Verdict> {
         (times.lower, times.compile) = (lower, compile);
     }
     if let Some(form) = args.dump {
-        let Some(compiled) = compiled else {
-            return Err(Usage(format!("there is no machine code to show: {}", prepared.why())).into());
-        };
-        if form == Form::Wgsl {
-            let Some(divided) = prepared.divided() else {
-                return Err(Usage("there are no shaders without --engine gpu".to_owned()).into());
-            };
-            for (_, text) in divided.shaders() {
-                writeln!(out, "{text}")?;
-            }
-            return Ok(Verdict::Good);
-        }
-        let dump = compiled.dump();
-        let text = match form {
-            Form::Kernel => &dump.kernel,
-            Form::Clif => &dump.clif,
-            Form::Asm | Form::Wgsl => &dump.assembly,
-        };
-        out.write_all(text.as_bytes())?;
-        return Ok(Verdict::Good);
+        return show(&prepared, form, out);
     }
     let mut bound = bind(&program, arrays)?;
     if let Some(limit) = args.memory_limit {
@@ -205,20 +186,7 @@ pub fn run(args: &RunArgs, out: &mut Output) -> anyhow::Result<Verdict> {
     spinner.finish_and_clear();
     let stats = match outcome? {
         Outcome::Done(mut stats) => {
-            if let Some(launches) = prepared.launches() {
-                let submissions = prepared.submissions().unwrap_or(0);
-                stats.notes.push(format!("{launches} launches on the GPU, {submissions} submissions"));
-                stats.notes.extend(prepared.launch_times().iter().take(MOST_LAUNCHES).map(|time| {
-                    let (count, milliseconds) = (time.count, time.seconds * 1e3);
-                    format!("{milliseconds:.3} ms on the GPU in {count} launches: {}", time.title)
-                }));
-                if let Some(declined) = prepared.declined().filter(|&declined| declined > 0) {
-                    stats.notes.push(format!(
-                        "{declined} times the host did a map that has a shader: its sizes or buffers do not fit the \
-                         device, or arguments share memory"
-                    ));
-                }
-            }
+            stats.notes.extend(gpu_notes(&prepared));
             stats
         }
         Outcome::Trap(fault) => {
@@ -233,6 +201,48 @@ pub fn run(args: &RunArgs, out: &mut Output) -> anyhow::Result<Verdict> {
     let (engine, why) = (prepared.engine(), prepared.why());
     report(args, out, &Ran { engine, why, stats: &stats, times: &times, results: &results })?;
     Ok(Verdict::Good)
+}
+
+/// Prints a program as the native engine sees it.
+pub(super) fn show(prepared: &Prepared, form: Form, out: &mut Output) -> anyhow::Result<Verdict> {
+    let Some(compiled) = prepared.compiled() else {
+        return Err(Usage(format!("there is no machine code to show: {}", prepared.why())).into());
+    };
+    if form == Form::Wgsl {
+        let Some(divided) = prepared.divided() else {
+            return Err(Usage("there are no shaders without --engine gpu".to_owned()).into());
+        };
+        for (_, text) in divided.shaders() {
+            writeln!(out, "{text}")?;
+        }
+        return Ok(Verdict::Good);
+    }
+    let dump = compiled.dump();
+    let text = match form {
+        Form::Kernel => &dump.kernel,
+        Form::Clif => &dump.clif,
+        Form::Asm | Form::Wgsl => &dump.assembly,
+    };
+    out.write_all(text.as_bytes())?;
+    Ok(Verdict::Good)
+}
+
+/// What the GPU did, if there was one.
+pub(super) fn gpu_notes(prepared: &Prepared) -> Vec<String> {
+    let Some(launches) = prepared.launches() else { return Vec::new() };
+    let submissions = prepared.submissions().unwrap_or(0);
+    let mut notes = vec![format!("{launches} launches on the GPU, {submissions} submissions")];
+    notes.extend(prepared.launch_times().iter().take(MOST_LAUNCHES).map(|time| {
+        let (count, milliseconds) = (time.count, time.seconds * 1e3);
+        format!("{milliseconds:.3} ms on the GPU in {count} launches: {}", time.title)
+    }));
+    notes.extend(prepared.declined().filter(|&declined| declined > 0).map(|declined| {
+        format!(
+            "{declined} times the host did a map that has a shader: its sizes or buffers do not fit the device, or \
+             arguments share memory"
+        )
+    }));
+    notes
 }
 
 /// Writes what a run gave.

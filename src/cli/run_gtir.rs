@@ -17,7 +17,7 @@ use crate::scalar::Type;
 use super::Verdict;
 use super::output::Output;
 use super::progress::spinner;
-use super::run::{Ran, RunArgs, Times, report};
+use super::run::{Ran, RunArgs, Times, gpu_notes, report, show};
 
 /// Runs a GTIR program once.
 pub(super) fn run(args: &RunArgs, arrays: &FileArrays, out: &mut Output) -> anyhow::Result<Verdict> {
@@ -48,6 +48,9 @@ pub(super) fn run(args: &RunArgs, arrays: &FileArrays, out: &mut Output) -> anyh
         let lowered = GtirProgram::new(&program, &call).map_err(inside)?;
         let program = Arc::new(lowered.program.clone());
         let prepared = Prepared::with(program, args.engine, is_observed(&options), args.settings())?;
+        if let Some(form) = args.dump {
+            return show(&prepared, form, out);
+        }
         let mut bound = lowered.bind(&mut call)?;
         if let Some(limit) = args.memory_limit {
             let plan = super::plan::plan_for(&lowered.program, &bound)?;
@@ -63,7 +66,10 @@ pub(super) fn run(args: &RunArgs, arrays: &FileArrays, out: &mut Output) -> anyh
         spinner.finish_and_clear();
         lowered.unbind(bound, &mut call);
         stats = match outcome? {
-            Outcome::Done(stats) => stats,
+            Outcome::Done(mut stats) => {
+                stats.notes.extend(gpu_notes(&prepared));
+                stats
+            }
             Outcome::Trap(fault) => return Err(inside(fault.into()).into()),
         };
         (engine, why) = (prepared.engine(), prepared.why().to_owned());

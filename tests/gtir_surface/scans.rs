@@ -61,6 +61,29 @@ fn a_scan_begins_where_any_reader_looks_even_if_nothing_comes_of_it() {
 }
 
 #[test]
+fn a_scan_begins_where_a_mask_has_points() {
+    let above = [-1.0, 2.0, 6.0, 14.0];
+    for (mask, expected) in [
+        // The side below -1 has no points, so that the scan begins above 0.
+        ("Kᵥ < -1 ∨ Kᵥ > 0", above),
+        ("¬(Kᵥ >= -1 ∧ Kᵥ <= 0)", above),
+        ("¬(Kᵥ == 0)", above),
+        ("¬(0 == Kᵥ)", above),
+        ("Kᵥ < 1 ∨ Kᵥ > 1", [1.0, -1.0, 7.0, 15.0]),
+        ("Kᵥ < 0 ∨ Kᵥ > 1", [-1.0, -1.0, 4.0, 12.0]),
+        ("Kᵥ < 0 ∨ Kᵥ > 7", [-1.0; 4]),
+    ] {
+        println!("{mask}");
+        let program = format!(
+            "p(a, out) {{ out @ c⟨ Kᵥ: [0, 4[ ⟩ ← \
+             concat_where({mask}, (⇑scan(λ(s, a) → s + ·a, True, 0.0))(a), -1.0); }}"
+        );
+        let setup = || Setup::new().column("a", &[1.0, 2.0, 4.0, 8.0]).column("out", &[0.0; 4]);
+        expect(&program, setup, &[("out", &expected)]);
+    }
+}
+
+#[test]
 fn scans_run_in_every_column() {
     let program =
         "p(a, out) { out @ c⟨ Iₕ: [0, 2[, Kᵥ: [0, 2[ ⟩ ← (⇑scan(λ(s, a) → s + ·a, True, 0.0))(a); }";

@@ -13,6 +13,7 @@ use indexmap::{IndexMap, IndexSet};
 use crate::diag::{Diagnostic, Result};
 use crate::scalar::{BinaryOp, DType, Scalar, UnaryOp};
 use crate::symbolic::ExprId;
+use crate::symbolic::node::CompareOp;
 
 use super::fields::{Owner, Source};
 use super::narrow::Narrowed;
@@ -62,7 +63,16 @@ impl IndexBox {
 }
 
 /// What readers ask of each field, in their order.
-type Asked = HashMap<FieldId, IndexSet<(DimId, Interval)>>;
+type Asked = HashMap<FieldId, IndexSet<Ask>>;
+
+/// What one reader asks of a field in one dimension.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Ask {
+    dim: DimId,
+    interval: Interval,
+    /// The reader's box is known to have no points.
+    in_vain: bool,
+}
 
 /// Boxes of the arrays of one statement.
 pub(super) type Boxes = HashMap<FieldId, IndexBox>;
@@ -129,7 +139,6 @@ impl Lowering<'_> {
                 let is_bool = self.points.dtype(a) == DType::Bool;
                 let (a, b) = (self.symbolic(a)?, self.symbolic(b)?);
                 let exprs = &mut self.out.exprs;
-                use crate::symbolic::node::CompareOp;
                 Some(match op {
                     BinaryOp::Add => exprs.add(a, b),
                     BinaryOp::Sub => exprs.sub(a, b),
@@ -162,8 +171,11 @@ impl Lowering<'_> {
     pub(super) fn infer_domains(&mut self, plan: &Plan, roots: &[IndexBox]) -> Result<Boxes> {
         let mut boxes = Boxes::new();
         let mut asked = Asked::new();
+        // What is computed too much harms nothing, but a scan starts at the first level of its box: there, readers without
+        // points do not count.
+        let careful = plan.arrays.iter().any(|&field| self.fields[field].scan.is_some());
         for (&root, index_box) in plan.roots.iter().zip(roots) {
-            self.walk(root, index_box, &mut asked)?;
+            self.walk(root, index_box, careful, &mut asked)?;
         }
         for &field in plan.arrays.iter().rev() {
             let mut index_box = self.hull(asked.remove(&field).unwrap_or_default());
@@ -189,14 +201,22 @@ impl Lowering<'_> {
                 }
             }
             for point in points.into_iter().chain(init) {
-                self.walk(point, &index_box, &mut asked)?;
+                self.walk(point, &index_box, careful, &mut asked)?;
             }
         }
         Ok(boxes)
     }
 
-    /// Adds what a reader's expression asks for, of arrays and of what is given.
-    fn walk(&mut self, root: PointId, index_box: &IndexBox, asked: &mut Asked) -> Result<()> {
+    /// Whether a box has no points, whatever the program is given.
+    fn is_empty(&self, index_box: &IndexBox) -> bool {
+        let mut intervals = index_box.axes.iter().map(|(_, interval)| interval);
+        intervals.any(|interval| self.out.exprs.at_most(interval.stop, interval.start).is_yes())
+    }
+
+    /// Adds what a reader's expression asks for, of arrays and of what is given. With care, it is found out which parts of
+    /// the box are empty.
+    fn walk(&mut self, root: PointId, index_box: &IndexBox, careful: bool, asked: &mut Asked) -> Result<()> {
+        let mut in_vain: HashMap<Rc<IndexBox>, bool> = HashMap::new();
         let mut seen: HashSet<(PointId, Rc<IndexBox>, bool)> = HashSet::new();
         // What may be asked for at some points of its box only requires nothing.
         let mut stack = vec![(root, Rc::new(index_box.clone()), true)];
@@ -208,8 +228,9 @@ impl Lowering<'_> {
                 Node::Choose(condition, then, otherwise) => {
                     stack.push((condition, here.clone(), certain));
                     for (side, holds) in [(then, true), (otherwise, false)] {
-                        let Narrowed { index_box, exact } = self.narrowed(&here, condition, holds);
-                        stack.push((side, Rc::new(index_box), certain && exact));
+                        for Narrowed { index_box, exact } in self.narrowed(&here, condition, holds) {
+                            stack.push((side, Rc::new(index_box), certain && exact));
+                        }
                     }
                 }
                 Node::Load { source, at, .. } => {
@@ -217,7 +238,9 @@ impl Lowering<'_> {
                     match owner {
                         Owner::Field(field, _) => {
                             let whole = Some(index_box).filter(|whole| **whole != *here);
-                            self.ask(field, (&dims, &at), (&here, whole), asked)?;
+                            let in_vain = careful
+                                && *in_vain.entry(here.clone()).or_insert_with(|| self.is_empty(&here));
+                            self.ask(field, (&dims, &at), (&here, whole), in_vain, asked)?;
                         }
                         Owner::Param(param) if certain => self.require_read(param, &dims, &at, &here),
                         Owner::Param(_) => {}
@@ -253,6 +276,7 @@ impl Lowering<'_> {
         field: FieldId,
         (dims, at): (&[DimId], &[PointId]),
         (here, whole): (&IndexBox, Option<&IndexBox>),
+        in_vain: bool,
         asked: &mut Asked,
     ) -> Result<()> {
         for (&dim, &at) in dims.iter().zip(at) {
@@ -269,15 +293,18 @@ impl Lowering<'_> {
             if whole.is_some_and(|whole| self.interval(at, whole) != Some(interval)) {
                 self.narrowed.insert((field, dim));
             }
-            asked.entry(field).or_default().insert((dim, interval));
+            asked.entry(field).or_default().insert(Ask { dim, interval, in_vain });
         }
         Ok(())
     }
 
-    /// The smallest box around everything that was asked for.
-    fn hull(&mut self, asked: IndexSet<(DimId, Interval)>) -> IndexBox {
+    /// The smallest box around everything that was asked for, but not in vain unless all was.
+    fn hull(&mut self, asked: IndexSet<Ask>) -> IndexBox {
+        let all_in_vain = asked.iter().all(|ask| ask.in_vain);
         let mut by_dim: IndexMap<DimId, (Vec<ExprId>, Vec<ExprId>)> = IndexMap::new();
-        for (dim, Interval { start, stop }) in asked {
+        for Ask { dim, interval: Interval { start, stop }, .. } in
+            asked.into_iter().filter(|ask| !ask.in_vain || all_in_vain)
+        {
             let (starts, stops) = by_dim.entry(dim).or_default();
             starts.push(start);
             stops.push(stop);
@@ -317,12 +344,16 @@ impl Lowering<'_> {
                 Some(Interval { start, stop: exprs.add(last, one) })
             }
             Node::Choose(condition, then, otherwise) => {
-                let narrow = self.narrowed(here, condition, true).index_box;
-                let a = self.interval(then, &narrow)?;
-                let narrow = self.narrowed(here, condition, false).index_box;
-                let b = self.interval(otherwise, &narrow)?;
+                let mut ends = (Vec::new(), Vec::new());
+                for (side, holds) in [(then, true), (otherwise, false)] {
+                    for part in self.narrowed(here, condition, holds) {
+                        let Interval { start, stop } = self.interval(side, &part.index_box)?;
+                        ends.0.push(start);
+                        ends.1.push(stop);
+                    }
+                }
                 let exprs = &mut self.out.exprs;
-                Some(Interval { start: exprs.min(a.start, b.start), stop: exprs.max(a.stop, b.stop) })
+                Some(Interval { start: exprs.min_of(&ends.0), stop: exprs.max_of(&ends.1) })
             }
             _ => {
                 if !self.dims_of(&[at]).is_empty() {

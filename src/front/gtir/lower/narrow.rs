@@ -7,6 +7,9 @@ use super::Lowering;
 use super::domain::{Axis, IndexBox};
 use super::point::{Node, PointId};
 
+/// Boxes of one condition; of more alternatives it is not said where they hold.
+const MOST_PARTS: usize = 8;
+
 /// A part of a box.
 pub(super) struct Narrowed {
     /// The smallest box around the points where the condition holds, as far as that is known.
@@ -16,54 +19,67 @@ pub(super) struct Narrowed {
 }
 
 impl Lowering<'_> {
-    /// The box where a condition holds (or does not), as far as it compares coordinates with scalars.
-    pub(super) fn narrowed(&mut self, here: &IndexBox, condition: PointId, holds: bool) -> Narrowed {
-        let mut index_box = here.clone();
-        let exact = self.narrow(&mut index_box, condition, holds);
-        Narrowed { index_box, exact }
-    }
-
-    /// Narrows a box; whether the condition holds in all of what is left.
-    fn narrow(&mut self, here: &mut IndexBox, condition: PointId, holds: bool) -> bool {
+    /// The boxes where a condition holds (or does not), as far as it compares coordinates with scalars: one for each
+    /// alternative of an `or`, as long as these are few.
+    pub(super) fn narrowed(&mut self, here: &IndexBox, condition: PointId, holds: bool) -> Vec<Narrowed> {
         match self.points.node(condition).clone() {
-            Node::Unary(UnaryOp::Not, inner) => self.narrow(here, inner, !holds),
-            Node::Binary(BinaryOp::BitAnd, a, b) if holds => {
-                let exact = self.narrow(here, a, true);
-                self.narrow(here, b, true) && exact
-            }
-            Node::Binary(BinaryOp::BitOr, a, b) if !holds => {
-                let exact = self.narrow(here, a, false);
-                self.narrow(here, b, false) && exact
-            }
-            Node::Binary(op, a, b) => {
-                let op = if holds { Some(op) } else { negated(op) };
-                let Some(op) = op else { return self.narrow_by_scalar(here, condition, holds) };
-                if let Some((axis, distance)) = self.axis_of(a)
-                    && let Some(bound) = self.scalar_expr(b)
-                {
-                    return self.narrow_axis(here, axis, distance, op, bound);
+            Node::Unary(UnaryOp::Not, inner) => self.narrowed(here, inner, !holds),
+            Node::Binary(op @ (BinaryOp::BitAnd | BinaryOp::BitOr), a, b)
+                if self.scalar_expr(condition).is_none() =>
+            {
+                let both = (op == BinaryOp::BitAnd) == holds;
+                let mut parts = self.narrowed(here, a, holds);
+                if both {
+                    let within = parts.iter().flat_map(|part| {
+                        let rest = self.narrowed(&part.index_box, b, holds);
+                        rest.into_iter().map(|rest| Narrowed { exact: part.exact && rest.exact, ..rest })
+                    });
+                    parts = within.collect();
+                } else {
+                    parts.extend(self.narrowed(here, b, holds));
                 }
-                if let Some((axis, distance)) = self.axis_of(b)
-                    && let Some(bound) = self.scalar_expr(a)
-                    && let Some(op) = mirrored(op)
-                {
-                    return self.narrow_axis(here, axis, distance, op, bound);
+                if parts.len() > MOST_PARTS {
+                    parts = vec![Narrowed { index_box: here.clone(), exact: false }];
                 }
-                // Intervals of table entries leave missing neighbours out already.
-                let zero = self.points.as_int(b) == Some(0);
-                if op == BinaryOp::Ge && zero && matches!(self.points.node(a), Node::Neighbor(..)) {
-                    return true;
-                }
-                self.narrow_by_scalar(here, condition, holds)
+                parts
             }
-            _ => self.narrow_by_scalar(here, condition, holds),
+            Node::Binary(op, a, b) if op.is_comparison() => self.compared(here, (op, a, b), condition, holds),
+            _ => vec![self.where_scalars(here, condition, holds)],
         }
     }
 
+    /// Where a comparison holds, or does not.
+    fn compared(
+        &mut self,
+        here: &IndexBox,
+        (op, a, b): (BinaryOp, PointId, PointId),
+        condition: PointId,
+        holds: bool,
+    ) -> Vec<Narrowed> {
+        let op = if holds { op } else { negated(op) };
+        for (coordinate, bound, op) in [(a, b, op), (b, a, mirrored(op))] {
+            if let Some((axis, distance)) = self.axis_of(coordinate)
+                && let Some(bound) = self.scalar_expr(bound)
+            {
+                let distance = self.out.exprs.int(distance);
+                let bound = self.out.exprs.sub(bound, distance);
+                let sides = if op == BinaryOp::Ne { &[BinaryOp::Lt, BinaryOp::Gt][..] } else { &[op] };
+                return sides.iter().map(|&op| self.cut_off(here, axis, op, bound)).collect();
+            }
+        }
+        // Intervals of table entries leave missing neighbours out already.
+        let zero = self.points.as_int(b) == Some(0);
+        if op == BinaryOp::Ge && zero && matches!(self.points.node(a), Node::Neighbor(..)) {
+            return vec![Narrowed { index_box: here.clone(), exact: true }];
+        }
+        vec![self.where_scalars(here, condition, holds)]
+    }
+
     /// A condition on scalars alone empties the box where it does not hold.
-    fn narrow_by_scalar(&mut self, here: &mut IndexBox, condition: PointId, holds: bool) -> bool {
-        let Some(expr) = self.scalar_expr(condition) else { return false };
-        for (_, interval) in &mut here.axes {
+    fn where_scalars(&mut self, here: &IndexBox, condition: PointId, holds: bool) -> Narrowed {
+        let mut index_box = here.clone();
+        let Some(expr) = self.scalar_expr(condition) else { return Narrowed { index_box, exact: false } };
+        for (_, interval) in &mut index_box.axes {
             let exprs = &mut self.out.exprs;
             interval.stop = if holds {
                 exprs.select(expr, interval.stop, interval.start)
@@ -72,7 +88,7 @@ impl Lowering<'_> {
             };
         }
         // Nothing but a box can be emptied.
-        !here.axes.is_empty()
+        Narrowed { exact: !here.axes.is_empty(), index_box }
     }
 
     /// `coordinate + distance`, if a point is that.
@@ -96,57 +112,45 @@ impl Lowering<'_> {
         self.symbolic(point)
     }
 
-    fn narrow_axis(
-        &mut self,
-        here: &mut IndexBox,
-        axis: Axis,
-        distance: i64,
-        op: BinaryOp,
-        bound: ExprId,
-    ) -> bool {
-        let Some(mut interval) = here.get(axis) else { return false };
+    /// The part of a box where a coordinate compares like this with a bound.
+    fn cut_off(&mut self, here: &IndexBox, axis: Axis, op: BinaryOp, bound: ExprId) -> Narrowed {
+        let mut index_box = here.clone();
+        let Some(mut interval) = here.get(axis) else { return Narrowed { index_box, exact: false } };
         let exprs = &mut self.out.exprs;
-        let distance = exprs.int(distance);
-        let bound = exprs.sub(bound, distance);
         let one = exprs.int(1);
         let after = exprs.add(bound, one);
-        match op {
-            BinaryOp::Lt => interval.stop = exprs.min(interval.stop, bound),
-            BinaryOp::Le => interval.stop = exprs.min(interval.stop, after),
-            BinaryOp::Gt => interval.start = exprs.max(interval.start, after),
-            BinaryOp::Ge => interval.start = exprs.max(interval.start, bound),
-            BinaryOp::Eq => {
-                interval.start = exprs.max(interval.start, bound);
-                interval.stop = exprs.min(interval.stop, after);
-            }
-            _ => return false,
+        if let BinaryOp::Lt | BinaryOp::Le | BinaryOp::Eq = op {
+            let stop = if op == BinaryOp::Lt { bound } else { after };
+            interval.stop = exprs.min(interval.stop, stop);
         }
-        here.set(axis, interval);
-        true
+        if let BinaryOp::Gt | BinaryOp::Ge | BinaryOp::Eq = op {
+            let start = if op == BinaryOp::Gt { after } else { bound };
+            interval.start = exprs.max(interval.start, start);
+        }
+        index_box.set(axis, interval);
+        Narrowed { index_box, exact: true }
     }
 }
 
-fn negated(op: BinaryOp) -> Option<BinaryOp> {
-    Some(match op {
+/// The comparison that holds where another does not.
+fn negated(op: BinaryOp) -> BinaryOp {
+    match op {
         BinaryOp::Lt => BinaryOp::Ge,
         BinaryOp::Le => BinaryOp::Gt,
         BinaryOp::Gt => BinaryOp::Le,
         BinaryOp::Ge => BinaryOp::Lt,
         BinaryOp::Eq => BinaryOp::Ne,
-        BinaryOp::Ne => BinaryOp::Eq,
-        _ => return None,
-    })
+        _ => BinaryOp::Eq,
+    }
 }
 
 /// The comparison with its sides exchanged.
-pub(super) fn mirrored(op: BinaryOp) -> Option<BinaryOp> {
-    Some(match op {
+pub(super) fn mirrored(op: BinaryOp) -> BinaryOp {
+    match op {
         BinaryOp::Lt => BinaryOp::Gt,
         BinaryOp::Le => BinaryOp::Ge,
         BinaryOp::Gt => BinaryOp::Lt,
         BinaryOp::Ge => BinaryOp::Le,
-        BinaryOp::Eq => BinaryOp::Eq,
-        BinaryOp::Ne => BinaryOp::Ne,
-        _ => return None,
-    })
+        same => same,
+    }
 }

@@ -118,9 +118,9 @@ impl Lowering<'_> {
                 Node::Unary(UnaryOp::Not, inner) => open.push(inner),
                 Node::Binary(BinaryOp::BitAnd | BinaryOp::BitOr, a, b) => open.extend([b, a]),
                 Node::Binary(op, a, b) if op.is_comparison() => {
-                    let sides = [(a, b, Some(op)), (b, a, mirrored(op))];
+                    let sides = [(a, b, op), (b, a, mirrored(op))];
                     for (coordinate, bound, op) in sides {
-                        if let (Some((axis, distance)), Some(op)) = (self.axis_of(coordinate), op)
+                        if let Some((axis, distance)) = self.axis_of(coordinate)
                             && let Some(bound) = self.scalar_expr(bound)
                         {
                             let distance = self.out.exprs.int(distance);
