@@ -227,7 +227,7 @@ impl Planted {
 /// The checks are checked: a hundred wrong rewrites, and how many of them some program of a small suite notices.
 #[test]
 fn planted_mistakes_are_noticed() {
-    let suite = suite(0..2000);
+    let suite = suite(0..3000);
     let interp = Side::engine(Engine::Interp);
     let mut planted = Planted::default();
     for mutant in Mutant::all() {

@@ -255,7 +255,8 @@ impl Prepared {
                 if engine == Engine::Gpu {
                     prepared.gpu = Some(gpu::open()?);
                 }
-                prepared.fast = Fast::of(&prepared.program, &prepared.required);
+                let alone = engine != Engine::Gpu && prepared.threads == 1;
+                prepared.fast = Fast::of(&prepared.program, &prepared.required, alone);
                 match prepared.compile(Specialization::default(), true) {
                     Ok(variant) => {
                         prepared.engine = Engine::Native;

@@ -24,15 +24,18 @@ pub(super) struct Fast {
 }
 
 impl Fast {
-    /// The optimized form of a program; `None` if the optimizer changed nothing or failed.
-    pub fn of(program: &Program, required: &[Required]) -> Option<Fast> {
+    /// The optimized form of a program, for one thread or for more; `None` if the optimizer changed nothing or failed.
+    pub fn of(program: &Program, required: &[Required], alone: bool) -> Option<Fast> {
         // Two codes of one program would not share what survives a call.
         let survives = |data: &Data| matches!(data.lifetime, Lifetime::Persistent | Lifetime::External);
         if program.graphs.values().any(|graph| graph.data.values().any(survives)) {
             return None;
         }
         let mut optimized = program.clone();
-        let report = transform::optimize(&mut optimized).ok()?;
+        // Threads, and the lanes of a shader, share out loops whose inner loops have bounds of their own.
+        let skip = if alone { Vec::new() } else { vec!["map_tiling".to_owned()] };
+        let options = transform::Options { skip, ..transform::Options::default() };
+        let report = transform::run(&mut optimized, transform::OPTIMIZE, &options, &mut |_, _| {}).ok()?;
         if report.fired() == 0 {
             return None;
         }

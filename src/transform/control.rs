@@ -5,10 +5,11 @@ use hashbrown::{HashMap, HashSet};
 use crate::analysis::uses::layout_exprs;
 use crate::entity::Name;
 use crate::ir::{
-    BlockId, BlockKind, CodeExpr, Graph, GraphId, Loop, Map, NodeKind, Range, Region, RegionId, State, Subset,
+    BlockId, BlockKind, CodeExpr, Graph, GraphId, Language, Loop, Map, NodeKind, Range, Region, RegionId,
+    State, Subset, Text,
 };
-use crate::scalar::code::Op;
-use crate::scalar::{BinaryOp, Code, DType, UnaryOp, ValueId};
+use crate::scalar::code::{Inst, Op};
+use crate::scalar::{BinaryOp, Code, DType, Type, UnaryOp, ValueId};
 use crate::symbolic::{ExprId, ExprPool};
 
 use super::editor::{Editor, Place};
@@ -288,6 +289,42 @@ fn expression(exprs: &mut ExprPool, code: &Code, value: ValueId, depth: usize) -
         }
         _ => None,
     }
+}
+
+/// The code of an expression that is a symbol.
+pub fn value_of_symbol(text: &str, symbol: Name, dtype: DType) -> CodeExpr {
+    let mut code = Code { symbols: vec![(symbol, dtype)], ..Code::default() };
+    let value = code.types.push(Type::Scalar(dtype));
+    code.body.insts.push(Inst { op: Op::Symbol(0), results: vec![value] });
+    code.body.results.push(value);
+    let text = Text { language: Language::Python, text: text.to_owned() };
+    CodeExpr { text, target: None, code: Some(code) }
+}
+
+/// The symbols that a state reads, each with the type as which code reads it, if code does.
+pub fn symbols_of(exprs: &ExprPool, state: &State) -> HashMap<Name, Option<DType>> {
+    let mut found: HashMap<Name, Option<DType>> = HashMap::new();
+    let mut sizes: Vec<ExprId> = Vec::new();
+    let of_range = |range: &Range| [range.start, range.end, range.step, range.tile];
+    for (_, node) in state.live_nodes() {
+        match &node.kind {
+            NodeKind::Tasklet(tasklet) => {
+                let read = tasklet.code.iter().flat_map(|code| &code.symbols);
+                found.extend(read.map(|&(name, dtype)| (name, Some(dtype))));
+            }
+            NodeKind::MapEntry(map) => sizes.extend(map.range.ranges.iter().flat_map(of_range)),
+            NodeKind::Nested(nested) => sizes.extend(nested.symbol_mapping.values()),
+            _ => {}
+        }
+    }
+    for edge in state.edges.values().filter(|edge| !edge.removed) {
+        let subsets = edge.memlet.subset.iter().chain(&edge.memlet.other_subset);
+        sizes.extend(subsets.flat_map(|subset| &subset.ranges).flat_map(of_range));
+    }
+    for name in sizes.into_iter().flat_map(|size| exprs.free_symbols(size)) {
+        found.entry(name).or_default();
+    }
+    found
 }
 
 /// Who reads the symbols of a graph.

@@ -32,6 +32,14 @@ pub const ARRAY_AGAIN: u64 = 6;
 /// Reading an element.
 pub const LOAD: u64 = 2;
 
+/// Iterations of a tile along each of its two dimensions: of an access that runs across cache lines, the lines that one tile
+/// touches (32, of 8 numbers each) stay in the first-level cache until the tile has read them to their ends, also where they are
+/// apart by a power of two. Transposing a matrix of 2048 rows takes half the time, one of 700 rows the same time.
+pub const TILE: i64 = 32;
+
+/// Iterations of a dimension whose extent is not asked for, when accesses in loops of more and fewer dimensions are compared.
+pub const ROW: usize = 16;
+
 /// Places that read an array.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Places {

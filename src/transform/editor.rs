@@ -79,6 +79,7 @@ enum Change {
     Region(GraphId, RegionId, Region),
     Block(Place, Box<BlockKind>),
     Label(Place, String),
+    Declared(GraphId, Name),
     /// Where a symbol was declared, and as what.
     Symbol(GraphId, Name, usize, Type),
 }
@@ -497,6 +498,14 @@ impl<'p> Editor<'p> {
         Some(())
     }
 
+    /// Declares a symbol under a new name that starts with `stem`.
+    pub fn declare_symbol(&mut self, graph: GraphId, stem: &str, ty: Type) -> Option<Name> {
+        let name = self.names.fresh(stem);
+        self.program.graphs.get_mut(graph)?.symbols.insert(name, ty);
+        self.journal.push(Change::Declared(graph, name));
+        Some(name)
+    }
+
     /// Removes the declaration of a symbol, if there is one.
     pub fn undeclare_symbol(&mut self, graph: GraphId, name: Name) -> Option<()> {
         let symbols = &mut self.program.graphs.get_mut(graph)?.symbols;
@@ -554,6 +563,7 @@ impl<'p> Editor<'p> {
                 Change::Data(graph, ..)
                 | Change::Region(graph, ..)
                 | Change::Symbol(graph, ..)
+                | Change::Declared(graph, _)
                 | Change::Dropped(graph, _) => *graph,
             };
             self.facts.remove(&graph);
@@ -578,6 +588,9 @@ impl<'p> Editor<'p> {
             }
             Change::Symbol(graph, name, position, ty) => {
                 self.program.graphs.get_mut(graph)?.symbols.shift_insert(position, name, ty);
+            }
+            Change::Declared(graph, name) => {
+                self.program.graphs.get_mut(graph)?.symbols.shift_remove(&name);
             }
             Change::Region(graph, id, region) => {
                 *self.program.graphs.get_mut(graph)?.regions.get_mut(id)? = region;

@@ -1,7 +1,7 @@
 //! Whether iterations of a loop may run in any order: they do plain work, and touch elements of their own.
 
 use crate::entity::Name;
-use crate::ir::{Edge, NodeKind, Subset, Tasklet};
+use crate::ir::{Edge, Map, Memlet, NodeId, NodeKind, Subset, Tasklet};
 use crate::scalar::PortKind;
 use crate::symbolic::ExprPool;
 
@@ -56,4 +56,30 @@ pub fn are_disjoint(exprs: &mut ExprPool, subsets: &[&Subset], variable: Name, p
         exprs.as_int(coefficients[0]).is_some_and(|factor| factor != 0)
             && !exprs.depends_on_any(constant, params)
     })
+}
+
+/// Whether iterations of a map may run in any order: they write different elements, without conflict resolution, and read of
+/// what they write only their own.
+pub fn runs_in_any_order(view: &View<'_>, exprs: &mut ExprPool, entry: NodeId, map: &Map) -> bool {
+    let Some(exit) = view.index.exit(entry) else { return false };
+    let writes: Vec<&Memlet> = view.data_in(exit).map(|(_, edge)| &edge.memlet).collect();
+    let reads: Vec<&Memlet> = view.data_out(entry).map(|(_, edge)| &edge.memlet).collect();
+    writes.iter().all(|write| {
+        let (Some(data), Some(subset)) = (write.data, write.subset.as_ref()) else { return false };
+        let class = view.facts.class(data);
+        let own = |memlet: &&Memlet| {
+            memlet.data.is_none_or(|name| view.facts.class(name) != class)
+                || memlet.data == Some(data) && same_elements(memlet.subset.as_ref(), subset)
+        };
+        write.wcr.is_none()
+            && write.other_subset.is_none()
+            && scope::is_point(exprs, subset)
+            && scope::is_injective(exprs, map, subset)
+            && reads.iter().chain(&writes).all(own)
+            && !view.facts.is_read_by_expression(data)
+    })
+}
+
+fn same_elements(a: Option<&Subset>, b: &Subset) -> bool {
+    a.is_some_and(|a| a == b)
 }

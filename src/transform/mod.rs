@@ -43,6 +43,7 @@ pub mod editor;
 pub mod facts;
 mod independent;
 pub mod index;
+mod map_parts;
 pub mod order;
 pub mod pipeline;
 mod readdress;

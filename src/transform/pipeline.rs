@@ -82,7 +82,9 @@ pub const OPTIMIZE: &[&str] = &[
     // What is written twice is so because copies went.
     "double_write",
     "dead_dataflow",
-    // Parts that are made and read apart fuse apart.
+    // What is made in parts is read in parts,
+    "map_split_vertical",
+    // and parts that are made and read apart fuse apart.
     "split_parts",
     // States before a branch are one; what moves is one with the states of the branch, and fuses there.
     "move_into_branch",
@@ -100,14 +102,20 @@ pub const OPTIMIZE: &[&str] = &[
     "map_fusion_horizontal",
     // and what they read can move there, too.
     "map_fusion_vertical",
+    // What was left over because ranges differ a little; not earlier, because results in parts do not move to readers.
+    "map_split_horizontal",
+    "map_fusion_horizontal",
     "dead_dataflow",
     // Transients whose size depended on a loop are gone.
     "loop_to_map",
     "map_collapse",
     // What nested graphs hold is not seen by rules for the graph around, so after those.
     "loop_nest_to_map",
-    // Bodies are complete, so that all accesses count.
+    // Bodies are complete, so that all accesses count. Layouts first: what is given decides which loop runs innermost.
+    "transient_layout",
     "map_dimension_order",
+    // Where no order serves all accesses.
+    "map_tiling",
     // Last: which transients are left in loops is known.
     "keep_transients",
 ];
@@ -169,9 +177,21 @@ pub fn run(
     let mut report = Report::default();
     let mut left = options.stop_after.unwrap_or(usize::MAX);
     let mut editor = Editor::new(program);
+    let mut places = Places::default();
+    // Rules that found nothing, since one last found something.
+    let mut idle: HashSet<&'static str> = HashSet::new();
     for name in list.iter().copied().filter(|name| chosen(name)) {
         let rule = rule_called(name)?;
-        let done = run_rule(&mut editor, rule, &mut left);
+        let done = if idle.contains(rule.name) {
+            RuleReport::idle(rule.name)
+        } else {
+            run_rule(&mut editor, rule, &mut places, &mut left)
+        };
+        if done.fired + done.undone > 0 {
+            idle.clear();
+        } else {
+            idle.insert(rule.name);
+        }
         report.rules.push(done);
         if done.fired > 0 && options.validate {
             let found = editor.with_program(|program| validate(program));
@@ -199,15 +219,23 @@ fn rule_called(name: &str) -> Result<&'static Rule> {
 }
 
 /// Runs one rule over all places, and over what it touched, until nothing is left.
-fn run_rule(editor: &mut Editor<'_>, rule: &'static Rule, left: &mut usize) -> RuleReport {
+fn run_rule(
+    editor: &mut Editor<'_>,
+    rule: &'static Rule,
+    places: &mut Places,
+    left: &mut usize,
+) -> RuleReport {
     let start = Instant::now();
-    let mut report = RuleReport { rule: rule.name, fired: 0, undone: 0, looked: 0, time: Default::default() };
-    let mut open = sites(editor, rule.kind);
-    let mut waiting: HashSet<Site> = open.iter().copied().collect();
+    let mut report = RuleReport::idle(rule.name);
+    let mut open = places.of(editor, rule.kind);
+    // What is in `open`, once somebody has to know.
+    let mut waiting: Option<HashSet<Site>> = None;
     // No rule fires forever; the bound turns a defect into a slow rule.
     let mut bound = open.len().saturating_mul(64).saturating_add(4096);
     while let Some(site) = open.pop() {
-        waiting.remove(&site);
+        if let Some(waiting) = &mut waiting {
+            waiting.remove(&site);
+        }
         if *left == 0 || bound == 0 {
             break;
         }
@@ -221,6 +249,7 @@ fn run_rule(editor: &mut Editor<'_>, rule: &'static Rule, left: &mut usize) -> R
                 *left -= 1;
                 let touched = editor.commit();
                 let again = touched.into_iter().chain([site]).filter(|site| site.kind() == rule.kind);
+                let waiting = waiting.get_or_insert_with(|| open.iter().copied().collect());
                 for site in again {
                     if waiting.insert(site) {
                         open.push(site);
@@ -233,11 +262,31 @@ fn run_rule(editor: &mut Editor<'_>, rule: &'static Rule, left: &mut usize) -> R
             }
         }
     }
+    if report.fired + report.undone > 0 {
+        *places = Places::default();
+    }
     editor.sweep_data();
     editor.tighten();
     editor.commit();
     report.time = start.elapsed();
     report
+}
+
+/// All places of each kind that a rule asked for since one fired last.
+#[derive(Default)]
+struct Places {
+    known: Vec<(SiteKind, Vec<Site>)>,
+}
+
+impl Places {
+    fn of(&mut self, editor: &mut Editor<'_>, kind: SiteKind) -> Vec<Site> {
+        if let Some((_, sites)) = self.known.iter().find(|(known, _)| *known == kind) {
+            return sites.clone();
+        }
+        let sites = sites(editor, kind);
+        self.known.push((kind, sites.clone()));
+        sites
+    }
 }
 
 /// All places of a kind, in the order of the program.

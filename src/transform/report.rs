@@ -18,6 +18,13 @@ pub struct RuleReport {
     pub time: Duration,
 }
 
+impl RuleReport {
+    /// Of a rule that has not looked anywhere.
+    pub(super) fn idle(rule: &'static str) -> RuleReport {
+        RuleReport { rule, fired: 0, undone: 0, looked: 0, time: Duration::ZERO }
+    }
+}
+
 /// What a pipeline did, in order.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Report {

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use crate::analysis::propagate::covered_by_map;
 use crate::entity::Name;
 use crate::ir::{Data, DataKind, Edge, EdgeId, Map, Memlet, NodeId, NodeKind, Range, Schedule, Subset};
-use crate::symbolic::{Assumptions, ExprPool, Prover};
+use crate::symbolic::{Assumptions, ExprId, ExprPool, Prover};
 
 use super::dead::inner_edges;
 use super::editor::{Editor, Place, View, is_border};
@@ -77,9 +77,15 @@ pub fn assumptions(map: &Map) -> Assumptions {
 }
 
 /// Whether an expression lies in a range, for every point of the map that `known` is about.
-pub fn lies_in(exprs: &ExprPool, known: &Assumptions, value: crate::symbolic::ExprId, range: &Range) -> bool {
+pub fn lies_in(exprs: &ExprPool, known: &Assumptions, value: ExprId, range: &Range) -> bool {
+    // Most values are parameters that run over just that range; proofs about minima and maxima take long.
+    let symbol = exprs.as_symbol(value);
+    let is_bound = |bounds: &[ExprId], bound: ExprId| value == bound || bounds.contains(&bound);
+    let from_start = is_bound(symbol.map_or(&[], |name| known.lower(name)), range.start);
+    let to_end = is_bound(symbol.map_or(&[], |name| known.upper(name)), range.end);
     let mut prover = Prover::new(exprs, known);
-    prover.at_most(range.start, value).is_yes() && prover.at_most(value, range.end).is_yes()
+    (from_start || prover.proves_at_most(range.start, value))
+        && (to_end || prover.proves_at_most(value, range.end))
 }
 
 /// The whole of a container.

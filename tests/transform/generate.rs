@@ -70,7 +70,11 @@ fn text_for(rule: &str, random: &mut Random) -> String {
         "double_write" => double_writes(random),
         "write_back" => write_backs(random),
         "view_removal" => views(random),
-        "split_parts" => parts(random),
+        "split_parts" => parts(random, false),
+        "map_split_vertical" => parts(random, true),
+        "transient_layout" => layouts(random),
+        "map_tiling" => crossed(random),
+        "map_split_horizontal" => nearly(random),
         "reference_removal" => references(random),
         "map_fusion_vertical" if random.below(3) == 0 => columns(random),
         _ => text(random),
@@ -644,8 +648,9 @@ fn views(random: &mut Random) -> String {
         .replace("  transient t: f64[N]", &declared)
 }
 
-/// A transient that two or three maps and copies write, apart or not, and that others read within a part or across.
-fn parts(random: &mut Random) -> String {
+/// A transient that two maps and copies write, apart or not, and that others read within a part or across, a map perhaps all
+/// of it.
+fn parts(random: &mut Random, across: bool) -> String {
     let bounds = [["0", "1", "N"], ["0", "N - 1", "N"], ["0", "1", "N - 1"]][random.below(3)];
     let mut text = String::from("t0 = access t\n");
     for number in 0..2 {
@@ -668,22 +673,111 @@ fn parts(random: &mut Random) -> String {
     for number in 0..1 + random.below(3) {
         let which = random.below(2);
         let (low, high) = (bounds[which], bounds[which + 1]);
-        let high = if random.below(8) == 0 { bounds[2] } else { high };
-        if random.below(2) == 0 {
+        let all = across && random.below(2) == 0;
+        let low = if all { bounds[0] } else { low };
+        let high = if all || random.below(8) == 0 { bounds[2] } else { high };
+        if !all && random.below(2) == 0 {
             text.push_str(&format!(
                 "c{number} = access c\nt0 -> c{number} : t[{low}:{high}] other [{low}:{high}, min({number}, N - 1)]\n"
             ));
             continue;
         }
+        // A neighbour as well, or not.
+        let (high, reads) = match all && high == "N" && random.below(3) == 0 {
+            true => ("N - 1", format!("f{number}.OUT_t -> r{number}.z : t[i + 1]\n")),
+            false => (high, String::new()),
+        };
+        let (inputs, value) = if reads.is_empty() { ("x", "x - 0.5") } else { ("x, z", "x - z") };
         text.push_str(&format!(
-            "f{number} = map_entry f [i in {low}:{high}]\nr{number} = tasklet less (x) -> (y) {{ y = x - 0.5 }}\n\
+            "f{number} = map_entry f [i in {low}:{high}]\nr{number} = tasklet less ({inputs}) -> (y) {{ y = {value} }}\n\
              g{number} = map_exit f of f{number}\nc{number} = access c\n\
-             t0 -> f{number}.IN_t : t[{low}:{high}]\nf{number}.OUT_t -> r{number}.x : t[i]\n\
+             t0 -> f{number}.IN_t : t[{low}:{}]\nf{number}.OUT_t -> r{number}.x : t[i]\n{reads}\
              r{number}.y -> g{number}.IN_c : c[i, min({number}, N - 1)]\n\
-             g{number}.OUT_c -> c{number} : c[0:N, 0:N]\n"
+             g{number}.OUT_c -> c{number} : c[0:N, 0:N]\n",
+            if reads.is_empty() { high } else { "N" }
         ));
     }
     matrices(&format!("state main {{\n{text}}}"))
+}
+
+/// Matrices of their own between arguments of any layout, with loops in any order.
+fn layouts(random: &mut Random) -> String {
+    let layout = |random: &mut Random| ["", "", " strides(1, N)"][random.below(3)];
+    let declared = ["a", "b", "c"].map(|name| format!("{name}: f64[N, N]{}", layout(random)));
+    let mut body = String::new();
+    let mut sources = vec!["a", "b"];
+    for target in ["t", "u", "v", "c"] {
+        if target == "v" && random.below(2) == 0 {
+            continue;
+        }
+        let ranges = ["i in 0:N, j in 0:N", "j in 0:N, i in 0:N"][random.below(2)];
+        let mut terms = Vec::new();
+        for _ in 0..1 + random.below(3) {
+            let index = ["[i, j]", "[i, j]", "[N - 1 - i, j]", "[j, i]", "[i, N - 1]"][random.below(5)];
+            terms.push(format!("{}{index}", sources[random.below(sources.len())]));
+        }
+        body.push_str(&format!("map {ranges} {{ {target}[i, j] = ({}) * 1.5 }}\n", terms.join(" - ")));
+        if target != "c" {
+            sources.push(target);
+        }
+    }
+    let transients = ["t", "u", "v"].map(|name| format!("  transient {name}: f64[N, N]\n")).concat();
+    let arguments = declared.join(", ");
+    format!("program generated({arguments}, N: i64 symbol) {{\n{transients}state main {{\n{body}}}\n}}")
+}
+
+/// Maps that read one matrix over ranges that differ at their ends, or more.
+fn nearly(random: &mut Random) -> String {
+    let ranges = ["0:N", "0:N", "1:N", "0:N - 1", "1:N - 1", "0:1"];
+    let rows = ranges[random.below(ranges.len())];
+    let mut body = String::new();
+    for target in ["a", "b", "c"] {
+        let own = if random.below(2) == 0 { rows } else { ranges[random.below(ranges.len())] };
+        let columns = ranges[random.below(3)];
+        let params = ["i in R, j in C", "p in R, q in C"][random.below(2)];
+        let (i, j) = if params.starts_with('i') { ("i", "j") } else { ("p", "q") };
+        let other = MATRICES[random.below(4)];
+        let index = if random.below(3) == 0 && other != target {
+            format!("[{j}, {i}]")
+        } else {
+            format!("[{i}, {j}]")
+        };
+        let params = params.replace('R', own).replace('C', columns);
+        let op = if random.below(8) == 0 { "+=" } else { "=" };
+        body.push_str(&format!(
+            "map {params} {{ {target}[{i}, {j}] {op} u[{i}, {j}] * 2.5 - {other}{index} }}\n"
+        ));
+        if random.below(3) == 0 {
+            break;
+        }
+    }
+    matrices(&format!("state main {{\n{body}}}"))
+}
+
+/// Maps whose accesses run along different dimensions, over ranges of more and of fewer iterations than a tile has.
+fn crossed(random: &mut Random) -> String {
+    let mut body = String::new();
+    for _ in 0..1 + random.below(2) {
+        let range = |random: &mut Random| ["0:M", "1:M", "0:M - 1", "0:70", "0:8"][random.below(5)];
+        let (rows, columns) = (range(random), range(random));
+        let ranges = match random.below(4) {
+            0 => format!("k in 0:2, i in {rows}, j in {columns}"),
+            1 => format!("i in {rows}, k in 0:2, j in {columns}"),
+            _ => format!("i in {rows}, j in {columns}"),
+        };
+        let (target, other) = [("a", "b"), ("b", "c"), ("c", "a")][random.below(3)];
+        let plane = if ranges.contains('k') { "k" } else { "1" };
+        let turned = ["[1, j, i]", "[0, j, i]", "[1, M - 1 - j, i]"][random.below(3)];
+        // Iterations must not meet.
+        let second = [format!("{target}[{plane}, i, j]"), format!("{other}[0, i, j]"), "1.5".to_owned()];
+        let second = &second[random.below(3)];
+        body.push_str(&format!(
+            "map {ranges} {{ {target}[{plane}, i, j] = {other}{turned} * 2.5 - {second} }}\n"
+        ));
+    }
+    let arguments = ["a", "b", "c"].map(|name| format!("{name}: f64[2, M, M], ")).concat();
+    format!("program generated({arguments}N: i64 symbol) {{\nstate main {{\n{body}}}\n}}")
+        .replace('M', "(N + 68)")
 }
 
 /// References to rows, columns and windows of a matrix, set once or in a loop, read and written afterwards.
@@ -867,10 +961,12 @@ fn holds(rules: &[&str], seeds: std::ops::Range<u64>) -> usize {
 /// What has to run before a rule for it to find work in generated programs.
 pub fn prepared(rule: &'static str) -> Vec<&'static str> {
     match rule {
-        "map_fusion_vertical" | "map_fusion_horizontal" => vec!["state_fusion", "explicit_order", rule],
+        "map_fusion_vertical" | "map_fusion_horizontal" | "map_split_horizontal" => {
+            vec!["state_fusion", "explicit_order", rule]
+        }
         "loop_to_map" | "inline_nested" | "reduce_to_map" | "redundant_copy_in" | "redundant_copy_out"
         | "double_write" | "write_back" | "view_removal" | "reference_removal" | "split_parts"
-        | "move_into_branch" => {
+        | "move_into_branch" | "map_split_vertical" => {
             vec!["explicit_order", rule]
         }
         _ => vec![rule],
@@ -922,6 +1018,55 @@ fn loop_to_map_keeps_bits() {
 #[test]
 fn loop_nest_to_map_keeps_bits() {
     assert!(holds(&prepared("loop_nest_to_map"), 20_000..20_000 + RUNS) > 40);
+}
+
+/// Rules whose last one is enabled by the one before: how often these fire on generated programs of the one before.
+fn enables(rules: &[&str], seeds: std::ops::Range<u64>) -> [usize; 2] {
+    let [.., first, _] = rules else { panic!("two rules at least") };
+    let mut fired = [0; 2];
+    for seed in seeds {
+        let text = text_for(first, &mut Random(seed));
+        let before = program(&text);
+        let (made, report) = after(&before, rules);
+        let last = &report.rules[rules.len() - 2..];
+        fired = [fired[0] + last[0].fired, fired[1] + if last[0].fired > 0 { last[1].fired } else { 0 }];
+        for size in [2, 3, 6] {
+            let made = run(&made, size, seed);
+            assert_eq!(run(&before, size, seed), made, "seed {seed}, size {size}\n{text}");
+        }
+    }
+    fired
+}
+
+#[test]
+fn map_split_horizontal_keeps_bits() {
+    assert!(holds(&prepared("map_split_horizontal"), 0..RUNS) > 40);
+    let rules = [
+        "state_fusion",
+        "explicit_order",
+        "map_fusion_horizontal",
+        "map_split_horizontal",
+        "map_fusion_horizontal",
+    ];
+    let [cut, fused] = enables(&rules, 0..RUNS);
+    assert!(cut > 20 && fused > 20, "{cut} {fused}");
+}
+
+#[test]
+fn map_split_vertical_keeps_bits() {
+    assert!(holds(&prepared("map_split_vertical"), 40_000..40_000 + RUNS) > 40);
+    let [cut, split] = enables(&["explicit_order", "map_split_vertical", "split_parts"], 0..RUNS);
+    assert!(cut > 40 && split > 20, "{cut} {split}");
+}
+
+#[test]
+fn transient_layout_keeps_bits() {
+    assert!(holds(&prepared("transient_layout"), 41_000..41_000 + RUNS) > 40);
+}
+
+#[test]
+fn map_tiling_keeps_bits() {
+    assert!(holds(&prepared("map_tiling"), 42_000..42_000 + RUNS / 4) > 20);
 }
 
 #[test]
@@ -1055,6 +1200,8 @@ fn the_whole_pipeline_keeps_bits_of_structured_programs() {
         "view_removal",
         "reference_removal",
         "split_parts",
+        "map_split_vertical",
+        "transient_layout",
     ];
     for (number, rule) in rules.into_iter().enumerate() {
         for seed in 0..RUNS / 2 {

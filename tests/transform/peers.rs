@@ -199,15 +199,19 @@ program branches(a: f64[N], b: f64[N], c: f64[N], N: i64 symbol) {{
         keeps_bits(text);
         report.fired_by("move_into_branch")
     };
-    // The symbol keeps its value: both maps move. It gets another one: what reads it stays.
+    // The symbol keeps its value: both maps move. It gets another one: the old one goes along under another name.
     assert_eq!(moved(&text("N * N", "")), 1);
-    let (made, _) =
-        after(&program(&text("N * N", "{ k = N * N + 1 }")), &["explicit_order", "move_into_branch"]);
-    let printed = pelton::front::pel::print_brief(&made);
-    let branch = printed.find("conditional").expect("the branch stays");
-    assert!(printed[..branch].contains("access t"), "what reads the symbol stays outside\n{printed}");
-    moved(&text("N * N", "{ k = N * N + 1 }"));
-    moved(&text("2", "{ k = 3 }"));
+    for (before, between) in
+        [("N * N", "{ k = N * N + 1 }"), ("2", "{ k = 3 }"), ("N", "{ k = k + 1, j = k }")]
+    {
+        let text = text(before, between);
+        assert_eq!(moved(&text), 1);
+        let (made, _) = after(&program(&text), &["explicit_order", "move_into_branch"]);
+        let printed = pelton::front::pel::print_brief(&made);
+        let branch = printed.find("conditional").expect("the branch stays");
+        assert!(!printed[..branch].contains("access t"), "{printed}");
+        assert!(printed.contains("k_before"), "{printed}");
+    }
 }
 
 /// GridTools/gt4py#2150: temporaries of domains that are empty for some sizes have no negative shape.

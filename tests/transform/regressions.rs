@@ -121,6 +121,7 @@ program copies(a: f64[N], b: f64[N, N], N: i64 symbol) {
     }
 }
 
+/// Compares the interpreter before and after a rule, or all of them, on random programs; how often they agreed.
 fn agree(seeds: std::ops::Range<u64>, rule: Option<&str>) -> usize {
     let sides = [Side::engine(Engine::Interp), Side::after_rule(rule)];
     let mut agreed = 0;
@@ -142,10 +143,13 @@ fn random_programs_keep_their_bits() {
     assert!(agree(0..1000, None) > 500);
 }
 
+/// The rule alone, on programs as fuzzing makes them: each finds something, some of them seldom.
 #[test]
 fn random_programs_keep_their_bits_rule_by_rule() {
     for (number, rule) in RULES.iter().enumerate() {
-        let first = 50_000 + 1000 * number as u64;
-        agree(first..first + 150, Some(rule.name));
+        let first = 50_000 + 10_000 * number as u64;
+        let mut parts =
+            (0..60).map(|part| agree(first + 150 * part..first + 150 * (part + 1), Some(rule.name)));
+        assert!(parts.any(|agreed| agreed > 0), "{} never fires", rule.name);
     }
 }

@@ -20,6 +20,7 @@ impl Generator<'_, '_> {
             if control { 1 } else { 0 },
             if control { 2 } else { 0 },
             if special { 6 } else { 0 },
+            if special { self.settings.patterns } else { 0 },
         ];
         match self.choices.weighted(&weights) {
             1 => self.for_loop(out),
@@ -27,6 +28,7 @@ impl Generator<'_, '_> {
             3 => self.while_loop(out),
             4 => self.assignment_edge(out),
             5 => self.special(out),
+            6 => self.pattern(out),
             _ => self.dataflow_state(out),
         }
     }
@@ -151,6 +153,22 @@ impl Generator<'_, '_> {
         }
         self.loops -= 1;
         out.push('\n');
+        if self.budget > 0 && self.choices.chance((12 * self.settings.patterns).min(60)) {
+            self.branch_again(out, &condition);
+        }
+    }
+
+    /// A branch that is taken when another one is, or when it is not.
+    fn branch_again(&mut self, out: &mut String, condition: &str) {
+        let readiness = self.readiness();
+        let mut body = String::new();
+        self.dataflow_state(&mut body);
+        self.restore(&readiness);
+        let condition = match self.choices.chance(50) {
+            true => format!("not ({condition})"),
+            false => condition.to_owned(),
+        };
+        let _ = writeln!(out, "if {condition} {{\n{body}}}");
     }
 
     /// A symbol gets a value on an edge; sometimes one of two edges is taken.

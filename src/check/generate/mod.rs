@@ -15,6 +15,7 @@
 //! | dataflow | maps of 1 to 3 parameters (parallel, sequential, strided, triangular, nested, with a range that is read from memory), tasklets of one and of several statements, copies, conflict resolution by sum, product, minimum, maximum and by an odd lambda |
 //! | subsets | offsets (halos), permutations, reversals, single elements, strides, windows, gathers and scatters through index tables |
 //! | nodes | nested graphs (outside and inside maps), library nodes (products, contractions, reductions, array functions, solvers, spectra), streams, consume scopes, views, references |
+//! | patterns | ranges that nearly agree, arrays in parts, references that are set once, reductions of what a map computes, matrices along their columns, branches on one condition and its opposite |
 //! | code | arithmetic, comparison, conditional expressions, math functions, integer and bit operations, casts, local variables, branches and loops inside tasklets |
 //!
 //! # What it avoids
@@ -35,6 +36,7 @@ mod gtir;
 mod inputs;
 mod libraries;
 mod parts;
+mod patterns;
 mod scope;
 mod target;
 mod templates;
@@ -65,11 +67,13 @@ pub struct Settings {
     pub all_nodes: bool,
     /// Loops, branches and assignments occur.
     pub control_flow: bool,
+    /// How often statements occur together that transformations look for, as a weight; 20 is that of a state of dataflow.
+    pub patterns: u32,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { statements: 6, odd_types: 50, all_nodes: true, control_flow: true }
+        Settings { statements: 6, odd_types: 50, all_nodes: true, control_flow: true, patterns: 1 }
     }
 }
 

@@ -180,6 +180,26 @@ impl<'g, 'b> Generator<'g, 'b> {
         self.containers.push(container);
     }
 
+    /// Declares one more argument, row-major, of the outermost graph, where that is what is being written.
+    pub fn argument_like(&mut self, other: &Container) -> Option<String> {
+        if self.depth > 0 {
+            return None;
+        }
+        let name = self.fresh("a");
+        let container = Container {
+            name: name.clone(),
+            fixed: false,
+            table_of: None,
+            dense: true,
+            ready: true,
+            ..other.clone()
+        };
+        self.arguments.push(container.clone());
+        self.layouts.push(String::new());
+        self.containers.push(container);
+        Some(name)
+    }
+
     fn layout(&mut self, dims: &[Extent]) -> String {
         let wrap = |extent: &Extent| format!("({})", extent.text);
         let product = |extents: &[Extent]| extents.iter().map(wrap).collect::<Vec<_>>().join("*");
@@ -220,12 +240,15 @@ impl<'g, 'b> Generator<'g, 'b> {
         self.constants.push((name, class, length));
     }
 
-    /// An element of a constant, for the code of a tasklet.
+    /// An element of a constant, for the code of a tasklet of the outermost graph; others do not see it.
     pub fn constant(&mut self, class: Class) -> Option<String> {
+        if self.depth > 0 {
+            return None;
+        }
         let fitting: Vec<_> =
             self.constants.iter().filter(|(_, known, _)| *known == class).cloned().collect();
         let (name, _, length) = self.choices.pick(&fitting)?;
-        match self.params.last().filter(|_| self.depth == 0) {
+        match self.params.last() {
             Some(param) if self.choices.chance(60) => Some(format!("{name}[{} % {length}]", param.name)),
             _ => Some(format!("{name}[{}]", self.choices.below(*length))),
         }

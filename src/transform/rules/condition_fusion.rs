@@ -1,6 +1,7 @@
 //! # condition_fusion
 //!
-//! Makes one conditional block of conditional blocks over the same conditions that follow each other.
+//! Makes one conditional block of conditional blocks over the same conditions, or over a condition and its opposite, that follow
+//! each other.
 //!
 //! ## Legal when
 //! - nothing but states that do nothing stands between them, and there is no other way from or to them;
@@ -17,6 +18,7 @@
 //!     state other { map i in 0:4 { t[i] = a[i] * 3 } }
 //!   }
 //!   if N > 3 { state second { map i in 0:4 { b[i] = t[i] + 1 } } }
+//!   if not (N > 3) { state third { map i in 0:4 { b[i] = t[i] + 2 } } }
 //! }
 //! ```
 //!
@@ -30,6 +32,7 @@
 //!     state second { map i in 0:4 { b[i] = t[i] + 1 } }
 //!   } else {
 //!     state other { map i in 0:4 { t[i] = a[i] * 3 } }
+//!     state third { map i in 0:4 { b[i] = t[i] + 2 } }
 //!   }
 //! }
 //! ```
@@ -51,6 +54,8 @@ use crate::ir::{
     BlockId, BlockKind, Branch, CodeExpr, Graph, GraphId, InterstateEdge, NodeKind, Region, RegionFlavor,
     RegionId,
 };
+use crate::scalar::code::{Inst, Op};
+use crate::scalar::{BinaryOp, Code, Type, UnaryOp};
 use crate::transform::assigned;
 use crate::transform::control;
 use crate::transform::editor::{Editor, Place};
@@ -70,7 +75,8 @@ pub struct Found {
 /// Blocks that become one.
 #[derive(Default)]
 struct Run {
-    conditionals: Vec<BlockId>,
+    /// Each with whether it asks for the opposite of what the first one asks for.
+    conditionals: Vec<(BlockId, bool)>,
     /// All blocks from the first conditional to the last.
     blocks: Vec<BlockId>,
 }
@@ -111,10 +117,53 @@ fn conditions(branches: &[Branch]) -> impl Iterator<Item = &CodeExpr> {
     branches.iter().filter_map(|branch| branch.condition.as_ref())
 }
 
-/// Whether two conditional blocks decide alike; only an else branch may be missing.
-fn decide_alike(first: &[Branch], second: &[Branch]) -> bool {
-    let known = conditions(first).all(|condition| condition.code.is_some());
-    known && conditions(first).map(|code| &code.code).eq(conditions(second).map(|code| &code.code))
+/// Whether two conditional blocks decide alike (`Some(false)`), or the second one asks for the opposite of the only condition of
+/// the first one; only an else branch may be missing.
+fn relation(first: &[Branch], second: &[Branch]) -> Option<bool> {
+    let codes = |branches: &[Branch]| -> Option<Vec<Code>> {
+        conditions(branches).map(|condition| condition.code.clone()).collect()
+    };
+    let (own, other) = (codes(first)?, codes(second)?);
+    if own == other {
+        return Some(false);
+    }
+    match (&own[..], &other[..]) {
+        ([own], [other]) if are_opposite(own, other) || are_opposite(other, own) => Some(true),
+        _ => None,
+    }
+}
+
+/// Whether `other` is the condition `own` with its last comparison turned around, or with a `not` in front.
+fn are_opposite(own: &Code, other: &Code) -> bool {
+    let &[result] = &own.body.results[..] else { return false };
+    let Some(last) = own.body.insts.last() else { return false };
+    if let Op::Binary(op, a, b) = last.op
+        && last.results == [result]
+    {
+        let is_ordered = own.types.get(a).and_then(|ty| ty.scalar()).is_some_and(|dtype| dtype.is_integral());
+        let turned = match op {
+            BinaryOp::Eq => Some(BinaryOp::Ne),
+            // What is not a number is neither less nor not less.
+            BinaryOp::Lt if is_ordered => Some(BinaryOp::Ge),
+            BinaryOp::Le if is_ordered => Some(BinaryOp::Gt),
+            _ => None,
+        };
+        let mut negated = own.clone();
+        if let (Some(op), Some(last)) = (turned, negated.body.insts.last_mut()) {
+            last.op = Op::Binary(op, a, b);
+            if negated == *other {
+                return true;
+            }
+        }
+    }
+    if own.types.get(result) != Some(&Type::BOOL) {
+        return false;
+    }
+    let mut negated = own.clone();
+    let value = negated.types.push(Type::BOOL);
+    negated.body.insts.push(Inst { op: Op::Unary(UnaryOp::Not, result), results: vec![value] });
+    negated.body.results = vec![value];
+    negated == *other
 }
 
 /// What conditions read, and whether a block may have changed it.
@@ -170,11 +219,12 @@ fn runs(graph: &Graph, facts: &Facts, region: &Region) -> Vec<Run> {
     let mut found = Vec::new();
     let mut taken: HashSet<BlockId> = HashSet::new();
     for &first in &region.blocks {
-        let Some(mut before) = branches(graph, first).filter(|_| !taken.contains(&first)) else { continue };
-        let watched = Watched::of(facts, before);
+        let Some(own) = branches(graph, first).filter(|_| !taken.contains(&first)) else { continue };
+        let mut before = own;
+        let watched = Watched::of(facts, own);
         let keeps =
             |branches: &[Branch]| branches.iter().all(|branch| watched.is_kept_by(graph, facts, branch.body));
-        let mut run = Run { conditionals: vec![first], blocks: vec![first] };
+        let mut run = Run { conditionals: vec![(first, false)], blocks: vec![first] };
         let mut between: Vec<BlockId> = Vec::new();
         let mut at = first;
         while let Some(&block) = next.get(&at).filter(|block| !taken.contains(*block) && **block != first) {
@@ -183,15 +233,12 @@ fn runs(graph: &Graph, facts: &Facts, region: &Region) -> Vec<Run> {
                 between.push(block);
                 continue;
             }
-            match branches(graph, block) {
-                Some(branches) if decide_alike(before, branches) && keeps(before) => {
-                    run.blocks.append(&mut between);
-                    run.blocks.push(block);
-                    run.conditionals.push(block);
-                    before = branches;
-                }
-                _ => break,
-            }
+            let Some(branches) = branches(graph, block).filter(|_| keeps(before)) else { break };
+            let Some(opposite) = relation(own, branches) else { break };
+            run.blocks.append(&mut between);
+            run.blocks.push(block);
+            run.conditionals.push((block, opposite));
+            before = branches;
         }
         taken.extend(&run.blocks);
         if run.conditionals.len() > 1 {
@@ -204,26 +251,30 @@ fn runs(graph: &Graph, facts: &Facts, region: &Region) -> Vec<Run> {
 fn fuse(editor: &mut Editor<'_>, graph: GraphId, region: RegionId, run: &Run) -> Option<()> {
     let (&first, rest) = run.blocks.split_first()?;
     let around = editor.graph(graph)?;
-    let all: Vec<Vec<Branch>> = run
-        .conditionals
-        .iter()
-        .map(|&block| Some(branches(around, block)?.to_vec()))
-        .collect::<Option<_>>()?;
-    // The one with an else branch, if there is one, has them all.
-    let mut fused = all.iter().max_by_key(|branches| branches.len())?.clone();
-    for (number, branch) in fused.iter_mut().enumerate() {
-        let mut bodies: Vec<RegionId> = Vec::new();
-        for branches in &all {
-            if let Some(part) = branches.get(number) {
-                bodies.push(part.body);
+    // Branches in the order of the first block; the last one may be for all other cases.
+    let mut fused: Vec<(Branch, Vec<RegionId>)> = Vec::new();
+    for &(block, opposite) in &run.conditionals {
+        for (number, branch) in branches(around, block)?.iter().enumerate() {
+            let place = if opposite { 1usize.checked_sub(number)? } else { number };
+            match fused.get_mut(place) {
+                Some((_, bodies)) => bodies.push(branch.body),
+                // An earlier block lacks only this one.
+                None => fused.push((
+                    Branch { condition: branch.condition.clone().filter(|_| !opposite), ..branch.clone() },
+                    vec![branch.body],
+                )),
             }
         }
-        branch.body = one_after_another(editor, graph, &bodies)?;
+    }
+    let mut made = Vec::with_capacity(fused.len());
+    for (branch, bodies) in fused {
+        let body = one_after_another(editor, graph, &bodies)?;
+        made.push(Branch { body, ..branch });
     }
     for &block in rest {
         editor.replace_block(Place { graph, block }, BlockKind::State(Box::default()))?;
     }
-    editor.replace_block(Place { graph, block: first }, BlockKind::Conditional(fused))?;
+    editor.replace_block(Place { graph, block: first }, BlockKind::Conditional(made))?;
     let last = *run.blocks.last()?;
     editor.edit_region(graph, region, |region| {
         let gone: HashSet<BlockId> = rest.iter().copied().collect();

@@ -36,6 +36,7 @@
 //! Enables: dead_dataflow. Source: GT4Py `dead_dataflow_elimination` (empty maps).
 
 use crate::ir::{NodeId, NodeKind, Range};
+use crate::symbolic::{Assumptions, Prover};
 use crate::transform::dead;
 use crate::transform::editor::{Editor, Place};
 use crate::transform::order;
@@ -56,7 +57,9 @@ impl Transformation for EmptyRange {
         if view.index.parent(entry).is_some() || !scope::is_plain(&view, entry) {
             return None;
         }
-        let is_empty = |range: &Range| exprs.less_than(range.end, range.start).is_yes();
+        let known = Assumptions::new();
+        let mut prover = Prover::new(exprs, &known);
+        let is_empty = |range: &Range| prover.proves_less_than(range.end, range.start);
         let found = map.range.ranges.iter().any(is_empty);
         (found && order::is_explicit(editor, at)).then_some((at, entry))
     }

@@ -38,9 +38,10 @@
 //! Enables: vectors in kernels. Source: GT4Py `gt_set_iteration_order` (`map_orderer`), DaCe `MapDimShuffle`.
 
 use crate::entity::Name;
-use crate::ir::{Map, Memlet, NodeId, NodeKind, Schedule, Subset};
+use crate::ir::{Map, Memlet, NodeId, NodeKind, Schedule};
 use crate::symbolic::ExprPool;
 use crate::transform::editor::{Editor, Place, View};
+use crate::transform::independent;
 use crate::transform::rule::{Site, SiteKind, Stopped, Transformation};
 use crate::transform::scope;
 
@@ -62,24 +63,11 @@ impl Transformation for MapDimensionOrder {
         let Site::Node(at, entry) = site else { return None };
         let (view, exprs) = editor.split(at)?;
         let map = scope::map(&view, entry)?;
-        let is_parallel = matches!(map.schedule, Schedule::Default | Schedule::Parallel);
-        let is_box = map.range.ranges.iter().all(|range| {
-            [range.start, range.end, range.step].iter().all(|&expr| !exprs.depends_on_any(expr, &map.params))
-        });
-        if map.params.len() < 2 || !is_parallel || !is_box || !scope::is_plain(&view, entry) {
+        if !can_be_ordered(&view, exprs, entry) {
             return None;
         }
-        let memlets = memlets(&view, entry)?;
-        let mut strides: Vec<usize> = vec![0; map.params.len()];
-        for memlet in &memlets {
-            if let Some(param) = contiguous_along(&view, exprs, memlet, &map.params) {
-                strides[param] += 1;
-            }
-        }
-        let last = map.params.len() - 1;
-        // The last of the best ones: the order changes no more than it has to.
-        let best = (0..=last).max_by_key(|&param| strides[param])?;
-        if strides[best] <= strides[last] || !is_free(&view, exprs, entry, map) {
+        let best = best(&view, exprs, entry, |_| true)?;
+        if best + 1 == map.params.len() || !independent::runs_in_any_order(&view, exprs, entry, map) {
             return None;
         }
         let mut map = map.clone();
@@ -94,8 +82,50 @@ impl Transformation for MapDimensionOrder {
     }
 }
 
+/// Whether a map is one whose order of parameters this rule decides, as far as its head says.
+pub(super) fn can_be_ordered(view: &View<'_>, exprs: &ExprPool, entry: NodeId) -> bool {
+    let Some(map) = scope::map(view, entry) else { return false };
+    let is_parallel = matches!(map.schedule, Schedule::Default | Schedule::Parallel);
+    let is_box = map.range.ranges.iter().all(|range| {
+        [range.start, range.end, range.step].iter().all(|&expr| !exprs.depends_on_any(expr, &map.params))
+    });
+    map.params.len() > 1 && is_parallel && is_box && scope::is_plain(view, entry)
+}
+
+/// The parameter along which most accesses to containers that `counts` meet neighbours: the last one, unless another one is
+/// better.
+fn best(
+    view: &View<'_>,
+    exprs: &mut ExprPool,
+    entry: NodeId,
+    counts: impl Fn(Name) -> bool,
+) -> Option<usize> {
+    let map = scope::map(view, entry)?;
+    let mut strides: Vec<usize> = vec![0; map.params.len()];
+    for memlet in memlets(view, entry)? {
+        if memlet.data.is_some_and(&counts)
+            && let Some(param) = contiguous_along(view, exprs, memlet, &map.params)
+        {
+            strides[param] += 1;
+        }
+    }
+    // The last of the best ones: the order changes no more than it has to.
+    (0..map.params.len()).max_by_key(|&param| strides[param])
+}
+
+/// The parameter that runs innermost when this rule has seen the map and only containers with a given layout counted.
+pub(super) fn innermost(view: &View<'_>, exprs: &mut ExprPool, entry: NodeId) -> Option<Name> {
+    let map = scope::map(view, entry)?;
+    let is_given = |name: Name| view.graph.data.get(&name).is_some_and(|data| !data.transient);
+    let best = can_be_ordered(view, exprs, entry)
+        .then(|| best(view, exprs, entry, is_given))
+        .flatten()
+        .filter(|_| independent::runs_in_any_order(view, exprs, entry, map));
+    best.and_then(|best| map.params.get(best)).or(map.params.last()).copied()
+}
+
 /// What the body reads and writes across the border of its scope; `None` for a body that is more than tasklets and numbers.
-fn memlets<'e>(view: &View<'e>, entry: NodeId) -> Option<Vec<&'e Memlet>> {
+pub(super) fn memlets<'e>(view: &View<'e>, entry: NodeId) -> Option<Vec<&'e Memlet>> {
     let exit = view.index.exit(entry)?;
     for node in scope::body(view, entry) {
         let is_simple = match view.kind(node)? {
@@ -118,7 +148,7 @@ fn memlets<'e>(view: &View<'e>, entry: NodeId) -> Option<Vec<&'e Memlet>> {
 }
 
 /// The parameter along which neighbours in memory are met.
-fn contiguous_along(
+pub(super) fn contiguous_along(
     view: &View<'_>,
     exprs: &mut ExprPool,
     memlet: &Memlet,
@@ -132,29 +162,4 @@ fn contiguous_along(
     let mut along = (0..params.len()).filter(|&param| exprs.as_int(coefficients[param]) != Some(0));
     let (found, None) = (along.next()?, along.next()) else { return None };
     (exprs.as_int(coefficients[found]).map(i64::abs) == Some(1)).then_some(found)
-}
-
-/// Whether iterations may run in any order.
-fn is_free(view: &View<'_>, exprs: &mut ExprPool, entry: NodeId, map: &Map) -> bool {
-    let Some(exit) = view.index.exit(entry) else { return false };
-    let writes: Vec<&Memlet> = view.data_in(exit).map(|(_, edge)| &edge.memlet).collect();
-    let reads: Vec<&Memlet> = view.data_out(entry).map(|(_, edge)| &edge.memlet).collect();
-    writes.iter().all(|write| {
-        let (Some(data), Some(subset)) = (write.data, write.subset.as_ref()) else { return false };
-        let class = view.facts.class(data);
-        let own = |memlet: &&Memlet| {
-            memlet.data.is_none_or(|name| view.facts.class(name) != class)
-                || memlet.data == Some(data) && same_elements(memlet.subset.as_ref(), subset)
-        };
-        write.wcr.is_none()
-            && write.other_subset.is_none()
-            && scope::is_point(exprs, subset)
-            && scope::is_injective(exprs, map, subset)
-            && reads.iter().chain(&writes).all(own)
-            && !view.facts.is_read_by_expression(data)
-    })
-}
-
-fn same_elements(a: Option<&Subset>, b: &Subset) -> bool {
-    a.is_some_and(|a| a == b)
 }

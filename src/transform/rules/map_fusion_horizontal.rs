@@ -99,14 +99,14 @@ impl Transformation for MapFusionHorizontal {
     }
 }
 
-fn is_candidate(view: &View<'_>, entry: NodeId) -> bool {
+pub(super) fn is_candidate(view: &View<'_>, entry: NodeId) -> bool {
     matches!(view.kind(entry), Some(NodeKind::MapEntry(_)))
         && view.index.parent(entry).is_none()
         && scope::is_plain(view, entry)
 }
 
 /// Earlier maps that read what this one reads, nearest first.
-fn partners(view: &View<'_>, entry: NodeId) -> Vec<NodeId> {
+pub(super) fn partners(view: &View<'_>, entry: NodeId) -> Vec<NodeId> {
     let key = view.index.key(entry);
     let mut found: Vec<(u32, NodeId)> = Vec::new();
     let mut seen: HashSet<NodeId> = HashSet::new();
@@ -143,7 +143,7 @@ fn renaming(view: &View<'_>, exprs: &mut ExprPool, first: Unit, second: Unit) ->
 }
 
 /// Where the fused map can run: `Some(false)` in the first one's place, `Some(true)` in the second one's.
-fn place(view: &View<'_>, first: Unit, second: Unit) -> Option<bool> {
+pub(super) fn place(view: &View<'_>, first: Unit, second: Unit) -> Option<bool> {
     let (early, late) = (view.index.key(first.begin), view.index.key(second.begin));
     let incoming = view.index.incoming(second.begin);
     if incoming.iter().all(|&edge| view.index.key(view.edge(edge).src) < early) {
@@ -154,7 +154,7 @@ fn place(view: &View<'_>, first: Unit, second: Unit) -> Option<bool> {
 }
 
 /// Whether the bodies can share one scope: they are alike, not too large together, and names do not clash.
-fn bodies_fit(
+pub(super) fn bodies_fit(
     view: &View<'_>,
     exprs: &ExprPool,
     first: Unit,

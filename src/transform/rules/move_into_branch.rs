@@ -5,36 +5,15 @@
 //!
 //! ## Legal when
 //! - the values are written in full, to a transient that nobody else reads or writes, and what computes them does nothing else;
-//! - what they are made of is not written after them, and the edge to the conditional block assigns no symbol that they read:
-//!   in the branch it would mean something else.
+//! - what they are made of is not written after them; a symbol that they read and that the edge to the conditional block assigns
+//!   would mean something else in the branch, so the edge keeps its value under another name, which they read there;
+//! - no container that they use has a size that depends on such a symbol.
 //!
 //! ## Before
 //! ```pelton
 //! program rare(a: f64[8], b: f64[8], N: i64 symbol) {
 //!   transient t: f64[8]
-//!   state make { map i in 0:8 { t[i] = a[i] * N } }
-//!   if N > 3 {
-//!     state use { map i in 0:8 { b[i] = t[i] + 1 } }
-//!   }
-//! }
-//! ```
-//!
-//! ## After
-//! ```pelton
-//! program rare(a: f64[8], b: f64[8], N: i64 symbol) {
-//!   transient t: f64[8]
-//!   state make { }
-//!   if N > 3 {
-//!     state moved { map i in 0:8 { t[i] = a[i] * N } }
-//!     state use { map i in 0:8 { b[i] = t[i] + 1 } }
-//!   }
-//! }
-//! ```
-//!
-//! ## Not applicable
-//! ```pelton
-//! program remapped(a: f64[8], b: f64[8], N: i64 symbol) {
-//!   transient t: f64[8]
+//!   symbol k: i64
 //!   state first { }
 //!   state make { map i in 0:8 { t[i] = a[i] * k } }
 //!   conditional choose {
@@ -47,16 +26,51 @@
 //! }
 //! ```
 //!
+//! ## After
+//! ```pelton
+//! program rare(a: f64[8], b: f64[8], N: i64 symbol) {
+//!   transient t: f64[8]
+//!   symbol k: i64
+//!   symbol k_before: i64
+//!   state first { }
+//!   state make { }
+//!   conditional choose {
+//!     case N > 3 {
+//!       state moved { map i in 0:8 { t[i] = a[i] * k_before } }
+//!       state use { map i in 0:8 { b[i] = t[i] + k } }
+//!       moved -> use
+//!     }
+//!   }
+//!   first -> make { k = 2 }
+//!   make -> choose { k_before = k, k = N * N }
+//! }
+//! ```
+//!
+//! ## Not applicable
+//! ```pelton
+//! program overwritten(a: f64[8], b: f64[8], N: i64 symbol) {
+//!   transient t: f64[8]
+//!   state make {
+//!     map i in 0:8 { t[i] = a[i] * N }
+//!     map i in 0:8 { a[i] = 0 }
+//!   }
+//!   if N > 3 {
+//!     state use { map i in 0:8 { b[i] = t[i] + 1 } }
+//!   }
+//! }
+//! ```
+//!
 //! Enables: state_fusion and map_fusion_vertical in the branch. Source: GT4Py `MoveDataflowIntoIfBody`.
 
 use hashbrown::{HashMap, HashSet};
 
+use crate::analysis::uses::layout_exprs;
 use crate::entity::Name;
 use crate::ir::{
     BlockId, BlockKind, DataKind, Edge, GraphId, InterstateEdge, Lifetime, Node, NodeId, NodeKind, RegionId,
     State,
 };
-use crate::scalar::PortKind;
+use crate::scalar::{DType, PortKind, Type};
 use crate::symbolic::{ExprId, ExprPool};
 use crate::transform::control;
 use crate::transform::dead;
@@ -64,6 +78,7 @@ use crate::transform::editor::{Editor, Place, View};
 use crate::transform::order::{self, Unit, unit_of};
 use crate::transform::rule::{Site, SiteKind, Stopped, Transformation};
 use crate::transform::scope;
+use crate::transform::substitute;
 
 /// The rule.
 pub struct MoveIntoBranch;
@@ -71,6 +86,7 @@ pub struct MoveIntoBranch;
 /// What moves from states into branches.
 pub struct Found {
     graph: GraphId,
+    region: RegionId,
     moves: Vec<Move>,
 }
 
@@ -117,11 +133,11 @@ impl Transformation for MoveIntoBranch {
                 moves_from(editor, Place { graph, block }, conditional, &assigned).unwrap_or_default(),
             );
         }
-        (!moves.is_empty()).then_some(Found { graph, moves })
+        (!moves.is_empty()).then_some(Found { graph, region, moves })
     }
 
     fn apply(editor: &mut Editor<'_>, found: Found) -> Result<(), Stopped> {
-        apply(editor, found.graph, found.moves).ok_or(Stopped)
+        apply(editor, found).ok_or(Stopped)
     }
 }
 
@@ -246,15 +262,12 @@ fn can_move(view: &View<'_>, exprs: &mut ExprPool, node: NodeId, unit: Unit, ass
     };
     if let Some(source) = view.accessed(unit.begin) {
         // A copy: the source may do other things.
-        let copies = view.data_in(node).all(|(_, edge)| {
-            let subsets = edge.memlet.subset.iter().chain(&edge.memlet.other_subset);
-            let mut ranges = subsets.flat_map(|subset| &subset.ranges);
-            ranges.all(|range| {
-                [range.start, range.end, range.step].iter().all(|&expr| !exprs.depends_on_any(expr, assigned))
-            })
-        });
         // Its own writers come first, and are not later ones.
-        return copies && same_later(source);
+        let ends = [Some(source), view.accessed(node)];
+        return same_later(source)
+            && ends
+                .into_iter()
+                .all(|name| name.is_some_and(|name| has_fixed_size(view, exprs, name, assigned)));
     }
     let only_result = view.data_out(unit.end).all(|(_, edge)| edge.dst == node);
     let inputs = view.data_in(unit.begin).all(|(_, edge)| {
@@ -294,16 +307,12 @@ fn parts(view: &View<'_>, unit: Unit) -> Vec<NodeId> {
 }
 
 fn does_only_compute(view: &View<'_>, exprs: &ExprPool, node: NodeId, assigned: &[Name]) -> bool {
-    let fixed = |expr: ExprId| !exprs.depends_on_any(expr, assigned);
     let kind = match view.kind(node) {
         Some(NodeKind::Tasklet(tasklet)) => tasklet.code.as_ref().is_some_and(|code| {
-            let plain = code.ports.values().all(|port| port.kind != PortKind::Stream);
-            plain && dead::is_pure(code) && code.symbols.iter().all(|(name, _)| !assigned.contains(name))
+            code.ports.values().all(|port| port.kind != PortKind::Stream) && dead::is_pure(code)
         }),
         Some(NodeKind::MapEntry(map)) => {
-            let mut ranges = map.range.ranges.iter();
-            scope::is_plain(view, node)
-                && ranges.all(|range| [range.start, range.end, range.step].into_iter().all(fixed))
+            scope::is_plain(view, node) && map.params.iter().all(|param| !assigned.contains(param))
         }
         Some(NodeKind::MapExit { .. }) => true,
         Some(NodeKind::Access { data, setzero }) => {
@@ -322,15 +331,19 @@ fn does_only_compute(view: &View<'_>, exprs: &ExprPool, node: NodeId, assigned: 
     kind && edges.into_iter().all(|&id| {
         let memlet = &view.edge(id).memlet;
         let wcr = memlet.wcr.iter().filter_map(|wcr| wcr.code.as_ref()).flat_map(|code| &code.symbols);
-        let subsets = memlet.subset.iter().chain(&memlet.other_subset);
-        subsets
-            .flat_map(|subset| &subset.ranges)
-            .all(|range| [range.start, range.end, range.step, range.tile].into_iter().all(fixed))
-            && wcr.into_iter().all(|(name, _)| !assigned.contains(name))
+        wcr.into_iter().all(|(name, _)| !assigned.contains(name))
+            && memlet.data.is_none_or(|name| has_fixed_size(view, exprs, name, assigned))
     })
 }
 
-fn apply(editor: &mut Editor<'_>, graph: GraphId, moves: Vec<Move>) -> Option<()> {
+/// Whether the layout of a container depends on none of these symbols.
+fn has_fixed_size(view: &View<'_>, exprs: &ExprPool, name: Name, assigned: &[Name]) -> bool {
+    let data = view.graph.data.get(&name);
+    data.is_some_and(|data| layout_exprs(data).iter().all(|&expr| !exprs.depends_on_any(expr, assigned)))
+}
+
+fn apply(editor: &mut Editor<'_>, found: Found) -> Option<()> {
+    let Found { graph, region, moves } = found;
     // All states first, then all branches, then what is left: what is known of the graph is found out again only once.
     let mut made = Vec::with_capacity(moves.len());
     for one in &moves {
@@ -338,7 +351,8 @@ fn apply(editor: &mut Editor<'_>, graph: GraphId, moves: Vec<Move>) -> Option<()
         let units = one.units.iter().flat_map(|&unit| parts(&view, unit));
         let mut inside: Vec<NodeId> = units.chain(one.results.iter().copied()).collect();
         inside.sort_by_key(|&node| (view.index.key(node), node));
-        made.push(copied(&view, &inside)?);
+        let (state, sources) = copied(&view, &inside)?;
+        made.push((with_kept_symbols(editor, graph, region, one.block, state)?, sources));
     }
     let mut left = Vec::with_capacity(moves.len());
     for (one, (state, sources)) in moves.iter().zip(made) {
@@ -366,6 +380,44 @@ fn apply(editor: &mut Editor<'_>, graph: GraphId, moves: Vec<Move>) -> Option<()
         editor.loosen(at);
     }
     Some(())
+}
+
+/// A state that ran before the edge out of `block`, to run behind it: of the symbols that it reads and the edge assigns, the edge
+/// keeps the values, under names that it reads instead.
+fn with_kept_symbols(
+    editor: &mut Editor<'_>,
+    graph: GraphId,
+    region: RegionId,
+    block: BlockId,
+    state: State,
+) -> Option<State> {
+    let around = editor.graph(graph)?;
+    let edge = around.regions.get(region)?.edges.iter().position(|edge| edge.src == block)?;
+    let assignments = &around.regions.get(region)?.edges.get(edge)?.assignments;
+    let mut assigned: Vec<Name> = assignments.iter().map(|(name, _)| *name).collect();
+    assigned.sort_unstable();
+    assigned.dedup();
+    let read = control::symbols_of(&editor.exprs, &state);
+    assigned.retain(|name| read.contains_key(name));
+    let mut by: Vec<(Name, ExprId)> = Vec::with_capacity(assigned.len());
+    let mut kept = Vec::with_capacity(assigned.len());
+    for name in assigned {
+        let declared = editor.graph(graph)?.symbols.get(&name).and_then(|ty| ty.scalar());
+        let dtype = declared.or(*read.get(&name)?).unwrap_or(DType::I64);
+        let stem = format!("{}_before", editor.names.get(name));
+        let new = editor.declare_symbol(graph, &stem, Type::Scalar(dtype))?;
+        by.push((name, editor.exprs.symbol(new)));
+        kept.push((new, control::value_of_symbol(editor.names.get(name), name, dtype)));
+    }
+    if kept.is_empty() {
+        return Some(state);
+    }
+    editor.edit_region(graph, region, |region| {
+        if let Some(edge) = region.edges.get_mut(edge) {
+            edge.assignments.splice(0..0, kept);
+        }
+    })?;
+    substitute::state(&mut editor.exprs, &editor.names, &state, &by)
 }
 
 /// Has a region run a state before all else.

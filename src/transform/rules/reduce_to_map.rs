@@ -7,7 +7,7 @@
 //! - the input is a transient that one map computes, an element per iteration, and that only this node reads;
 //! - input and output hold numbers of one type, so that the fold is the same function;
 //! - the axes that stay have the extents of the output, in order;
-//! - the output is no view, and no conflict resolution meets the finished value.
+//! - no conflict resolution meets the finished value.
 //!
 //! The map runs over the input's dimensions in their order, which is the order of the fold: row-major in the axes that
 //! go, for each element of the output. A fold into one number runs on one thread; where the elements are expensive, the map
@@ -133,7 +133,7 @@ impl Transformation for ReduceToMap {
         for (at, reductions) in found.states {
             let mut state = editor.state(at).cloned().ok_or(Stopped)?;
             for reduction in &reductions {
-                convert(editor, &mut state, reduction).ok_or(Stopped)?;
+                convert(editor, at, &mut state, reduction).ok_or(Stopped)?;
             }
             editor.replace_block(at, BlockKind::State(Box::new(state))).ok_or(Stopped)?;
         }
@@ -166,7 +166,7 @@ fn reduction(view: &View<'_>, exprs: &mut ExprPool, node: NodeId) -> Option<Redu
         && is_plain(input, source)
         && is_plain(output, target)
         && declared.ty == result.ty
-        && matches!(result.kind, DataKind::Array(_) | DataKind::Scalar(_))
+        && matches!(result.kind, DataKind::Array(_) | DataKind::Scalar(_) | DataKind::View(_))
         && view.facts.class(source) != view.facts.class(target)
         && view.index.outgoing(input.src).len() == 1;
     if !fits {
@@ -213,13 +213,13 @@ fn reduction(view: &View<'_>, exprs: &mut ExprPool, node: NodeId) -> Option<Redu
 }
 
 /// Replaces a node by a map that writes the identity and a map that folds.
-fn convert(editor: &mut Editor<'_>, state: &mut State, reduction: &Reduction) -> Option<()> {
+fn convert(editor: &mut Editor<'_>, at: Place, state: &mut State, reduction: &Reduction) -> Option<()> {
     let names = Connectors::of(editor, reduction)?;
     let [begin, end] = fold(editor, state, reduction, &names)?;
     let first = match reduction.identity {
         None => begin,
         Some(identity) => {
-            let [first, written] = fill(editor, state, reduction, &names, identity)?;
+            let [first, written] = fill(editor, at, state, reduction, &names, identity)?;
             state.edges.push(ordering_edge(written, begin));
             first
         }
@@ -282,9 +282,10 @@ fn fold(
     Some([begin, end])
 }
 
-/// What writes the identity into the output: the node at which it begins, and the access node it writes.
+/// What writes the identity into the output: the node at which it begins, and the one after which it is there.
 fn fill(
     editor: &mut Editor<'_>,
+    at: Place,
     state: &mut State,
     reduction: &Reduction,
     names: &Connectors,
@@ -304,20 +305,27 @@ fn fill(
     }
     let text = format!("{} = {}", editor.names.get(names.result), number_text(identity)?);
     let tasklet = tasklet(state, "identity", text, names.constant(*dtype, identity));
-    let label = editor.names.get(output.data?).to_owned();
-    let access = NodeKind::Access { data: output.data?, setzero: false };
-    let access = state.nodes.push(plain_node(&label, access));
+    let declared = editor.graph(at.graph)?.data.get(&output.data?)?;
+    // What a view shows is said at its access node, so that one is written twice.
+    let access = if declared.is_view() {
+        reduction.ends[1]
+    } else {
+        let label = editor.names.get(output.data?).to_owned();
+        let access = NodeKind::Access { data: output.data?, setzero: false };
+        state.nodes.push(plain_node(&label, access))
+    };
+    let is_shared = access == reduction.ends[1];
     let (result, written) = (Some(names.result), point(output.data, element));
     if map.params.is_empty() {
         connect(state, (tasklet, result), (access, None), written);
-        return Some([tasklet, access]);
+        return Some([tasklet, if is_shared { tasklet } else { access }]);
     }
     let begin = state.nodes.push(plain_node("identity", NodeKind::MapEntry(map)));
     let end = state.nodes.push(plain_node("identity", NodeKind::MapExit { entry: begin }));
     state.edges.push(ordering_edge(begin, tasklet));
     connect(state, (tasklet, result), (end, Some(names.written[0])), written);
     connect(state, (end, Some(names.written[1])), (access, None), output.clone());
-    Some([begin, access])
+    Some([begin, if is_shared { end } else { access }])
 }
 
 /// Names at the nodes of a reduction.
