@@ -19,13 +19,61 @@ class Program:
     """A program file (`.sdfg`, `.sdfgz`, `.pel`), made ready for an engine."""
 
     def __init__(
-        self, path: str, *, engine: str = "auto", mode: str = "strict", threads: int | None = None, checked: bool = False
-    ) -> None: ...
-    def __call__(self, **arguments: np.ndarray | SupportsIndex | SupportsFloat | complex | None) -> None:
+        self,
+        path: str,
+        *,
+        engine: str = "auto",
+        mode: str = "strict",
+        threads: int | None = None,
+        checked: bool = False,
+        allow_f32: bool = False,
+    ) -> None:
+        """`allow_f32` has a GPU without `float64` compute in `float32` (with `engine="gpu"`)."""
+
+    def __call__(
+        self, **arguments: np.ndarray | DeviceArray | SupportsIndex | SupportsFloat | complex | None
+    ) -> None:
         """Runs the program; arrays are written in place, returned ones (`__return`) included.
 
         `None` stands for an argument that is not given.
         """
+
+class DeviceArray:
+    """An array that programs with `engine="gpu"` find on the GPU and leave there.
+
+    It is copied by `upload` and `download`, and not otherwise. Other engines take it as well, and work on a copy of the
+    host's. There is one queue: calls, uploads and downloads take effect in the order in which they are made, and a
+    call may return before the device is done.
+    """
+
+    def __init__(self, array: np.ndarray) -> None:
+        """An array with these elements, uploaded."""
+
+    def upload(self, array: np.ndarray) -> None:
+        """Replaces all elements by those of an array of the same shape and element type."""
+
+    def download(self) -> np.ndarray:
+        """The elements as a new array; waits for what was submitted before."""
+
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
+        """What `numpy.asarray` gives: a copy of the elements, so that `copy=False` is refused."""
+
+    def __dlpack__(self, **options: Any) -> Any:
+        """A copy of the elements in the host's memory, for those who take DLPack."""
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """The host's memory."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its extents."""
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The type of its elements."""
+
+def synchronize() -> None:
+    """Waits until everything that was submitted to the GPU is done."""
 
 class Workspace:
     """Memory for temporaries that programs and threads share."""

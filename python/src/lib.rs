@@ -3,6 +3,7 @@
 //! Arrays are used where they lie, overlapping ones included, and the GIL is released while a program runs.
 
 mod arrays;
+mod device;
 mod gtir;
 mod numbers;
 mod program;
@@ -52,6 +53,8 @@ fn _pelton(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<gtir::GtirProgram>()?;
     module.add_class::<program::Program>()?;
     module.add_class::<workspace::Workspace>()?;
+    module.add_class::<device::DeviceArray>()?;
+    module.add_function(wrap_pyfunction!(device::synchronize, module)?)?;
     module.add_function(wrap_pyfunction!(version, module)?)?;
     module.add_function(wrap_pyfunction!(check_engine, module)?)
 }

@@ -137,3 +137,50 @@ fn totals_may_lie_on_the_device() {
     assert_eq!(s.download().unwrap(), expected.map(f64::to_le_bytes).concat());
     assert_eq!(gpu.launches(), Some(9));
 }
+
+/// Elements that several iterations reach: by a remainder, by an index array, with carries between words, in two loops.
+const CONFLICTS: &str = "program conflicts(a: i64[N], k: i32[N], h: i64[13], t: i32[13], u: u32[13], c: i64[13], d: i32[5]) {
+    symbol N: i32
+    map i in 0:N { tasklet add(x <- a[i]) -> (y -> h[(i * i) % 13] wcr \"lambda p, q: p + q\") { y = x } }
+    map i in 0:N { tasklet most(x <- k[i]) -> (y -> t[i % 13] wcr \"lambda p, q: max(p, q)\") { y = x * 7 - i } }
+    map i in 0:N { tasklet bits(x <- k[i]) -> (y -> u[i % 13] wcr \"lambda p, q: p | q\") { y = dace.uint32(x) } }
+    map i in 0:N { tasklet count(all <- c[0:13], at <- k[i], x <- a[i]) -> (out: i64* -> c[0:13]) { out[at] = all[at] + x } }
+    map i in 0:N, j in 0:3 { tasklet add(x <- k[i]) -> (y -> d[(i + j) % 5] wcr \"lambda p, q: p + q\") { y = x + j } }
+  }";
+
+#[test]
+fn conflicts_of_integers_are_resolved_on_the_device() {
+    if !device() {
+        return;
+    }
+    let mixed = |i: usize| (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let n = 3000;
+    let fresh = || {
+        let mut args = Arguments::new();
+        let longs = (0..n).flat_map(|i| (mixed(i) as i64 >> (i % 40)).to_le_bytes()).collect();
+        array(&mut args, "a", DType::I64, &[n], longs);
+        let indices = (0..n).flat_map(|i| ((mixed(i) >> 40) as i32 % 13).to_le_bytes()).collect();
+        array(&mut args, "k", DType::I32, &[n], indices);
+        for (name, ty) in [("h", DType::I64), ("t", DType::I32), ("u", DType::U32), ("c", DType::I64)] {
+            array(&mut args, name, ty, &[13], (0..13 * ty.bytes()).map(|i| (i * 5) as u8).collect());
+        }
+        array(&mut args, "d", DType::I32, &[5], vec![1; 20]);
+        args
+    };
+    let mut right = fresh();
+    run(&prepared(CONFLICTS, Engine::Interp, Settings::default()), &mut right);
+    let gpu = prepared(CONFLICTS, Engine::Gpu, Settings::default());
+    for map in gpu.divided().unwrap().maps() {
+        assert_eq!(map.host, None, "{map:?}");
+    }
+    for _ in 0..2 {
+        let mut found = fresh();
+        run(&gpu, &mut found);
+        for name in ["h", "t", "u", "c", "d"] {
+            assert_eq!(bytes(&found, name), bytes(&right, name), "{name}");
+        }
+    }
+    // Maps over the same range are one.
+    let nests = gpu.divided().unwrap().nests() as u64;
+    assert_eq!((gpu.launches(), gpu.declined()), (Some(2 * nests), Some(0)));
+}

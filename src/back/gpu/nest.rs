@@ -3,7 +3,7 @@
 use hashbrown::{HashMap, HashSet};
 use indexmap::IndexMap;
 
-use crate::kernel::parallel::Region;
+use crate::kernel::parallel::{Region, Update, updates};
 use crate::kernel::{BufferId, BufferKind, Kernel, Op, Stmt, ValueId, VarId};
 use crate::scalar::DType;
 
@@ -28,6 +28,8 @@ pub(super) struct Use {
     pub ty: DType,
     pub read: bool,
     pub written: bool,
+    /// Threads meet in its elements, and change each as one.
+    pub updated: bool,
 }
 
 /// A nest that can be a dispatch, as far as its shape goes.
@@ -44,6 +46,8 @@ pub(super) struct Nest<'k> {
     pub buffers: IndexMap<BufferId, Use>,
     /// Memory of each thread: element type and how many bytes.
     pub own: IndexMap<BufferId, (DType, i64)>,
+    /// What threads do to elements that others may reach too, by the value that is stored.
+    pub updates: HashMap<ValueId, Update>,
     /// Values defined inside, loop variables included.
     pub inside: HashSet<ValueId>,
     /// Variables set inside.
@@ -77,6 +81,7 @@ impl<'k> Nest<'k> {
             conditions: region.apart.into_iter().collect(),
             buffers: IndexMap::new(),
             own: IndexMap::new(),
+            updates: if region.updates { updates(kernel, body) } else { HashMap::new() },
             inside: HashSet::from([*variable]),
             set: HashSet::new(),
             read: HashSet::new(),
@@ -161,7 +166,9 @@ impl<'k> Nest<'k> {
                 BufferKind::Persistent(_) => return Err(format!("`{name}` is kept from call to call")),
                 _ => {}
             }
-            let known = self.buffers.entry(buffer).or_insert(Use { ty, read: false, written: false });
+            let updated = self.updates.values().any(|update| update.buffer == buffer);
+            let new = Use { ty, read: false, written: false, updated };
+            let known = self.buffers.entry(buffer).or_insert(new);
             if known.ty != ty {
                 return Err(format!("`{name}` holds elements of two types"));
             }

@@ -52,7 +52,7 @@ impl Reduced {
     }
 }
 
-/// Loops that can be reduced so, outside of regions, by the variable of the outermost one.
+/// Loops that can be reduced so, where iterations are not apart, by the variable of the outermost one.
 pub(super) fn find(kernel: &mut Kernel, fast: bool) -> HashMap<ValueId, Reduced> {
     let body = std::mem::take(&mut kernel.body);
     let mut found = HashMap::new();
@@ -61,9 +61,11 @@ pub(super) fn find(kernel: &mut Kernel, fast: bool) -> HashMap<ValueId, Reduced>
     while let Some(list) = open.pop() {
         for stmt in list {
             if let Stmt::For { variable, .. } = stmt {
-                if kernel.regions.contains_key(variable) {
+                let region = kernel.regions.get(variable);
+                if region.is_some_and(|region| !region.updates) {
                     continue;
                 }
+                let is_region = region.is_some();
                 if let Some(nest) = Nest::of(kernel, stmt, fast) {
                     let trap = *trap.get_or_insert_with(|| {
                         kernel.traps.push(TrapInfo {
@@ -73,6 +75,9 @@ pub(super) fn find(kernel: &mut Kernel, fast: bool) -> HashMap<ValueId, Reduced>
                         })
                     });
                     found.insert(*variable, nest.reduced(kernel, trap));
+                    continue;
+                }
+                if is_region {
                     continue;
                 }
             }
@@ -189,7 +194,7 @@ impl<'k> Nest<'k> {
         let body = body.stmts;
         let stmt = Stmt::For { variable: thread, start: zero, stop: threads, step: 1, parallel: true, body };
         let after = self.combined(kernel, zero, threads, &places);
-        let region = Region { apart: None, work: total, inner: Vec::new() };
+        let region = Region { apart: None, work: total, inner: Vec::new(), updates: false };
         Reduced { before, stmt, after, region }
     }
 

@@ -98,9 +98,9 @@ pub(super) fn divide(kernel: &mut Kernel, abilities: &Abilities) -> Division {
         let facts = Facts::of(kernel, reduced.values().flat_map(|reduced| reduced.all()));
         for stmt in Stmt::all(&kernel.body) {
             let Stmt::For { variable, .. } = stmt else { continue };
-            let (region, own) = match (kernel.regions.get(variable), reduced.get(variable)) {
-                (Some(region), _) => (region, None),
-                (None, Some(reduced)) => (&reduced.region, Some(reduced)),
+            let (region, own) = match (reduced.get(variable), kernel.regions.get(variable)) {
+                (Some(reduced), _) => (&reduced.region, Some(reduced)),
+                (None, Some(region)) => (region, None),
                 (None, None) => continue,
             };
             let title = title(kernel, stmt);
@@ -147,6 +147,8 @@ pub(super) fn divide(kernel: &mut Kernel, abilities: &Abilities) -> Division {
         }
     }
     division.narrowed = holds_double.into_iter().filter(|(_, double)| *double).map(|(id, _)| id).collect();
+    // Threads of the host would be in each other's way there.
+    kernel.regions.retain(|_, region| !region.updates);
     if planned.is_empty() {
         return division;
     }

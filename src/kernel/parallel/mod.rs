@@ -24,7 +24,10 @@ use crate::scalar::{BinaryOp, DType, Func};
 use super::{BufferId, BufferKind, Kernel, LabelId, Literal, Op, Stmt, ValueId, VarId};
 
 mod address;
+mod update;
 mod work;
+
+pub use update::{Update, updates};
 
 use address::{Access, InnerLoop, Linear, Sum};
 
@@ -38,6 +41,9 @@ pub struct Region {
     /// With [`find_nests`]: parallel loops inside, each the only loop of the body around it, whose iterations are apart as
     /// well, from the outside in.
     pub inner: Vec<Inner>,
+    /// With [`find_nests`]: iterations meet, but only in what they [update](updates), so that they are independent if each
+    /// update is done as one. Threads of the host do not do that.
+    pub updates: bool,
 }
 
 /// A loop whose iterations are apart in every iteration of the region around it.
@@ -154,8 +160,23 @@ impl Pass<'_> {
         body: &[Stmt],
         before: &mut Vec<Stmt>,
     ) -> Result<(ValueId, ValueId), &'static str> {
-        let (inside, apart, mut stmts) = self.independent(variable, step, body)?;
-        let inner = if self.deep { self.inner(body, &inside.own, &mut stmts) } else { Vec::new() };
+        let mut updated = HashSet::new();
+        let mut found = self.independent(variable, step, body, &updated);
+        if let (Err(reason), true) = (&found, self.deep) {
+            let reason = *reason;
+            updated = updates(self.kernel, body).values().map(|update| update.buffer).collect();
+            if updated.is_empty() {
+                return Err(reason);
+            }
+            found = self.independent(variable, step, body, &updated).map_err(|_| reason);
+        }
+        let (inside, apart, mut stmts) = found?;
+        let inner = if self.deep { self.inner(body, &inside.own, &updated, &mut stmts) } else { Vec::new() };
+        let parallel =
+            Stmt::all(body).filter(|stmt| matches!(stmt, Stmt::For { parallel: true, .. })).count();
+        if !updated.is_empty() && parallel > inner.len() {
+            return Err("iterations write to the same place, and there are loops inside that do not");
+        }
         let mut code = Code { kernel: self.kernel, definitions: &self.definitions, stmts };
         let work = work::of(&mut code, &inside.own, (start, stop, step), body);
         if work::is_less(&code, work, self.least) {
@@ -165,16 +186,19 @@ impl Pass<'_> {
         let start = code.let_(Op::Binary(BinaryOp::Add, start, zero), DType::I64);
         let stop = code.let_(Op::Binary(BinaryOp::Add, stop, zero), DType::I64);
         before.append(&mut code.stmts);
-        self.kernel.regions.insert(variable, Region { apart, work, inner });
+        let updates = !updated.is_empty();
+        self.kernel.regions.insert(variable, Region { apart, work, inner, updates });
         Ok((start, stop))
     }
 
-    /// Shows that the iterations of a loop are apart: what it holds, the condition, and the code that computes it.
+    /// Shows that the iterations of a loop are apart, but for what they do to `updated` buffers: what it holds, the
+    /// condition, and the code that computes it.
     fn independent(
         &mut self,
         variable: ValueId,
         step: i64,
         body: &[Stmt],
+        updated: &HashSet<BufferId>,
     ) -> Result<(Inside, Option<ValueId>, Vec<Stmt>), &'static str> {
         let mut inside = Inside { own: HashSet::from([variable]), ..Inside::default() };
         inside.collect(body)?;
@@ -186,6 +210,7 @@ impl Pass<'_> {
         self.variables_are_private(body, &inside)?;
         let mut accesses: Vec<Access> = Vec::new();
         let mut loops: Vec<InnerLoop> = Vec::new();
+        inside.written.retain(|buffer| !updated.contains(buffer));
         self.accesses(body, variable, &inside, &mut loops, &mut accesses)?;
         let mut code = Code { kernel: self.kernel, definitions: &self.definitions, stmts: Vec::new() };
         let mut apart: Option<ValueId> = None;
@@ -208,7 +233,13 @@ impl Pass<'_> {
     }
 
     /// Independent loops inside a region, as far as the conditions for it can be known in front of the region.
-    fn inner(&mut self, body: &[Stmt], region: &HashSet<ValueId>, before: &mut Vec<Stmt>) -> Vec<Inner> {
+    fn inner(
+        &mut self,
+        body: &[Stmt],
+        region: &HashSet<ValueId>,
+        updated: &HashSet<BufferId>,
+        before: &mut Vec<Stmt>,
+    ) -> Vec<Inner> {
         let mut found = Vec::new();
         let mut body = body;
         loop {
@@ -218,7 +249,9 @@ impl Pass<'_> {
             else {
                 return found;
             };
-            let Ok((_, apart, stmts)) = self.independent(*variable, *step, inside) else { return found };
+            let Ok((_, apart, stmts)) = self.independent(*variable, *step, inside, updated) else {
+                return found;
+            };
             let mut known = true;
             for stmt in &stmts {
                 if let Stmt::Let(_, op) = stmt {

@@ -5,8 +5,9 @@
 
 use std::fmt::Write;
 
+use crate::kernel::parallel::Update;
 use crate::kernel::{BufferId, ValueId};
-use crate::scalar::DType;
+use crate::scalar::{BinaryOp, DType};
 
 use super::super::nest::Use;
 use super::value::wgsl_type;
@@ -31,6 +32,8 @@ impl Emitter<'_, '_> {
         match (is_packed(known), known.written) {
             (true, true) => "atomic<u32>",
             (true, false) => "u32",
+            _ if known.updated && known.ty == DType::I32 => "atomic<i32>",
+            _ if known.updated => "atomic<u32>",
             _ => wgsl_type(self.real(known.ty)),
         }
     }
@@ -186,6 +189,9 @@ impl Emitter<'_, '_> {
         let ty = self.nest.kernel.values[value];
         self.element(ty)?;
         let offset = self.offset(address, displacement)?;
+        if let Some(update) = self.nest.updates.get(&value).copied() {
+            return self.update(update, &offset);
+        }
         let text = self.typed(value)?;
         if self.nest.own.contains_key(&buffer) || ty.bytes() >= 4 {
             let index = format!("{offset} >> {}u", ty.bytes().trailing_zeros());
@@ -204,6 +210,44 @@ impl Emitter<'_, '_> {
         self.line(&format!("let shift = (at & {lane}) * 8u;"));
         self.line(&self.combine(buffer, "and", "at >> 2u", &format!("~({mask} << shift)")));
         self.line(&self.combine(buffer, "or", "at >> 2u", &format!("{bits} << shift")));
+        self.depth -= 1;
+        self.line("}");
+        Ok(())
+    }
+
+    /// Changes an element as one. 64 bits are two words: each carry out of the lower one is added to the upper one, in
+    /// whatever order.
+    fn update(&mut self, update: Update, offset: &str) -> Emit<()> {
+        let name = self.names[&update.buffer].clone();
+        if self.parts_of(update.buffer) > 1 {
+            return Err(format!("`{name}` is updated by many threads, and larger than a binding"));
+        }
+        let function = match update.op {
+            BinaryOp::Add => "atomicAdd",
+            BinaryOp::Min => "atomicMin",
+            BinaryOp::Max => "atomicMax",
+            BinaryOp::BitAnd => "atomicAnd",
+            BinaryOp::BitOr => "atomicOr",
+            _ => "atomicXor",
+        };
+        let operand = self.typed(update.operand)?;
+        if update.ty.bytes() == 4 {
+            self.line(&format!("{function}(&{name}[{offset} >> 2u], {operand});"));
+            return Ok(());
+        }
+        self.line("{");
+        self.depth += 1;
+        self.line(&format!("let at = {offset} >> 2u;"));
+        self.line(&format!("let operand = {operand};"));
+        self.line("let low = u32(u64(operand) & 4294967295lu);");
+        self.line("let high = u32(u64(operand) >> 32u);");
+        if update.op == BinaryOp::Add {
+            self.line(&format!("let before = atomicAdd(&{name}[at], low);"));
+            self.line(&format!("atomicAdd(&{name}[at + 1u], high + select(0u, 1u, before + low < low));"));
+        } else {
+            self.line(&format!("{function}(&{name}[at], low);"));
+            self.line(&format!("{function}(&{name}[at + 1u], high);"));
+        }
         self.depth -= 1;
         self.line("}");
         Ok(())

@@ -75,7 +75,7 @@ impl Needs {
             }
             Stmt::Store { address, value, .. } => {
                 self.low.insert(*address);
-                self.exact.insert(*value);
+                self.exact.insert(nest.updates.get(value).map_or(*value, |update| update.operand));
             }
             Stmt::Check(value, _) | Stmt::If { condition: value, .. } => {
                 self.exact.insert(*value);
