@@ -257,6 +257,52 @@ fn functions_have_the_interpreters_bits_over_their_whole_range() {
     }
 }
 
+/// Products, quotients, lengths, exponentials and roots of complex numbers of every magnitude, and special ones.
+#[test]
+fn complex_numbers_have_the_interpreters_bits() {
+    if !device() {
+        return;
+    }
+    let mut numbers = numbers();
+    numbers.retain(|x| !x.is_subnormal());
+    // Turns beyond the reduction are the interpreter's.
+    let turns: Vec<f64> = numbers.iter().map(|x| if x.abs() <= 1e6 { *x } else { 0.75 }).collect();
+    let n = numbers.len();
+    let text = format!(
+        "program f(a: c128[{n}], t: c128[{n}], b: c128[5, {n}], d: f64[{n}]) {{
+           map i in 0:{n} {{ b[0, i] = a[i] * t[i] - conj(a[i]) }}
+           map i in 0:{n} {{ b[1, i] = t[i] / a[i] }}
+           map i in 0:{n} {{ b[2, i] = exp(t[i]) }}
+           map i in 0:{n} {{ b[3, i] = sqrt(a[i]) }}
+           map i in 0:{n} {{ d[i] = abs(a[i]) }}
+         }}"
+    );
+    let pairs = |first: &[f64], second: &[f64]| -> Vec<u8> {
+        let both = first.iter().zip(second.iter().rev());
+        both.flat_map(|(x, y)| [x.to_le_bytes(), y.to_le_bytes()].concat()).collect()
+    };
+    let mut results = Vec::new();
+    for engine in [Engine::Interp, Engine::Gpu] {
+        let mut args = Arguments::new();
+        let ty = Type::Scalar(DType::C128);
+        args.insert_array("a", ty, 16, &[n], pairs(&numbers, &numbers));
+        args.insert_array("t", ty, 16, &[n], pairs(&numbers, &turns));
+        args.insert_array("b", ty, 16, &[5, n], vec![0; 80 * n]);
+        doubles(&mut args, "d", &[n], &vec![0.0; n]);
+        let prepared = Prepared::new(&program(&text), engine, false).unwrap();
+        for map in prepared.divided().iter().flat_map(|divided| divided.maps()) {
+            assert_eq!(map.host, None);
+        }
+        let outcome = prepared.run(&mut args, &Options::default());
+        let Ok(Outcome::Done(stats)) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(stats.notes, Vec::<String>::new());
+        results.push([read(&args, "b"), read(&args, "d")].concat());
+    }
+    for (index, (right, found)) in results[0].iter().zip(&results[1]).enumerate() {
+        assert!(same(*right, *found), "{index} of {n}: {right:?}, on the GPU {found:?}");
+    }
+}
+
 #[test]
 fn an_argument_beyond_the_reduction_is_computed_by_the_interpreter() {
     if !device() {

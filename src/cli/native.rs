@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use clap::Args;
 
-use crate::exec::settings::Wishes;
+use crate::exec::settings::{AutoGpu, Wishes};
 use crate::exec::{Mode, Settings, Tier, settings};
 
 /// How machine code is made and run.
@@ -26,10 +26,22 @@ pub struct NativeArgs {
     /// programs that need float64 are refused there.
     #[arg(long)]
     allow_f32: bool,
+    /// Whether --engine auto may take a GPU: never, or for calls where a model says that it pays (docs/gpu.md).
+    #[arg(long, value_enum, default_value = "never", value_name = "WHEN")]
+    auto_gpu: When,
     /// With --engine gpu: take the GPU for a lesser one, to try programs for such here. A list of no-f64 and
     /// binding=BYTES (what a shader reaches of one buffer at once).
     #[arg(long, value_name = "LESS", value_parser = lesser)]
     gpu_as: Option<Lesser>,
+}
+
+/// When `auto` takes a GPU.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+enum When {
+    /// Never.
+    Never,
+    /// Where a model says that it pays.
+    Pays,
 }
 
 /// What a GPU is to be taken for.
@@ -52,6 +64,7 @@ impl NativeArgs {
                 allow_f32: self.allow_f32,
                 no_double: lesser.no_double,
                 binding_bytes: lesser.binding_bytes,
+                auto: if self.auto_gpu == When::Pays { AutoGpu::Pays } else { AutoGpu::Never },
                 ..Wishes::default()
             },
             ..Settings::default()

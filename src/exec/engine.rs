@@ -15,6 +15,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -33,7 +34,8 @@ use crate::scalar::Scalar;
 
 use super::direct;
 use super::fast::Fast;
-use super::settings::{self, Settings, Tier, Wishes};
+use super::offload;
+use super::settings::{self, AutoGpu, Settings, Tier, Wishes};
 use super::tiers::{History, Step, Thresholds};
 
 pub use crate::interp::{Fault, Options, Outcome, Stats};
@@ -109,6 +111,8 @@ pub struct Prepared {
     settings: Settings,
     /// The device that maps run on.
     gpu: Option<Arc<Gpu>>,
+    /// A GPU that was chosen here has failed.
+    gpu_failed: AtomicBool,
     threads: usize,
     /// Made when it is needed.
     interp: Mutex<Option<interp::Prepared>>,
@@ -241,6 +245,7 @@ impl Prepared {
             plain: Mutex::default(),
             settings,
             gpu: None,
+            gpu_failed: AtomicBool::new(false),
             threads: settings.threads.unwrap_or_else(settings::threads).max(1),
             interp: Mutex::default(),
         };
@@ -322,10 +327,20 @@ impl Prepared {
 
     /// Lowers the program, and compiles it unless that is left to its calls.
     fn compile(&self, special: Specialization, fast: bool) -> std::result::Result<Variant, Refused> {
+        self.compile_for(self.gpu.as_ref(), special, fast)
+    }
+
+    /// The same, with maps on a device.
+    fn compile_for(
+        &self,
+        gpu: Option<&Arc<Gpu>>,
+        special: Specialization,
+        fast: bool,
+    ) -> std::result::Result<Variant, Refused> {
         let options = self.options(special);
         let program = self.fast.as_ref().filter(|_| fast).map_or(&self.program, |fast| &fast.program);
         let mut divided = None;
-        let draft = match &self.gpu {
+        let draft = match gpu {
             None => native::Draft::new(program, &self.required, &options, None)?,
             Some(gpu) => {
                 let known = OnceLock::new();
@@ -342,7 +357,7 @@ impl Prepared {
         };
         let draft = Arc::new(draft);
         // What survives a call survives in one place.
-        let now = !self.by_calls || options.keep_text || draft.is_persistent();
+        let now = !self.by_calls || gpu.is_some() || options.keep_text || draft.is_persistent();
         let code = match now {
             true => Some(Arc::new(native::Compiled::of(Arc::clone(&draft), &options)?)),
             false => None,
@@ -402,12 +417,17 @@ impl Prepared {
     }
 
     fn sum_divided(&self, of: fn(&Divided) -> u64) -> Option<u64> {
-        self.gpu.as_ref()?;
-        let count = |variants: &Mutex<Vec<Variant>>| -> u64 {
+        let count = |variants: &Mutex<Vec<Variant>>| -> Option<u64> {
             let known = variants.lock().unwrap_or_else(PoisonError::into_inner);
-            known.iter().filter_map(|variant| variant.divided.as_deref()).map(of).sum()
+            let counts = known.iter().filter_map(|variant| variant.divided.as_deref()).map(of);
+            counts.reduce(|all, one| all + one)
         };
-        Some(self.code.as_ref().map_or(0, count) + count(&self.plain))
+        let usual = self.code.as_ref().and_then(count);
+        let plain = count(&self.plain);
+        match usual.or(plain) {
+            Some(_) => Some(usual.unwrap_or(0) + plain.unwrap_or(0)),
+            None => self.gpu.as_ref().map(|_| 0),
+        }
     }
 
     /// How long lowering for such arguments has taken, and compiling so far.
@@ -573,6 +593,7 @@ impl Prepared {
         let fits = self.fast.as_ref().is_none_or(|fast| fast.fits(given));
         let variants = if fits { variants } else { &self.plain };
         let mut wanted: Option<Specialization> = None;
+        let mut failed: Option<String> = None;
         let usual = self.settled.get().filter(|_| fits);
         // Each step may learn one thing more about the arguments.
         for _ in 0..MOST_VARIANTS {
@@ -595,13 +616,24 @@ impl Prepared {
             };
             // SAFETY: as the caller says.
             match unsafe { code.call(given, self.threads, memory) } {
-                Ok(native::Outcome::Done) => return Ok(Native::Ended(Outcome::Done(Stats::default()))),
+                Ok(native::Outcome::Done) => {
+                    let done = Outcome::Done(Stats::default());
+                    return Ok(Native::Ended(match failed {
+                        Some(why) => noted(done, why),
+                        None => done,
+                    }));
+                }
                 Ok(native::Outcome::Trap(info)) if code.is_persistent() => {
                     return Ok(Native::Ended(Outcome::Trap(fault_of(info))));
                 }
                 Ok(native::Outcome::Trap(info)) => {
                     let why = format!("interpreted, because machine code stopped: {}", info.message);
                     return Ok(Native::Interpret(why));
+                }
+                Err(Unbound::Wrong(diagnostic)) if self.leaves_gpu(&diagnostic) => {
+                    // Arguments hold what they held before.
+                    variants.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                    failed = Some(format!("machine code, because the GPU failed: {}", diagnostic.message));
                 }
                 Err(Unbound::Wrong(diagnostic)) => return Err(*diagnostic),
                 Err(Unbound::Other(special)) => wanted = Some(special),
@@ -645,8 +677,9 @@ impl Prepared {
             return Ok(variant.code.clone().map(Choice::Code));
         }
         // SAFETY: as the caller says.
-        let choice = unsafe { self.raise(variant, given)? };
-        if let Some(code) = variant.code.as_ref().filter(|_| fast && at == 0 && variant.settled) {
+        let choice = unsafe { self.raise(variant, fast, given)? };
+        let stays = fast && at == 0 && variant.settled && variant.divided.is_none();
+        if let Some(code) = variant.code.as_ref().filter(|_| stays) {
             // Another call may have been first.
             drop(self.settled.set(Arc::clone(code)));
         }
@@ -657,14 +690,15 @@ impl Prepared {
     ///
     /// # Safety
     /// As [`Prepared::run_given`].
-    unsafe fn raise(&self, variant: &mut Variant, given: &[Given<'_>]) -> Result<Option<Choice>> {
+    unsafe fn raise(&self, variant: &mut Variant, fast: bool, given: &[Given<'_>]) -> Result<Option<Choice>> {
         let Some(draft) = &variant.draft else { return Ok(None) };
         // SAFETY: as the caller says.
-        match unsafe { draft.work(given) } {
-            Ok(work) => variant.history.add(work),
+        let work = match unsafe { draft.work(given) } {
+            Ok(work) => work,
             Err(Unbound::Wrong(diagnostic)) => return Err(*diagnostic),
             Err(Unbound::Other(special)) => return Ok(Some(Choice::Other(special))),
-        }
+        };
+        variant.history.add(work);
         let step = Thresholds::of_process().step(draft.length(), variant.history);
         if step == Step::Interpret {
             let done = variant.history.operations;
@@ -672,12 +706,65 @@ impl Prepared {
             return Ok(Some(Choice::Interpret(why)));
         }
         let best = step == Step::Best;
+        // SAFETY: as the caller says.
+        let made = if best { unsafe { self.on_gpu(&variant.special, fast, work, given) } } else { None };
+        if let Some(made) = made {
+            *variant = made;
+            return Ok(variant.code.clone().map(Choice::Code));
+        }
+        let Some(draft) = &variant.draft else { return Ok(None) };
         if variant.code.is_none() || best {
             let options = native::Options { optimize: best, ..self.options(variant.special.clone()) };
             variant.code = Some(Arc::new(native::Compiled::of(Arc::clone(draft), &options)?));
             variant.settled = best;
         }
         Ok(variant.code.clone().map(Choice::Code))
+    }
+
+    /// The variant with maps on a GPU, if `auto` may take one, there is one, all maps can run there, and it pays.
+    ///
+    /// # Safety
+    /// As [`Prepared::run_given`].
+    unsafe fn on_gpu(
+        &self,
+        special: &Specialization,
+        fast: bool,
+        work: Work,
+        given: &[Given<'_>],
+    ) -> Option<Variant> {
+        let auto = self.settings.gpu.auto;
+        if auto == AutoGpu::Never || self.gpu_failed.load(Ordering::Relaxed) {
+            return None;
+        }
+        let bytes = given.iter().map(|given| match given {
+            Given::Array(array) => {
+                array.reach(array.ty.bytes(&self.program.structs)).map_or(0.0, |(_, bytes)| bytes as f64)
+            }
+            _ => 0.0,
+        });
+        let bytes = bytes.sum();
+        let pays = |launches| auto == AutoGpu::Any || offload::pays(work, bytes, launches, self.threads);
+        if !pays(0.0) {
+            return None;
+        }
+        let gpu = gpu::open().ok()?;
+        let exact = [gpu::Operation::DoubleSubnormal, gpu::Operation::SingleSubnormal];
+        let fits = !gpu.is_software && exact.into_iter().all(|operation| gpu.abilities.is_right(operation));
+        if auto == AutoGpu::Pays && !fits {
+            return None;
+        }
+        let made = self.compile_for(Some(&gpu), special.clone(), fast).ok()?;
+        let maps = made.divided.as_ref()?.maps();
+        let all = !maps.is_empty() && maps.iter().all(|map| map.host.is_none());
+        // SAFETY: as the caller says.
+        let launches = unsafe { made.draft.as_ref()?.calls(given).ok()? };
+        (all && pays(launches)).then_some(made)
+    }
+
+    /// Whether a call goes on without the GPU that was chosen for it; notes that it failed.
+    fn leaves_gpu(&self, diagnostic: &Diagnostic) -> bool {
+        let gone = matches!(diagnostic.code, "P0803" | "P0804" | "P0805");
+        gone && self.by_calls && !self.gpu_failed.swap(true, Ordering::Relaxed)
     }
 }
 

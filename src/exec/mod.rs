@@ -9,6 +9,7 @@ mod fast;
 pub mod gtir;
 pub mod load;
 pub mod npz;
+mod offload;
 mod program;
 pub mod settings;
 pub mod tiers;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-pub use crate::back::gpu::Wishes;
+pub use crate::back::gpu::{AutoGpu, Wishes};
 pub use crate::back::native::Mode;
 
 /// How much is spent on making code before it runs.

@@ -30,8 +30,17 @@ const ROUTINE: f64 = 200.0;
 
 /// What a run with these parameters does, given as literals' bits.
 pub fn work(kernel: &Kernel, parameters: &[u64]) -> Work {
-    let mut walker =
-        Walker { kernel, values: vec![None; kernel.values.len()], variables: HashMap::new(), guessed: false };
+    walk(kernel, parameters, false)
+}
+
+/// How often a run with these parameters calls routines.
+pub fn calls(kernel: &Kernel, parameters: &[u64]) -> f64 {
+    walk(kernel, parameters, true).operations
+}
+
+fn walk(kernel: &Kernel, parameters: &[u64], calls_only: bool) -> Work {
+    let values = vec![None; kernel.values.len()];
+    let mut walker = Walker { kernel, values, variables: HashMap::new(), guessed: false, calls_only };
     for (parameter, &bits) in kernel.parameters.iter().zip(parameters) {
         let ty = kernel.values[parameter.value];
         let number = Literal { ty, bits }.to_scalar();
@@ -59,6 +68,8 @@ struct Walker<'k> {
     values: Vec<Option<Known>>,
     variables: HashMap<VarId, Known>,
     guessed: bool,
+    /// A call counts one, and everything else nothing.
+    calls_only: bool,
 }
 
 impl Walker<'_> {
@@ -107,6 +118,15 @@ impl Walker<'_> {
     }
 
     fn stmt(&mut self, stmt: &Stmt) -> f64 {
+        let cost = self.cost(stmt);
+        match stmt {
+            Stmt::Call(..) if self.calls_only => 1.0,
+            _ if self.calls_only && stmt.lists().is_empty() => 0.0,
+            _ => cost,
+        }
+    }
+
+    fn cost(&mut self, stmt: &Stmt) -> f64 {
         match stmt {
             Stmt::Let(value, op) => {
                 let known = self.value(*value, op);
@@ -272,6 +292,21 @@ mod tests {
         });
         let kernel = b.finish();
         assert!(work(&kernel, &[1000]).operations >= 1e6);
+    }
+
+    #[test]
+    fn calls_count_as_often_as_the_loops_around_them_turn() {
+        let mut b = Builder::new("calls");
+        let n = b.parameter("n", DType::I64);
+        let buffer = b.buffer("x", BufferKind::Argument(0));
+        let base = b.value(Op::Base(buffer), DType::I64);
+        let routine = crate::kernel::LibraryId(0);
+        looped(&mut b, 0, n, |b, _| {
+            looped(b, 1, n, |b, _| store(b, buffer, base));
+            b.push(Stmt::Call(routine, Vec::new()));
+        });
+        b.push(Stmt::Call(routine, Vec::new()));
+        assert_eq!(calls(&b.finish(), &[50]), 51.0);
     }
 
     #[test]

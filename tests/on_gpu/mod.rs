@@ -1,5 +1,6 @@
 //! Parts of the GPU's tests.
 
+pub mod auto;
 pub mod lesser;
 pub mod reductions;
 

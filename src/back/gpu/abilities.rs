@@ -4,6 +4,18 @@ use std::fmt;
 
 use crate::scalar::Func;
 
+/// Whether the engine `auto` may take a GPU.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum AutoGpu {
+    /// No.
+    #[default]
+    Never,
+    /// A real one, for calls where a model says that it pays.
+    Pays,
+    /// Any, also one in software, for every call that is worth code at its best: for tests.
+    Any,
+}
+
 /// What a person asks of a device, beside what it is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Wishes {
@@ -11,6 +23,8 @@ pub struct Wishes {
     pub allow_f32: bool,
     /// Arithmetic may be regrouped and contracted, as in fast mode.
     pub fast: bool,
+    /// Whether the engine `auto` may take it.
+    pub auto: AutoGpu,
     /// The device is taken for one without `float64`: to try programs for such devices elsewhere.
     pub no_double: bool,
     /// The device is taken for one whose shaders reach so many bytes of a buffer at once, if it reaches more.

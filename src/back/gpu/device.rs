@@ -35,6 +35,8 @@ pub struct Gpu {
     pub name: String,
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
+    /// Whether it is the processor.
+    pub is_software: bool,
     /// What shaders may use.
     pub abilities: Abilities,
     pub(super) uniform_alignment: usize,
@@ -166,6 +168,10 @@ impl Gpu {
             }
         });
         let mut gpu = Gpu {
+            is_software: !matches!(
+                info.device_type,
+                wgpu::DeviceType::DiscreteGpu | wgpu::DeviceType::IntegratedGpu
+            ),
             name: info.name,
             abilities: Abilities {
                 double: features.contains(Features::SHADER_F64),

@@ -49,7 +49,7 @@ use crate::kernel::{BufferId, BufferKind, Kernel, ValueId};
 
 use super::native::companion::{Companion, HostArguments, Session};
 
-pub use abilities::{Abilities, Operation, Wishes};
+pub use abilities::{Abilities, AutoGpu, Operation, Wishes};
 pub use clock::LaunchTime;
 pub use device::{AdapterReport, Gpu, open, reports};
 pub use resident::{Resident, any as any_resident, settle};

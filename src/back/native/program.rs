@@ -240,6 +240,19 @@ impl Draft {
         Ok(work)
     }
 
+    /// How often a call calls routines, a companion's included.
+    ///
+    /// # Errors
+    /// As [`Compiled::call`].
+    ///
+    /// # Safety
+    /// As [`Compiled::call`].
+    pub unsafe fn calls(&self, given: &[Given<'_>]) -> Result<f64, Unbound> {
+        // SAFETY: as the caller says.
+        let bound = unsafe { self.binder.bind(given)? };
+        Ok(cost::calls(&self.lowered.kernel, &bound.parameters))
+    }
+
     /// The plan of transients for these symbols.
     ///
     /// # Errors

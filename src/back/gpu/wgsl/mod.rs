@@ -7,6 +7,7 @@
 //! Every operation is written so that its bits are those of [`scalar`](crate::scalar); operations of the driver are used only where the
 //! probe found them right.
 
+mod complex;
 mod exact;
 mod group;
 mod helpers;

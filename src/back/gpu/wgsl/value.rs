@@ -355,9 +355,8 @@ impl Emitter<'_, '_> {
                 }
                 self.math(*func, ty, &texts)
             }
-            Op::Const(_) | Op::Base(_) | Op::Complex(..) => {
-                Err("complex functions stay on the host".to_owned())
-            }
+            Op::Complex(func, imaginary, operands) => self.complex(*func, *imaginary, operands),
+            Op::Const(_) | Op::Base(_) => Err("a constant is computed".to_owned()),
         }
     }
 
