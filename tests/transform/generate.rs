@@ -717,6 +717,10 @@ fn layouts(random: &mut Random) -> String {
             terms.push(format!("{}{index}", sources[random.below(sources.len())]));
         }
         body.push_str(&format!("map {ranges} {{ {target}[i, j] = ({}) * 1.5 }}\n", terms.join(" - ")));
+        if target != "c" && random.below(4) == 0 {
+            let part = ["[0:N, 0:N] -> b[0:N, 0:N]", "[1, 0:N] -> b[0:N, 0]", "[0:N, 1] -> b[0, 0:N]"];
+            body.push_str(&format!("copy {target}{}\n", part[random.below(3)]));
+        }
         if target != "c" {
             sources.push(target);
         }

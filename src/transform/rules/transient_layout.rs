@@ -4,13 +4,13 @@
 //! that they run along becomes the contiguous one.
 //!
 //! ## Legal when
-//! - the transient is the program's own memory, packed, and nobody sees its layout: elements are written and read one by one,
-//!   by tasklets and copies of single elements;
+//! - the transient is the program's own memory, packed, and nobody sees its layout: tasklets write and read elements one by one,
+//!   and boxes of elements are copied to boxes of the same extents;
 //! - its strides change, its shape does not, so no index does.
 //!
 //! The innermost loop of a map is the one that [`map_dimension_order`](super::map_dimension_order) can give it for the sake of
 //! the containers whose layout is given. It pays if more accesses run along the new dimension than along the one before; one in
-//! loops of more dimensions happens more often.
+//! loops of more dimensions happens more often, and loops in which something else stays strided are no reason for a change.
 //!
 //! ## Before
 //! ```pelton
@@ -47,18 +47,19 @@
 //!
 //! Enables: map_dimension_order, vectors in kernels. Source: GT4Py `gt_change_strides`; DaCe's layouts are set by hand.
 
-use hashbrown::HashMap;
+use hashbrown::HashSet;
 use indexmap::IndexMap;
 
 use crate::entity::Name;
 use crate::ir::{Array, DataKind, EdgeId, Graph, GraphId, Lifetime, NodeId, NodeKind};
 use crate::scalar::{PortKind, Type};
 use crate::symbolic::{ExprId, ExprPool};
+use crate::transform::copies;
 use crate::transform::cost;
 use crate::transform::dead::inner_edges;
 use crate::transform::editor::{Editor, Place, View, accessed};
 use crate::transform::rule::{Site, SiteKind, Stopped, Transformation};
-use crate::transform::rules::map_dimension_order::innermost;
+use crate::transform::rules::map_dimension_order::{contiguous_along, innermost};
 use crate::transform::scope;
 
 /// The rule.
@@ -70,10 +71,12 @@ pub struct Found {
     changes: Vec<(Name, usize)>,
 }
 
-/// Accesses of a transient: how many run along each dimension, as [`cost::ROW`] weighs them, and its access nodes.
-struct Accesses {
-    along: Vec<usize>,
-    nodes: u32,
+/// An access to a transient in a map's body: the dimension that the innermost loop runs along.
+struct Run {
+    name: Name,
+    dim: usize,
+    entry: (Place, NodeId),
+    weight: usize,
 }
 
 impl Transformation for TransientLayout {
@@ -90,6 +93,8 @@ impl Transformation for TransientLayout {
         if known.is_empty() {
             return None;
         }
+        let mut runs: Vec<Run> = Vec::new();
+        let mut loops: IndexMap<(Place, NodeId), Option<Name>> = IndexMap::new();
         for block in editor.blocks(graph) {
             let at = Place { graph, block };
             let Some(state) = editor.state(at) else { continue };
@@ -100,30 +105,31 @@ impl Transformation for TransientLayout {
                 continue;
             }
             let (view, exprs) = editor.split(at)?;
-            let mut loops: HashMap<NodeId, Option<Name>> = HashMap::new();
             for (node, name) in nodes {
-                let runs = runs_along(&view, exprs, node, name, &mut loops);
-                match (runs, known.get_mut(&name)) {
-                    (Some(runs), Some(accesses)) => {
-                        accesses.nodes += 1;
-                        runs.into_iter().for_each(|(dim, weight)| accesses.along[dim] += weight);
+                match (runs_along(&view, exprs, at, node, &mut loops), known.get_mut(&name)) {
+                    (Some(found), Some(nodes)) => {
+                        *nodes += 1;
+                        runs.extend(found);
                     }
                     _ => drop(known.shift_remove(&name)),
                 }
             }
         }
-        let (_, facts) = editor.known(graph)?;
-        let mut changes = Vec::new();
-        for (name, Accesses { along, nodes }) in known {
-            let last = along.len() - 1;
-            // The last of the best ones: the layout changes no more than it has to.
-            let best = (0..=last).max_by_key(|&dim| along[dim])?;
-            let is_own =
-                !facts.is_shared(name) && !facts.is_read_by_name(name) && facts.access_nodes(name) == nodes;
-            if is_own && along[best] > along[last] {
-                changes.push((name, best));
+        let (around, facts) = editor.known(graph)?;
+        known.retain(|&name, nodes| {
+            !facts.is_shared(name) && !facts.is_read_by_name(name) && facts.access_nodes(name) == *nodes
+        });
+        let last = |name: &Name| around.data.get(name).map_or(0, |data| data.shape().len().saturating_sub(1));
+        let ranks: IndexMap<Name, usize> = known.keys().map(|name| (*name, last(name))).collect();
+        runs.retain(|run| ranks.contains_key(&run.name));
+        let mut strided: HashSet<(Place, NodeId)> = HashSet::new();
+        for (&(at, entry), param) in &loops {
+            let (view, exprs) = editor.split(at)?;
+            if param.is_some_and(|param| has_strides(&view, exprs, entry, param, &ranks)) {
+                strided.insert((at, entry));
             }
         }
+        let changes = choose(&runs, &ranks, strided);
         (!changes.is_empty()).then_some(Found { graph, changes })
     }
 
@@ -143,8 +149,59 @@ impl Transformation for TransientLayout {
     }
 }
 
-/// Transients whose layout could be another one.
-fn candidates(exprs: &mut ExprPool, graph: &Graph) -> IndexMap<Name, Accesses> {
+/// The dimensions that become contiguous. A loop in which anything else is strided, or becomes so, gains nothing and is no reason
+/// for a change; it is one to leave things as they are.
+fn choose(
+    runs: &[Run],
+    ranks: &IndexMap<Name, usize>,
+    mut strided: HashSet<(Place, NodeId)>,
+) -> Vec<(Name, usize)> {
+    loop {
+        let mut along: IndexMap<Name, Vec<usize>> =
+            ranks.iter().map(|(name, &last)| (*name, vec![0; last + 1])).collect();
+        for run in runs {
+            let counts = ranks.get(&run.name) == Some(&run.dim) || !strided.contains(&run.entry);
+            if let Some(sum) = along.get_mut(&run.name).and_then(|sums| sums.get_mut(run.dim))
+                && counts
+            {
+                *sum = sum.saturating_add(run.weight);
+            }
+        }
+        // The last of the best ones: the layout changes no more than it has to.
+        let best = |sums: &Vec<usize>| (0..sums.len()).max_by_key(|&dim| sums[dim]).unwrap_or(0);
+        let chosen: IndexMap<Name, usize> = along.iter().map(|(name, sums)| (*name, best(sums))).collect();
+        let before = strided.len();
+        strided
+            .extend(runs.iter().filter(|run| chosen.get(&run.name) != Some(&run.dim)).map(|run| run.entry));
+        if strided.len() == before {
+            return chosen.into_iter().filter(|(name, dim)| ranks.get(name) != Some(dim)).collect();
+        }
+    }
+}
+
+/// Whether the innermost loop of a map meets elements of a container that are apart, besides those whose layout may change.
+fn has_strides(
+    view: &View<'_>,
+    exprs: &mut ExprPool,
+    entry: NodeId,
+    param: Name,
+    changing: &IndexMap<Name, usize>,
+) -> bool {
+    let Some(exit) = view.index.exit(entry) else { return true };
+    view.data_out(entry).chain(view.data_in(exit)).any(|(_, edge)| {
+        let memlet = &edge.memlet;
+        if memlet.data.is_none_or(|name| changing.contains_key(&name)) {
+            return false;
+        }
+        let ranges = memlet.subset.iter().flat_map(|subset| &subset.ranges);
+        let moves =
+            ranges.flat_map(|range| [range.start, range.end]).any(|expr| exprs.depends_on(expr, param));
+        moves && contiguous_along(view, exprs, memlet, &[param]).is_none()
+    })
+}
+
+/// Transients whose layout could be another one, each with the number of its access nodes seen so far.
+fn candidates(exprs: &mut ExprPool, graph: &Graph) -> IndexMap<Name, u32> {
     let mut found = IndexMap::new();
     for (&name, data) in &graph.data {
         let DataKind::Array(array) = &data.kind else { continue };
@@ -153,7 +210,7 @@ fn candidates(exprs: &mut ExprPool, graph: &Graph) -> IndexMap<Name, Accesses> {
             && matches!(data.ty, Type::Scalar(_))
             && matches!(data.lifetime, Lifetime::Scope | Lifetime::State | Lifetime::Graph);
         if is_own && is_packed(exprs, array) {
-            found.insert(name, Accesses { along: vec![0; array.shape.len()], nodes: 0 });
+            found.insert(name, 0);
         }
     }
     found
@@ -184,20 +241,24 @@ fn strides(exprs: &mut ExprPool, shape: &[ExprId], innermost: usize) -> Vec<Expr
     strides
 }
 
-/// Of the accesses through an access node, those dimensions that innermost loops run along, once per access, with how often it
-/// happens. `None` if somebody sees more than single elements.
+/// The accesses through an access node along which innermost loops run. `None` if somebody sees more than single elements.
 fn runs_along(
     view: &View<'_>,
     exprs: &mut ExprPool,
+    at: Place,
     node: NodeId,
-    name: Name,
-    loops: &mut HashMap<NodeId, Option<Name>>,
-) -> Option<Vec<(usize, usize)>> {
+    loops: &mut IndexMap<(Place, NodeId), Option<Name>>,
+) -> Option<Vec<Run>> {
+    let name = view.accessed(node)?;
     let mut found = Vec::new();
     let mut open: Vec<(EdgeId, bool)> = view.data_in(node).map(|(id, _)| (id, true)).collect();
     open.extend(view.data_out(node).map(|(id, _)| (id, false)));
     while let Some((id, writes)) = open.pop() {
         let edge = view.edge(id);
+        // Boxes of elements are copied in the order of their indices.
+        if copies::copy_of(view, exprs, edge).is_some() {
+            continue;
+        }
         if edge.memlet.data != Some(name) {
             return None;
         }
@@ -228,14 +289,14 @@ fn runs_along(
         }
         let subset = edge.memlet.subset.as_ref().filter(|subset| scope::is_point(exprs, subset))?;
         let Some(entry) = view.index.parent(other) else { continue };
-        let param = *loops.entry(entry).or_insert_with(|| innermost(view, exprs, entry));
+        let param = *loops.entry((at, entry)).or_insert_with(|| innermost(view, exprs, entry));
         let Some(param) = param else { continue };
         let mut along =
             (0..subset.ranges.len()).filter(|&dim| exprs.depends_on(subset.ranges[dim].start, param));
         let (Some(dim), None) = (along.next(), along.next()) else { continue };
         let (coefficients, _) = exprs.as_affine(subset.ranges[dim].start, &[param])?;
         if exprs.as_int(coefficients[0]).map(i64::abs) == Some(1) {
-            found.push((dim, weight(view, entry)));
+            found.push(Run { name, dim, entry: (at, entry), weight: weight(view, entry) });
         }
     }
     Some(found)
