@@ -121,6 +121,31 @@ program copies(a: f64[N], b: f64[N, N], N: i64 symbol) {
     }
 }
 
+/// A write that is overwritten later is read in between, by later iterations of the map that makes it.
+#[test]
+fn what_a_map_reads_of_its_own_writes_is_not_written_twice() {
+    let text = "
+program own(a: f64[N], b: f64[N], N: i64 symbol) {
+  transient t: f64[N]
+  state main {
+    map i in 0:N { t[i] = a[i] * 3 }
+    map i in 0:N sequential {
+      b[i] = t[N - 1 - i] * 2
+      t[i] = a[i] + 1
+    }
+    map i in 0:N { t[i] = a[i] - 2 }
+    map i in 0:N { a[i] = t[i] }
+  }
+}";
+    let before = program(text);
+    for rules in [&["explicit_order", "double_write"][..], OPTIMIZE] {
+        let made = after(&before, rules).0;
+        let reference = run(&before, 5, 1);
+        assert!(reference.is_ok(), "{reference:?}");
+        assert_eq!(reference, run(&made, 5, 1));
+    }
+}
+
 /// Compares the interpreter before and after a rule, or all of them, on random programs; how often they agreed.
 fn agree(seeds: std::ops::Range<u64>, rule: Option<&str>) -> usize {
     let sides = [Side::engine(Engine::Interp), Side::after_rule(rule)];

@@ -4,7 +4,8 @@
 //! served it.
 //!
 //! ## Legal when
-//! - the next access of the container is a write of at least these elements, each for certain, that reads nothing of it;
+//! - what writes it reads nothing of it, and the next access of the container is a write of at least these elements, each for
+//!   certain, that reads nothing of it either;
 //! - what computes the first value does nothing else, and no other name leads to the container's memory.
 //!
 //! ## Before
@@ -77,7 +78,8 @@ impl Transformation for DoubleWrite {
             }
             for pair in list.windows(2) {
                 let (first, second) = (pair[0], pair[1]);
-                if first.writes && second.writes && !second.reads {
+                // What reads the container may read what it has just written there.
+                if first.writes && !first.reads && second.writes && !second.reads {
                     nodes.extend(overwritten(&view, exprs, class, first.unit, second.unit));
                 }
             }
