@@ -343,6 +343,46 @@ fn host_and_device_see_each_others_results() {
     assert_eq!(results[0], results[1]);
 }
 
+/// What a program keeps from call to call is written on the device, and by the host, and read in the next call; its size
+/// changes between calls, which clears it; a call stops after it has written it.
+#[test]
+fn what_is_kept_from_call_to_call_may_be_written_on_the_device() {
+    if !device() {
+        return;
+    }
+    let text = "program keep(a: f64[N], b: f64[N], at: i64[1]) {
+        symbol N: i32
+        transient sum: f64[N] lifetime(persistent)
+        map i in 0:N { sum[i] = sum[i] + a[i] }
+        state first { s_in = access sum  k = tasklet first (x) -> (y) { y = x * 2.0 }  s_out = access sum
+                      s_in -> k.x : sum[0]  k.y -> s_out : sum[0] }
+        map i in 0:N { b[i] = sum[i] + b[i] }
+        state pick { s_in = access sum  at_in = access at  k = tasklet pick (all, i) -> (y) { y = all[i] }  b_out = access b
+                     s_in -> k.all : sum[0:N]  at_in -> k.i : at[0]  k.y -> b_out : b[0] }
+      }";
+    let mut results = Vec::new();
+    for engine in [Engine::Native, Engine::Gpu] {
+        let prepared = Prepared::new(&program(text), engine, false).unwrap();
+        for map in prepared.divided().iter().flat_map(|divided| divided.maps()) {
+            assert_eq!(map.host, None);
+        }
+        let mut found = Vec::new();
+        for (n, at) in [(8, 1), (8, 2), (8, 99), (8, 3), (5, 4), (5, 0), (8, 7)] {
+            let mut args = Arguments::new();
+            doubles(&mut args, "a", &[n], &(0..n).map(|i| i as f64 + 0.5).collect::<Vec<_>>());
+            doubles(&mut args, "b", &[n], &vec![0.25; n]);
+            args.insert_array("at", Type::Scalar(DType::I64), 8, &[1], (at as i64).to_le_bytes().to_vec());
+            let outcome = prepared.run(&mut args, &Options::default());
+            assert_eq!(matches!(outcome, Ok(Outcome::Trap(_))), at == 99, "{outcome:?}");
+            // What a stopped call has written of its results does not count.
+            found.push(if at == 99 { Vec::new() } else { read(&args, "b") });
+        }
+        assert_eq!(prepared.declined().unwrap_or(0), 0);
+        results.push(found);
+    }
+    assert_eq!(results[0], results[1]);
+}
+
 /// Two arguments in one piece of memory: the order of the loop matters, and the host keeps it.
 #[test]
 fn overlapping_arguments_stay_on_the_host() {

@@ -42,7 +42,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::diag::Diagnostic;
 use crate::kernel::{BufferId, BufferKind, Kernel, ValueId};
@@ -63,6 +63,8 @@ pub struct Divided {
     /// Numbers of argument buffers.
     arguments: HashMap<BufferId, usize>,
     constants: HashMap<BufferId, Vec<u8>>,
+    /// Buffers that are kept from call to call.
+    kept: HashSet<BufferId>,
     pipelines: Vec<OnceLock<Result<wgpu::ComputePipeline, Diagnostic>>>,
     /// Pipelines of nests whose buffers are split; none where the host has to do it.
     split: Mutex<SplitPipelines>,
@@ -115,10 +117,14 @@ impl Divided {
             })
             .collect();
         let (mut arguments, mut constants) = (HashMap::new(), HashMap::new());
+        let mut kept = HashSet::new();
         for (id, buffer) in kernel.buffers.iter() {
             match &buffer.kind {
                 BufferKind::Argument(number) => drop(arguments.insert(id, *number as usize)),
                 BufferKind::Constant(bytes) => drop(constants.insert(id, bytes.clone())),
+                BufferKind::Persistent(_) => {
+                    kept.insert(id);
+                }
                 _ => {}
             }
         }
@@ -129,6 +135,7 @@ impl Divided {
             division,
             arguments,
             constants,
+            kept,
             pipelines,
             split: Mutex::default(),
             launched: AtomicU64::new(0),

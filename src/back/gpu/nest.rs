@@ -161,10 +161,8 @@ impl<'k> Nest<'k> {
                 }
                 continue;
             }
-            match self.kernel.buffers[buffer].kind {
-                BufferKind::Anywhere => return Err("memory is reached through a reference".to_owned()),
-                BufferKind::Persistent(_) => return Err(format!("`{name}` is kept from call to call")),
-                _ => {}
+            if self.kernel.buffers[buffer].kind == BufferKind::Anywhere {
+                return Err("memory is reached through a reference".to_owned());
             }
             let updated = self.updates.values().any(|update| update.buffer == buffer);
             let new = Use { ty, read: false, written: false, updated };

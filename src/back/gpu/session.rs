@@ -214,13 +214,21 @@ impl<'d> Run<'d> {
                 self.allocated(*buffer, HostMemory { address: address(2), bytes }, *zero);
                 Ok(true)
             }
+            Site::Kept { buffer } => {
+                let bytes = usize::try_from(arguments.get(1).copied().unwrap_or(0)).unwrap_or(0);
+                self.kept(*buffer, HostMemory { address: address(2), bytes });
+                Ok(true)
+            }
             Site::Finish => {
                 let results: Vec<BufferId> = self
                     .mirrors
                     .keys()
                     .copied()
                     .filter(|buffer| {
-                        self.divided.arguments.contains_key(buffer) && !self.lent.contains_key(buffer)
+                        let divided = self.divided;
+                        let outlives =
+                            divided.arguments.contains_key(buffer) || divided.kept.contains(buffer);
+                        outlives && !self.lent.contains_key(buffer)
                     })
                     .collect();
                 if !self.serve_host(&results, &[])? {
@@ -245,6 +253,23 @@ impl<'d> Run<'d> {
         let narrowed = self.divided.division.narrowed.contains(&buffer);
         let mirror =
             Mirror { host, device, host_current: true, device_current: !zero, pending: false, narrowed };
+        self.mirrors.insert(buffer, mirror);
+    }
+
+    /// Memory that is kept from call to call: what it holds matters, and it lies where it lay unless its size changed.
+    fn kept(&mut self, buffer: BufferId, host: HostMemory) {
+        let known = self.mirrors.get(&buffer).map(|mirror| (mirror.host.address, mirror.host.bytes));
+        if known == Some((host.address, host.bytes)) {
+            return;
+        }
+        let mirror = Mirror {
+            host,
+            device: None,
+            host_current: true,
+            device_current: false,
+            pending: false,
+            narrowed: self.divided.division.narrowed.contains(&buffer),
+        };
         self.mirrors.insert(buffer, mirror);
     }
 
@@ -643,6 +668,13 @@ impl Session for Run<'_> {
     }
 
     fn end(mut self: Box<Self>, stopped: bool) -> Result<(), Diagnostic> {
+        if stopped && self.failed.is_none() {
+            // What is kept holds what was written until then, as on the host.
+            let kept: Vec<BufferId> = self.divided.kept.iter().copied().collect();
+            if let Err(diagnostic) = self.serve_host(&kept, &[]) {
+                self.failed = Some(diagnostic);
+            }
+        }
         let gpu = &self.divided.gpu;
         for (buffer, lent) in std::mem::take(&mut self.lent) {
             let Some(mut mirror) = self.mirrors.remove(&buffer) else { continue };

@@ -57,6 +57,8 @@ pub(super) enum Site {
     Host { reads: Vec<BufferId>, writes: Vec<BufferId> },
     /// Memory was taken: address, bytes.
     Allocated { buffer: BufferId, zero: bool },
+    /// Memory that is kept from call to call is there: address, bytes.
+    Kept { buffer: BufferId },
     /// The end.
     Finish,
 }
@@ -319,10 +321,18 @@ impl Pass<'_> {
             } else if let Stmt::Alloc { buffer, bytes, zero, .. } = stmt
                 && self.device.contains(&buffer)
             {
+                let persists = matches!(self.kernel.buffers[buffer].kind, BufferKind::Persistent(_));
+                if persists {
+                    // If its size changes, it moves, and what it held is gone: the host's memory has to be there for that.
+                    self.host(&mut host, &visible, &mut result);
+                    let site = Site::Host { reads: vec![buffer], writes: Vec::new() };
+                    self.call(site, &[], &[], &[], &[], &mut result);
+                }
                 host.push(stmt);
                 self.host(&mut host, &visible, &mut result);
                 visible.insert(buffer);
-                self.call(Site::Allocated { buffer, zero }, &[buffer], &[], &[], &[bytes], &mut result);
+                let site = if persists { Site::Kept { buffer } } else { Site::Allocated { buffer, zero } };
+                self.call(site, &[buffer], &[], &[], &[bytes], &mut result);
             } else {
                 host.push(stmt);
             }
