@@ -7,7 +7,7 @@ use std::sync::Arc;
 use pelton::exec::engine::{Engine, Options, Outcome, Prepared};
 use pelton::exec::{Settings, Tier};
 use pelton::ir::Program;
-use pelton::memory::{Arguments, Given, GivenArray};
+use pelton::memory::{Arguments, Binding, Given, GivenArray};
 use pelton::scalar::{Scalar, Type};
 
 use common::small::{self, doubles, read};
@@ -247,4 +247,43 @@ fn calls_raise_the_tier_and_give_the_same_bits() {
     doubles(&mut args, "b", &[3, 53], &[0.0; 159]);
     assert!(done(native.run(&mut args, &Options::default())).is_empty());
     assert!(native.compiled().is_some());
+}
+
+/// Vector code takes for granted that arguments are apart. Calls for which that is wrong get other code, and the order
+/// of their loops; calls after them get the first code again.
+#[test]
+fn calls_whose_arguments_share_memory_keep_the_order_of_loops() {
+    let one = "program shift(a: f64[40], b: f64[40]) { map i in 0:40 { b[i] = a[i] + 1.0 } }";
+    let fused = "program shift(a: f64[40], b: f64[40]) {
+        transient t: f64[40]
+        map i in 0:40 { t[i] = a[i] + 0.5 }
+        map i in 0:40 { b[i] = t[i] + 0.5 }
+    }";
+    for text in [one, fused] {
+        for threads in [1, 2] {
+            let prepared = compiled(&program(text), with_threads(threads));
+            let reference = Prepared::shared(program(text), Engine::Interp, false).unwrap();
+            for distance in [40, 1, 3, 40, 0] {
+                let results = [&prepared, &reference].map(|prepared| {
+                    let mut args = Arguments::new();
+                    let values: Vec<f64> = (0..80).map(f64::from).collect();
+                    doubles(&mut args, "whole", &[80], &values);
+                    let Some(Binding::Array { buffer, ty, .. }) = args.get("whole").cloned() else {
+                        panic!("no array")
+                    };
+                    for (name, offset) in [("a", 0), ("b", 8 * distance)] {
+                        let binding =
+                            Binding::Array { buffer, offset, ty, shape: vec![40], strides: vec![8] };
+                        args.bindings.insert(name.to_owned(), binding);
+                    }
+                    let whole = args.bindings.shift_remove("whole").unwrap();
+                    let notes = done(prepared.run(&mut args, &Options::default()));
+                    assert!(!notes.iter().any(|note| note.contains("interpreted")), "{notes:?}");
+                    args.bindings.insert("whole".to_owned(), whole);
+                    read(&args, "whole")
+                });
+                assert_eq!(results[0], results[1], "{threads} threads, {distance} apart");
+            }
+        }
+    }
 }

@@ -95,7 +95,7 @@ pub(super) struct Bound {
     own: Vec<Block>,
     copies: Vec<Copied>,
     /// Whether an argument that may be written shares bytes with another one, where that is known.
-    overlap: Option<bool>,
+    pub(super) overlap: Option<bool>,
 }
 
 /// A copy of the caller's array in the declared layout.
@@ -261,6 +261,11 @@ impl Binder {
         }
         bound.overlap = Some(self.overlap(&bound));
         Some(Rehearsal { bound, idle: Mutex::default(), arrays, numbers })
+    }
+
+    /// What the code was specialised on.
+    pub fn special(&self) -> &Specialization {
+        &self.special
     }
 
     /// Whether an argument that may be written shares bytes with another one.

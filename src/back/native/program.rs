@@ -218,6 +218,22 @@ impl Draft {
         self.persistent
     }
 
+    /// Whether code may take for granted that arguments that are written share memory with no others. What survives a call
+    /// survives in one code, and a companion answers for itself: those are for all arguments.
+    fn assumes_disjoint(&self) -> bool {
+        !(self.persistent || self.companion.is_some() || self.binder.special().overlapping)
+    }
+
+    /// Whether bound arguments are as the code takes for granted; else, what other code they need.
+    fn fits(&self, bound: &mut Bound) -> Result<(), Specialization> {
+        let overlap = self.binder.overlap(bound);
+        bound.overlap = Some(overlap);
+        if overlap && self.assumes_disjoint() {
+            return Err(Specialization { overlapping: true, ..self.binder.special().clone() });
+        }
+        Ok(())
+    }
+
     /// How long it took from graph to kernel.
     pub fn lower_time(&self) -> Duration {
         self.lower_time
@@ -315,6 +331,7 @@ impl Compiled {
         let settings = (options.vector_bits > 0 && wide::is_available()).then_some(settings);
         let request = emit::Request {
             vectors: settings,
+            disjoint: draft.assumes_disjoint(),
             keep_text: options.keep_text,
             longest: options.longest,
             threads: options.threads,
@@ -427,6 +444,7 @@ impl Compiled {
         let mut bound = Bound::default();
         // SAFETY: as the caller says.
         unsafe { self.draft.binder.bind_into(given, &mut bound)? };
+        self.draft.fits(&mut bound).map_err(Unbound::Other)?;
         // SAFETY: as the caller says.
         Ok(unsafe { self.run(&bound, threads, memory)? })
     }
@@ -458,9 +476,10 @@ impl Compiled {
         threads: usize,
         memory: &MemoryOptions,
     ) -> Option<Outcome> {
-        let bound = rehearsal.bound(address, number, unmoved)?;
+        let mut bound = rehearsal.bound(address, number, unmoved)?;
+        let fits = self.draft.fits(&mut bound).is_ok();
         // SAFETY: as the caller says.
-        let outcome = unsafe { self.run(&bound, threads, memory) }.ok();
+        let outcome = if fits { unsafe { self.run(&bound, threads, memory) }.ok() } else { None };
         rehearsal.give_back(bound);
         outcome
     }

@@ -136,6 +136,8 @@ pub struct Specialization {
     pub absent: Vec<Name>,
     /// Arrays of one dimension whose extent is another than the number that the program gives, in order.
     pub extents: Vec<(Name, i64)>,
+    /// Arguments that are written may share memory with others. Without it, they do not.
+    pub overlapping: bool,
 }
 
 impl Specialization {

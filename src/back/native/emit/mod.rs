@@ -37,6 +37,8 @@ pub use outline::LONGEST;
 pub struct Request {
     /// With settings for vectors, loop nests that can be vectorised leave the functions.
     pub vectors: Option<Settings>,
+    /// Arguments that are written share memory with no others, so that loops whose vector code needs that have no other.
+    pub disjoint: bool,
     /// Keep the CLIF.
     pub keep_text: bool,
     /// Lists of statements that weigh more become several functions.
@@ -47,7 +49,7 @@ pub struct Request {
 
 impl Default for Request {
     fn default() -> Self {
-        Request { vectors: None, keep_text: false, longest: LONGEST, threads: 1 }
+        Request { vectors: None, disjoint: false, keep_text: false, longest: LONGEST, threads: 1 }
     }
 }
 
@@ -78,7 +80,7 @@ const GRAIN: usize = 10_000;
 /// Compiles a verified kernel.
 pub fn emit(kernel: &Kernel, isa: &OwnedTargetIsa, request: &Request) -> Result<Emitted, Diagnostic> {
     let nests = match request.vectors.filter(|_| isa.default_call_conv() == CallConv::SystemV) {
-        Some(settings) => Nests::of(kernel, settings)?,
+        Some(settings) => Nests::of(kernel, settings, request.disjoint)?,
         None => Nests::default(),
     };
     let cheap = cheap(kernel);

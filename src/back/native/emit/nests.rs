@@ -69,8 +69,8 @@ impl Call {
 const ALIGNMENT: usize = 64;
 
 impl Nests {
-    /// Compiles the outermost nests that can be.
-    pub fn of(kernel: &Kernel, settings: Settings) -> Result<Nests, Diagnostic> {
+    /// Compiles the outermost nests that can be. With `disjoint`, arguments that are written share memory with no others.
+    pub fn of(kernel: &Kernel, settings: Settings, disjoint: bool) -> Result<Nests, Diagnostic> {
         let facts = Facts::of(kernel);
         let mut nests = Nests::default();
         let mut found: Vec<(ValueId, Nest, bool)> = Vec::new();
@@ -87,8 +87,9 @@ impl Nests {
             bytes.extend_from_slice(&nest.code);
         }
         let code = CodeMemory::new(&bytes)?;
-        for ((variable, nest, alone), start) in found.into_iter().zip(starts) {
+        for ((variable, mut nest, alone), start) in found.into_iter().zip(starts) {
             let address = code.address().wrapping_add(start);
+            nest.needs_disjoint &= !disjoint;
             nests.calls.insert(variable, Call { nest, alone, address });
         }
         nests.code = Some(code);

@@ -333,7 +333,7 @@ proptest! {
         let planned = Planned::of(&mut kernel);
         prop_assert_eq!(verify::verify(&kernel), Ok(()));
         let vectors = (nests && wide::is_available()).then_some(wide::Settings { bits: 256, fast: false });
-        let request = Request { vectors, longest, threads: 1, keep_text: false };
+        let request = Request { vectors, disjoint: false, longest, threads: 1, keep_text: false };
         let emitted = emit(&kernel, &isa::host(optimize).unwrap(), &request).unwrap();
         let code = Code::new(&emitted, "test").unwrap();
         let mut found = arguments();
