@@ -327,6 +327,15 @@ impl Stmt {
         }
     }
 
+    /// The value that it defines, for what follows or for its body.
+    pub fn defines(&self) -> Option<ValueId> {
+        match self {
+            Stmt::Let(value, _) => Some(*value),
+            Stmt::For { variable, .. } => Some(*variable),
+            _ => None,
+        }
+    }
+
     /// The statements of a list at any depth, each before those that it holds.
     pub fn all(list: &[Stmt]) -> impl Iterator<Item = &Stmt> {
         let mut open = vec![list.iter()];

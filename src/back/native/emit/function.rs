@@ -14,7 +14,7 @@ use crate::scalar::DType;
 
 use super::super::call::offsets;
 use super::carried::Carried;
-use super::nests::Nests;
+use super::nests::{Inputs, Nests};
 use super::outline::{Cheap, Outline, Source};
 use super::parallel::RegionCode;
 use super::pieces::{Environment, PieceCode};
@@ -56,6 +56,8 @@ pub(super) struct Emitter<'k, 'f> {
     pub cheap: &'k Cheap<'k>,
     /// The element that the innermost open loop carries.
     pub carried: Option<Carried>,
+    /// What calls of nests in open loops are given, by the nest's loop variable.
+    pub inputs: HashMap<crate::kernel::ValueId, Inputs>,
 }
 
 /// Functions beside the first, in the order of their numbers, which calls are made by.
@@ -216,6 +218,7 @@ fn function<'k>(
         nests: around.source.nests,
         cheap: around.source.cheap,
         carried: None,
+        inputs: HashMap::new(),
     };
     body(&mut emitter, &given)?;
     emitter.finish();

@@ -5,7 +5,7 @@
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, InstBuilder, types};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::diag::Diagnostic;
 use crate::kernel::vector::{Decision, LoopReport, Reason};
@@ -188,11 +188,75 @@ pub(super) enum After {
     Loop(Option<ir::Block>),
 }
 
-impl Emitter<'_, '_> {
+/// The table of a nest's inputs, of which some are there already.
+pub(super) struct Inputs {
+    slot: ir::StackSlot,
+    /// By position.
+    stored: Vec<bool>,
+}
+
+impl<'k> Emitter<'k, '_> {
+    /// In front of a loop, stores what nests in it are given in every turn. In registers it would live as long as the loop.
+    /// Says of which nests nothing was there before.
+    pub fn store_ahead(&mut self, body: &'k [Stmt]) -> Vec<ValueId> {
+        let mut open = vec![body];
+        let mut calls: Vec<(ValueId, &'k Call)> = Vec::new();
+        while let Some(list) = open.pop() {
+            for stmt in list {
+                if let Stmt::For { variable, .. } = stmt {
+                    if !self.in_region && self.kernel.regions.contains_key(variable) {
+                        continue;
+                    }
+                    calls.extend(self.nests.calls.get(variable).map(|call| (*variable, call)));
+                }
+                open.extend(stmt.lists());
+            }
+        }
+        if calls.is_empty() {
+            return Vec::new();
+        }
+        let first =
+            calls.iter().map(|(nest, _)| *nest).filter(|nest| !self.inputs.contains_key(nest)).collect();
+        let inside: HashSet<ValueId> = Stmt::all(body).filter_map(Stmt::defines).collect();
+        for (variable, call) in calls {
+            let mut inputs = self.take_inputs(variable, call);
+            for (index, input) in call.nest.inputs.iter().enumerate() {
+                let Input::Value(value) = *input else { continue };
+                if let (Some(known), false) = (self.values.get(value), inside.contains(&value)) {
+                    self.store_input(&mut inputs, index, (self.kernel.values[value], known));
+                }
+            }
+            self.inputs.insert(variable, inputs);
+        }
+        first
+    }
+
+    fn take_inputs(&mut self, variable: ValueId, call: &Call) -> Inputs {
+        self.inputs.remove(&variable).unwrap_or_else(|| {
+            let count = call.nest.inputs.len();
+            let slot = self.stack(8 * u32::try_from(count).unwrap_or(0));
+            Inputs { slot, stored: vec![false; count] }
+        })
+    }
+
+    /// Stores an input, unless it is there.
+    fn store_input(&mut self, inputs: &mut Inputs, index: usize, (ty, value): (DType, ir::Value)) {
+        let Some(stored) = inputs.stored.get_mut(index) else { return };
+        if std::mem::replace(stored, true) {
+            return;
+        }
+        let number = match ty {
+            DType::I32 => self.b.ins().sextend(types::I64, value),
+            DType::Bool => self.b.ins().uextend(types::I64, value),
+            _ => value,
+        };
+        self.b.ins().stack_store(types::I64, number, inputs.slot, offset_of_input(index));
+    }
+
     /// Calls a nest if its conditions hold; else control is where the scalar loop has to stand.
-    pub fn nest(&mut self, call: &Call) -> Result<After, Diagnostic> {
+    pub fn nest(&mut self, variable: ValueId, call: &Call) -> Result<After, Diagnostic> {
         let Some(holds) = self.conditions(call)? else {
-            self.call_nest(call)?;
+            self.call_nest(variable, call)?;
             return Ok(After::Done);
         };
         let (fast, slow, after) = (self.b.create_block(), self.b.create_block(), self.b.create_block());
@@ -200,7 +264,7 @@ impl Emitter<'_, '_> {
         self.b.seal_block(fast);
         self.b.seal_block(slow);
         self.enter(fast);
-        self.call_nest(call)?;
+        self.call_nest(variable, call)?;
         self.b.ins().jump(after, &[]);
         self.enter(slow);
         Ok(After::Loop(Some(after)))
@@ -231,33 +295,35 @@ impl Emitter<'_, '_> {
         Ok(all)
     }
 
-    fn call_nest(&mut self, call: &Call) -> Result<(), Diagnostic> {
-        let inputs = &call.nest.inputs;
-        let slot = self.stack(8 * u32::try_from(inputs.len()).unwrap_or(0));
-        let offset = |index: usize| i32::try_from(8 * index).unwrap_or(0);
-        for (index, input) in inputs.iter().enumerate() {
-            let (ty, value) = match *input {
+    fn call_nest(&mut self, variable: ValueId, call: &Call) -> Result<(), Diagnostic> {
+        let mut inputs = self.take_inputs(variable, call);
+        for (index, input) in call.nest.inputs.iter().enumerate() {
+            if inputs.stored.get(index) == Some(&true) {
+                continue;
+            }
+            let number = match *input {
                 Input::Value(value) => (self.kernel.values[value], self.get(value)?),
                 Input::Variable(variable) => (self.kernel.variables[variable].ty, self.variable(variable)),
             };
-            let number = match ty {
-                DType::I32 => self.b.ins().sextend(types::I64, value),
-                DType::Bool => self.b.ins().uextend(types::I64, value),
-                _ => value,
-            };
-            self.b.ins().stack_store(types::I64, number, slot, offset(index));
+            self.store_input(&mut inputs, index, number);
         }
+        let slot = inputs.slot;
         let address = self.b.ins().stack_addr(types::I64, slot, 0);
         let stopped = self.call(call.address, &[address], Some(types::I64));
         if let Some(stopped) = stopped {
             self.check_code(stopped);
         }
-        for (index, input) in inputs.iter().enumerate() {
+        for (index, input) in call.nest.inputs.iter().enumerate() {
             let Input::Variable(variable) = *input else { continue };
             let ty = register_type(self.kernel.variables[variable].ty);
-            let value = self.b.ins().stack_load(types::I64, ty, slot, offset(index));
+            let value = self.b.ins().stack_load(types::I64, ty, slot, offset_of_input(index));
             self.set_variable(variable, value);
         }
         Ok(())
     }
+}
+
+/// Where an input lies in its table.
+fn offset_of_input(index: usize) -> i32 {
+    i32::try_from(8 * index).unwrap_or(0)
 }

@@ -186,7 +186,7 @@ impl<'k> Emitter<'k, '_> {
         }
         let nests = self.nests;
         let after = match nests.calls.get(&variable) {
-            Some(nest) => self.nest(nest)?,
+            Some(nest) => self.nest(variable, nest)?,
             None => After::Loop(None),
         };
         let After::Loop(after) = after else { return Ok(()) };
@@ -213,6 +213,7 @@ impl<'k> Emitter<'k, '_> {
         let header = self.b.create_block();
         let current = self.b.append_block_param(header, types::I64);
         let after = self.b.create_block();
+        let ahead = self.store_ahead(body);
         let any = self.b.ins().icmp(go_on, start, stop);
         if let Some(element) = self.carried_element(variable, body) {
             let first = self.b.create_block();
@@ -231,6 +232,9 @@ impl<'k> Emitter<'k, '_> {
         self.define(variable, current);
         self.list(body)?;
         self.carried = None;
+        for nest in ahead {
+            self.inputs.remove(&nest);
+        }
         let next = self.b.ins().iadd_imm_s(current, step);
         let more = self.b.ins().icmp(go_on, next, stop);
         self.b.ins().brif(more, header, &[BlockArg::Value(next)], after, &[]);
