@@ -2,6 +2,7 @@
 //! and built once per list. So address arithmetic leaves loops without a pass that moves it.
 
 mod choice;
+mod narrow;
 
 use std::rc::Rc;
 
@@ -47,6 +48,14 @@ struct Fact {
     small: bool,
     /// The `int64` that this `int32` is without loss.
     whole: Option<ValueId>,
+    made: Option<Made>,
+}
+
+/// How a value was made, as far as later ones look.
+#[derive(Clone, Copy)]
+enum Made {
+    Binary(BinaryOp, ValueId, ValueId),
+    Cast(ValueId),
 }
 
 /// What bounds reasoning knows about a loop that is being built.
@@ -194,6 +203,10 @@ impl Builder {
         self.facts[value.0 as usize].literal
     }
 
+    fn made(&self, value: ValueId) -> Option<Made> {
+        self.facts[value.0 as usize].made
+    }
+
     /// The integer a value is.
     pub fn as_int(&self, value: ValueId) -> Option<i64> {
         self.literal(value).and_then(Literal::as_int)
@@ -240,7 +253,12 @@ impl Builder {
         }
         let literal = if let Op::Const(literal) = op { Some(literal) } else { None };
         let linear = if ty == DType::I64 { self.linear_of(&op).map(Rc::new) } else { None };
-        self.facts.push(Fact { depth, literal, linear, ..Fact::default() });
+        let made = match op {
+            Op::Binary(op, a, b) => Some(Made::Binary(op, a, b)),
+            Op::Cast(_, a) => Some(Made::Cast(a)),
+            _ => None,
+        };
+        self.facts.push(Fact { depth, literal, linear, made, ..Fact::default() });
         let value = self.kernel.values.push(ty);
         self.frames[depth].known.insert(op.clone(), value);
         self.frames[depth].stmts.push(Stmt::Let(value, op));
@@ -312,6 +330,11 @@ impl Builder {
             && let Some(folded) = self.fold(op, a, b)
         {
             return folded;
+        }
+        if ty.is_integral()
+            && let Some(narrowed) = self.narrow_binary(op, a, b)
+        {
+            return narrowed;
         }
         let result = if op.is_comparison() { DType::Bool } else { ty };
         self.value(Op::Binary(op, a, b), result)
@@ -401,6 +424,9 @@ impl Builder {
         }
         if let (DType::I64, Some(whole)) = (ty, self.facts[value.0 as usize].whole) {
             return whole;
+        }
+        if let Some(narrowed) = self.narrow_cast(ty, value) {
+            return narrowed;
         }
         let result = self.value(Op::Cast(ty, value), ty);
         let small = matches!(from, DType::I8 | DType::I16 | DType::I32 | DType::U8 | DType::U16);

@@ -21,7 +21,7 @@
 //! - A **check** that fails leaves the kernel with the number of its [`TrapInfo`]; memory keeps what was written.
 //! - A loop that is **parallel** promises that its iterations may run in any order or at once.
 //!
-//! Pipeline: [`lower`] makes kernels from graphs, [`verify`] checks them, [`print`] shows them,
+//! Pipeline: [`lower`] makes kernels from graphs, [`scaled`] folds factors into products in fast mode, [`verify`] checks them, [`print`] shows them,
 //! [`eval`] runs them slowly (for tests), `back` compiles them.
 
 pub mod build;
@@ -32,6 +32,7 @@ pub mod lower;
 pub mod parallel;
 pub mod print;
 mod program;
+pub mod scaled;
 pub mod scratch;
 pub mod vector;
 pub mod verify;

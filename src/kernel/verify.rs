@@ -165,7 +165,11 @@ impl Verifier<'_> {
                 if self.kernel.libraries.get(*library).is_none() {
                     return Err(format!("{library} does not exist"));
                 }
-                arguments.iter().try_for_each(|&argument| self.expect(argument, DType::I64, "argument"))
+                // Numbers of eight bytes or four go as their bits.
+                arguments.iter().try_for_each(|&argument| match self.used(argument)? {
+                    DType::F64 | DType::F32 => Ok(()),
+                    _ => self.expect(argument, DType::I64, "argument"),
+                })
             }
         }
     }

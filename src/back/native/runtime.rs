@@ -248,6 +248,12 @@ pub unsafe extern "C" fn library(
         ("MatMul", Some(DType::F64)) => unsafe { super::product::run::<f64>(frame, arguments) },
         // SAFETY: as above.
         ("MatMul", Some(DType::F32)) => unsafe { super::product::run::<f32>(frame, arguments) },
+        // SAFETY: as above.
+        ("MatMul", Some(DType::C128)) => unsafe { super::product::run::<Complex64>(frame, arguments) },
+        // SAFETY: as above.
+        ("MatMul", Some(DType::C64)) => unsafe {
+            super::product::run::<num_complex::Complex32>(frame, arguments)
+        },
         // SAFETY: lowering passes operands whose extents it checked against their containers.
         _ => match unsafe { super::callout::run(frame, call, arguments) } {
             Some(()) => 0,

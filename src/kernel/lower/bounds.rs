@@ -13,6 +13,8 @@
 //! Where the extremes over all loops around the access, branches or not, leave numbers that fit, nothing is checked but
 //! that the loops are short: `for i in 0..N { if c { a[i] } }` with an `a` of `N` elements.
 
+use smallvec::SmallVec;
+
 use crate::scalar::BinaryOp;
 
 use crate::kernel::build::LoopFacts;
@@ -91,16 +93,11 @@ impl Lowerer<'_> {
                 self.b.binary(BinaryOp::Lt, high, extent)
             }
         };
-        let mut fine = self.b.and(above, below);
+        let fine = self.b.and(above, below);
         if self.b.as_int(fine) == Some(1) {
             return Ok(());
         }
-        for excuse in excuses {
-            fine = self.b.or(fine, excuse);
-        }
-        if self.b.as_int(fine) != Some(1) && self.b.note_check(fine, depth) {
-            self.b.push_at(Stmt::Check(fine, trap), depth);
-        }
+        self.check_at(fine, &excuses, depth, trap);
         Ok(())
     }
 
@@ -110,8 +107,13 @@ impl Lowerer<'_> {
         let behind =
             self.b.linear(extent).plus(high, -1).and_then(|rest| rest.plus(&Linear::constant(1), -1));
         let Some(behind) = behind else { return false };
-        // Each has to stay at least zero.
-        let mut forms = [low.clone(), high.clone(), behind];
+        self.never_negative(&[low.clone(), high.clone(), behind])
+    }
+
+    /// Whether numbers are at least zero in every iteration of the loops around, given that these are short, which is
+    /// checked then.
+    pub fn never_negative(&mut self, numbers: &[Linear]) -> bool {
+        let mut forms: SmallVec<[Linear; 3]> = SmallVec::from(numbers);
         // First and last values of the loops that take part, and whether it is the smallest that counts.
         let mut ends: Vec<(Linear, bool)> = Vec::new();
         for depth in (0..=self.b.depth()).rev() {
@@ -154,6 +156,46 @@ impl Lowerer<'_> {
             }
         }
         true
+    }
+
+    /// How far out a condition can be checked that holds in all iterations of a loop if it holds in the last one, because
+    /// it only gets harder as these numbers grow. They become what they are in the last iterations; also given are
+    /// excuses (loops without iterations) and the depth. `fixed` are the other values that the condition needs.
+    pub fn at_the_end(&mut self, growing: &mut [Linear], fixed: &[ValueId]) -> (Vec<ValueId>, usize) {
+        let (mut excuses, mut depth) = (Vec::new(), self.b.depth());
+        while let Some(facts) = self.b.loop_at(depth) {
+            let known = |value: ValueId| self.b.depth_of(value) < depth;
+            let outside = |linear: &Linear| {
+                linear.terms.iter().all(|&(atom, _)| atom == facts.variable || known(atom))
+                    && linear.factor(facts.variable) >= 0
+            };
+            if !growing.iter().all(outside) || !fixed.iter().chain(&excuses).all(|&value| known(value)) {
+                break;
+            }
+            let last: Option<Vec<Linear>> =
+                growing.iter().map(|linear| self.extreme(linear, facts, false)).collect();
+            let Some(last) = last else { break };
+            if growing.iter().any(|linear| linear.factor(facts.variable) != 0) {
+                self.check_reach(facts, depth - 1);
+            }
+            growing.clone_from_slice(&last);
+            if self.b.as_int(facts.empty) != Some(0) {
+                excuses.push(facts.empty);
+            }
+            depth -= 1;
+        }
+        (excuses, depth)
+    }
+
+    /// Stops the program at a depth unless a condition or one of the excuses holds.
+    pub fn check_at(&mut self, condition: ValueId, excuses: &[ValueId], depth: usize, trap: TrapId) {
+        let mut fine = condition;
+        for &excuse in excuses {
+            fine = self.b.or(fine, excuse);
+        }
+        if self.b.as_int(fine) != Some(1) && self.b.note_check(fine, depth) {
+            self.b.push_at(Stmt::Check(fine, trap), depth);
+        }
     }
 
     /// `linear` at the loop's first or last iteration, whichever is smaller (or larger).

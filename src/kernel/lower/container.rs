@@ -370,7 +370,7 @@ pub(super) fn elements_in_memory(program: &Program) -> Result<HashSet<(GraphId, 
                     let ends = [(edge.src, edge.src_conn), (edge.dst, edge.dst_conn)];
                     for (node, connector) in ends {
                         let needs = match state.nodes.get(node).map(|node| &node.kind) {
-                            Some(NodeKind::Library(_)) => true,
+                            Some(NodeKind::Library(library)) => !takes_numbers(library.class()),
                             // A call of a library, which takes addresses.
                             Some(NodeKind::Tasklet(tasklet)) => tasklet.code.is_none(),
                             Some(NodeKind::Access { data, .. }) => {
@@ -415,6 +415,11 @@ pub(super) fn elements_in_memory(program: &Program) -> Result<HashSet<(GraphId, 
             return Ok(found);
         }
     }
+}
+
+/// Whether a library node becomes loops to which one number is as good as its address.
+fn takes_numbers(class: &str) -> bool {
+    matches!(class, "Dot" | "MatMul" | "Gemm" | "BatchedMatMul" | "Gemv" | "Reduce")
 }
 
 /// Symbols that the sizes of a graph's own containers name, in order.

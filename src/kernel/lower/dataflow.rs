@@ -5,10 +5,12 @@ use hashbrown::{HashMap, HashSet};
 use crate::analysis::{MemletPaths, ScopeTree, viewed_edge};
 use crate::entity::Name;
 use crate::ir::{Adjacency, BlockId, DataKind, Edge, EdgeId, NodeId, NodeKind, State};
+use crate::kernel::linear::Linear;
 use crate::kernel::{BufferKind, Stmt, ValueId, VarId};
-use crate::scalar::{DType, Type};
+use crate::scalar::{BinaryOp, DType, Type};
 
 use super::container::{Container, Memory};
+use super::layout::Layout;
 use super::memlet::Access;
 use super::{Lowerer, Lowering};
 
@@ -287,7 +289,7 @@ impl<'p> Lowerer<'p> {
         self.anywhere = Some(buffer);
         let seen = self.memory(buffer, base, ty, &layout, bytes);
         let zero = self.b.int(0);
-        self.check_fits(&seen, &layout, bytes, zero, text)?;
+        self.check_fits(&layout, ty, bytes, zero, text);
         Ok(Container::Memory(seen))
     }
 
@@ -337,42 +339,51 @@ impl<'p> Lowerer<'p> {
         let (address, left) = self.start_of(&memory, access);
         let skipped = self.b.sub(memory.bytes, left);
         let seen = self.memory(memory.buffer, address, ty, &layout, left);
-        self.check_fits(&seen, &layout, memory.bytes, skipped, text)?;
+        self.check_fits(&layout, ty, memory.bytes, skipped, text);
         Ok(Container::Memory(seen))
     }
 
-    /// Stops the program unless a layout that starts `skipped` bytes into memory of `total` bytes lies inside it.
-    fn check_fits(
-        &mut self,
-        seen: &Memory,
-        layout: &super::layout::Layout,
-        total: crate::kernel::ValueId,
-        skipped: crate::kernel::ValueId,
-        text: &str,
-    ) -> Lowering<()> {
-        use crate::scalar::BinaryOp;
+    /// Stops the program unless a layout that starts `skipped` bytes into memory of `total` bytes lies inside it, or has no
+    /// elements.
+    fn check_fits(&mut self, layout: &Layout, ty: Type, total: ValueId, skipped: ValueId, text: &str) {
+        let trap =
+            self.trap(crate::kernel::TrapKind::BadShape, format!("`{text}` does not fit the memory it sees"));
+        // The more elements and the later they start, the harder, where no start lies in front of the memory.
+        let mut growing: Vec<Linear> = layout.shape.iter().map(|&extent| self.b.linear(extent)).collect();
+        let mut fixed: Vec<ValueId> = layout.strides.iter().copied().chain([total, layout.start]).collect();
+        let start = self.b.linear(skipped);
+        let inside = self.never_negative(std::slice::from_ref(&start));
+        if inside {
+            growing.push(start)
+        } else {
+            fixed.push(skipped)
+        }
+        let (excuses, depth) = self.at_the_end(&mut growing, &fixed);
+        let values: Vec<ValueId> = growing.iter().map(|linear| self.b.from_linear(linear)).collect();
+        let (extents, skipped) = match values.split_at(layout.shape.len()) {
+            (extents, [skipped]) => (extents, *skipped),
+            (extents, _) => (extents, skipped),
+        };
         let zero = self.b.int(0);
-        let inside = self.b.binary(BinaryOp::Ge, skipped, zero);
-        let before_end = self.b.binary(BinaryOp::Le, skipped, total);
-        let reach = self.in_bytes(layout.reach, seen.ty);
-        let room =
-            match self.b.linear(seen.bytes).plus(&self.b.linear(reach), -1).and_then(|d| d.as_constant()) {
-                Some(spare) => self.b.bool(spare >= 0),
-                None => self.b.binary(BinaryOp::Le, reach, seen.bytes),
-            };
-        let fits = self.b.and(inside, before_end);
-        let mut fine = self.b.and(fits, room);
-        for &extent in seen.shape.iter() {
+        let mut fine = self.b.binary(BinaryOp::Le, skipped, total);
+        if !inside {
+            let positive = self.b.binary(BinaryOp::Ge, skipped, zero);
+            fine = self.b.and(positive, fine);
+        }
+        let reach = self.reach(extents, &layout.strides);
+        let (reach, start) = (self.in_bytes(reach, ty), self.in_bytes(layout.start, ty));
+        let left = self.b.sub(total, skipped);
+        let left = self.b.sub(left, start);
+        let room = match self.b.linear(left).plus(&self.b.linear(reach), -1).and_then(|d| d.as_constant()) {
+            Some(spare) => self.b.bool(spare >= 0),
+            None => self.b.binary(BinaryOp::Le, reach, left),
+        };
+        fine = self.b.and(fine, room);
+        for &extent in extents {
             let none = self.b.binary(BinaryOp::Eq, extent, zero);
             fine = self.b.or(fine, none);
         }
-        let trap =
-            self.trap(crate::kernel::TrapKind::BadShape, format!("`{text}` does not fit the memory it sees"));
-        let depth = self.b.depth();
-        if self.b.as_int(fine) != Some(1) && self.b.note_check(fine, depth) {
-            self.b.push(Stmt::Check(fine, trap));
-        }
-        Ok(())
+        self.check_at(fine, &excuses, depth, trap);
     }
 
     /// The edge that leads from a view to what it views.

@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use crate::ir::Array;
-use crate::kernel::{BufferId, Literal, Stmt, TrapKind, ValueId};
+use crate::kernel::linear::Linear;
+use crate::kernel::{BufferId, Literal, TrapKind, ValueId};
 use crate::scalar::{BinaryOp, DType, Type};
 
 use super::container::Memory;
@@ -46,13 +47,7 @@ impl Lowerer<'_> {
             return self
                 .invalid("P0102", format!("`{text}` has {} strides for {}", strides.len(), shape.len()));
         }
-        let one = self.b.int(1);
-        let mut reach = one;
-        for (&extent, &stride) in shape.iter().zip(&strides) {
-            let steps = self.b.sub(extent, one);
-            let span = self.b.mul(steps, stride);
-            reach = self.b.add(reach, span);
-        }
+        let reach = self.reach(&shape, &strides);
         self.check_layout(&shape, &strides, start, text)?;
         Ok(Layout {
             shape: shape.into(),
@@ -64,6 +59,19 @@ impl Lowerer<'_> {
         })
     }
 
+    /// Elements from the one with all indices zero to the last one, inclusive.
+    pub fn reach(&mut self, shape: &[ValueId], strides: &[ValueId]) -> ValueId {
+        let one = self.b.int(1);
+        let mut reach = one;
+        for (&extent, &stride) in shape.iter().zip(strides) {
+            let steps = self.b.sub(extent, one);
+            let span = self.b.mul(steps, stride);
+            reach = self.b.add(reach, span);
+        }
+        reach
+    }
+
+    /// Stops the program unless extents, distances and start are at least zero and there are not too many elements.
     fn check_layout(
         &mut self,
         shape: &[ValueId],
@@ -71,38 +79,55 @@ impl Lowerer<'_> {
         start: ValueId,
         text: &str,
     ) -> Lowering<()> {
-        let mut fine = self.b.bool(true);
-        let zero = self.b.int(0);
-        for &number in shape.iter().chain(strides).chain([&start]) {
-            let positive = self.b.binary(BinaryOp::Ge, number, zero);
-            fine = self.b.and(fine, positive);
+        let trap = self.trap(TrapKind::BadShape, format!("`{text}` has an impossible shape"));
+        let most = self.b.int(MOST_ELEMENTS);
+        for &extent in shape {
+            self.check_index(extent, most, trap)?;
         }
+        let mut positive = self.b.bool(true);
+        let zero = self.b.int(0);
+        for &number in strides.iter().chain([&start]) {
+            let fine = self.b.binary(BinaryOp::Ge, number, zero);
+            positive = self.b.and(positive, fine);
+        }
+        let depth = self.b.depth_of(positive);
+        self.check_at(positive, &[], depth, trap);
         let literals: Vec<Option<i64>> =
             shape.iter().chain(strides).chain([&start]).map(|&v| self.b.as_int(v)).collect();
         let all_small = literals.iter().all(|v| v.is_some_and(|v| v < MOST_ELEMENTS));
         let product = shape.iter().zip(strides).try_fold(0f64, |sum, (&extent, &stride)| {
             Some(sum + self.b.as_int(extent)? as f64 * self.b.as_int(stride)? as f64)
         });
-        if !(all_small && product.is_some_and(|sum| sum < MOST_ELEMENTS as f64)) {
-            let mut sum = self.b.cast(DType::F64, start);
-            for (&extent, &stride) in shape.iter().zip(strides) {
-                let (extent, stride) = (self.b.cast(DType::F64, extent), self.b.cast(DType::F64, stride));
-                let span = self.b.binary(BinaryOp::Mul, extent, stride);
-                sum = self.b.binary(BinaryOp::Add, sum, span);
-            }
-            for &extent in shape {
-                let extent = self.b.cast(DType::F64, extent);
-                sum = self.b.binary(BinaryOp::Add, sum, extent);
-            }
-            let most = self.b.constant(Literal { ty: DType::F64, bits: (MOST_ELEMENTS as f64).to_bits() });
-            let small = self.b.binary(BinaryOp::Lt, sum, most);
-            fine = self.b.and(fine, small);
+        if all_small && product.is_some_and(|sum| sum < MOST_ELEMENTS as f64) {
+            return Ok(());
         }
-        let trap = self.trap(TrapKind::BadShape, format!("`{text}` has an impossible shape"));
-        let depth = self.b.depth_of(fine);
-        if self.b.as_int(fine) != Some(1) && self.b.note_check(fine, depth) {
-            self.b.push_at(Stmt::Check(fine, trap), depth);
+        // The more elements, the harder.
+        let mut extents: Vec<Linear> = shape.iter().map(|&extent| self.b.linear(extent)).collect();
+        let fixed: Vec<ValueId> = strides.iter().copied().chain([start]).collect();
+        let (excuses, depth) = self.at_the_end(&mut extents, &fixed);
+        let mut terms = Vec::new();
+        if self.b.as_int(start) != Some(0) {
+            terms.push(self.b.cast(DType::F64, start));
         }
+        for (extent, &stride) in extents.iter().zip(strides) {
+            let extent = self.b.from_linear(extent);
+            let extent = self.b.cast(DType::F64, extent);
+            let span = match self.b.as_int(stride) {
+                Some(1) => extent,
+                _ => {
+                    let stride = self.b.cast(DType::F64, stride);
+                    self.b.binary(BinaryOp::Mul, extent, stride)
+                }
+            };
+            terms.extend([span, extent]);
+        }
+        let Some(sum) = terms.into_iter().reduce(|a, b| self.b.binary(BinaryOp::Add, a, b)) else {
+            return Ok(());
+        };
+        let most = self.b.constant(Literal { ty: DType::F64, bits: (MOST_ELEMENTS as f64).to_bits() });
+        let small = self.b.binary(BinaryOp::Lt, sum, most);
+        let depth = if excuses.is_empty() { self.b.depth_of(small) } else { depth };
+        self.check_at(small, &excuses, depth, trap);
         Ok(())
     }
 

@@ -183,11 +183,15 @@ impl<'p> Lowerer<'p> {
         }
     }
 
-    /// Opens one loop per count and gives the loop variables.
+    /// Opens one loop per count, but none for a count that is known to be one, and gives the loop variables.
     pub(super) fn open_loops(&mut self, counts: &[ValueId]) -> Vec<ValueId> {
         let zero = self.b.int(0);
         let mut opened = Vec::with_capacity(counts.len());
         for &count in counts {
+            if self.is_one(count) {
+                opened.push(zero);
+                continue;
+            }
             let facts = self.loop_facts(zero, count, 1);
             let depth = self.b.depth() + 1;
             let number = self.b.new_value(DType::I64, depth);
@@ -200,6 +204,9 @@ impl<'p> Lowerer<'p> {
     pub(super) fn close_loops(&mut self, counts: &[ValueId], opened: &[ValueId], parallel: bool) {
         let zero = self.b.int(0);
         for (&count, &number) in counts.iter().zip(opened).rev() {
+            if self.is_one(count) {
+                continue;
+            }
             let body = self.b.close();
             self.b.push(Stmt::For { variable: number, start: zero, stop: count, step: 1, parallel, body });
         }
@@ -433,7 +440,9 @@ impl<'p> Lowerer<'p> {
         all.extend(terms.iter().map(|term| term.operand));
         let dtype = self.meeting(&all)?;
         let ty = Type::Scalar(dtype);
-        if terms.iter().any(|term| self.overlap(term.operand, output)) {
+        // One number in variables is written when all else is done.
+        let written_late = matches!(output.access.container, Container::Register { .. });
+        if !written_late && terms.iter().any(|term| self.overlap(term.operand, output)) {
             return self.unsupported("a product into one of its operands");
         }
         let kept = self.kept(output);

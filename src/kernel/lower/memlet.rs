@@ -214,6 +214,10 @@ impl Lowerer<'_> {
                 self.b.add(steps, one)
             }
         };
+        let form = self.b.linear(count);
+        if self.never_negative(&[form]) {
+            return Ok(count);
+        }
         Ok(self.b.binary(BinaryOp::Max, count, zero))
     }
 

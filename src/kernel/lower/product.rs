@@ -159,7 +159,8 @@ impl<'p> Lowerer<'p> {
         Some(Matrices { letters, free: n + 1, a: a_letters, b: b_letters, inner: (k_a, k_b), equal })
     }
 
-    /// A product of `float32` or `float64` matrices in memory by the run-time routine; false if it is no such product.
+    /// A product of matrices of common floats or complex numbers in memory by the run-time routine; false if it is no such
+    /// product.
     fn fast_product(
         &mut self,
         found: &Matrices,
@@ -175,13 +176,15 @@ impl<'p> Lowerer<'p> {
         let same = operands.iter().all(|operand| operand.access.container.ty() == Type::Scalar(dtype));
         let in_memory =
             operands.iter().all(|operand| matches!(operand.access.container, Container::Memory(_)));
-        if !matches!(dtype, DType::F32 | DType::F64) || !same || !in_memory || output.wcr.is_some() {
+        let common = matches!(dtype, DType::F32 | DType::F64 | DType::C64 | DType::C128);
+        if !common || !same || !in_memory || output.wcr.is_some() {
             return Ok(false);
         }
         let batches = found.free - 2;
-        // One number is no more than its loop, which costs no call.
-        let one_number = found.letters[batches..found.free].iter().all(|&count| self.is_one(count));
-        if one_number && !self.overlap(a, output) && !self.overlap(b, output) {
+        // One number is no more than its loop, which costs no call; the routine has no code for complex vectors.
+        let ones = found.letters[batches..found.free].iter().filter(|&&count| self.is_one(count)).count();
+        let few = if dtype.is_complex() { ones > 0 } else { ones == 2 };
+        if few && !self.overlap(a, output) && !self.overlap(b, output) {
             return Ok(false);
         }
         let kept = self.kept(output);
@@ -221,12 +224,14 @@ impl<'p> Lowerer<'p> {
         self.matrix_arguments(a, &found.a, &numbers, [m, k], &mut arguments)?;
         self.matrix_arguments(b, &found.b, &numbers, [k, n], &mut arguments)?;
         self.matrix_arguments(output, &output_letters, &numbers, [m, n], &mut arguments)?;
-        let bits =
-            |number: Scalar| Literal::from_scalar(arith::cast(dtype, number)).map_or(0, |l| l.bits as i64);
-        arguments.push(self.b.int(bits(alpha.unwrap_or(Scalar::I64(1)))));
+        for bits in bits_of(dtype, alpha.unwrap_or(Scalar::I64(1))) {
+            arguments.push(self.b.int(bits));
+        }
         arguments.push(self.b.int(i64::from(alpha.is_some())));
         if let (Some((beta, addend)), Some(letters)) = (beta, &addend_letters) {
-            arguments.push(self.b.int(bits(*beta)));
+            for bits in bits_of(dtype, *beta) {
+                arguments.push(self.b.int(bits));
+            }
             self.matrix_arguments(addend, letters, &numbers, [m, n], &mut arguments)?;
         }
         let trap = self.trap(TrapKind::Library, "no memory for a matrix product");
@@ -340,5 +345,14 @@ impl<'p> Lowerer<'p> {
             Term { operand: &b, letters: b_letters, conjugate: false },
         ];
         self.contract(&terms, &letters, count, &output, None, None)
+    }
+}
+
+/// The bits of a number of a type: of its real and its imaginary part.
+fn bits_of(dtype: DType, number: Scalar) -> [i64; 2] {
+    match arith::cast(dtype, number) {
+        Scalar::C64(z) => [z.re, z.im].map(|part| i64::from(part.to_bits())),
+        Scalar::C128(z) => [z.re, z.im].map(|part| part.to_bits() as i64),
+        real => [Literal::from_scalar(real).map_or(0, |literal| literal.bits as i64), 0],
     }
 }

@@ -6,8 +6,10 @@
 //! Speed comes from many results at once: [`tiles`] for matrices, [`vector`] where one operand is a vector, both
 //! written once for the registers of [`lanes`]. Rows are split between threads.
 
+mod complex;
 mod fast;
 mod lanes;
+mod real;
 #[cfg(test)]
 pub(super) mod tests;
 mod tiles;
@@ -18,13 +20,14 @@ use std::ops::Range;
 
 use num_complex::{Complex32, Complex64};
 
+use crate::kernel::scaled::arguments as at;
 use crate::linalg::{self, Number};
 use crate::scalar::Scalar;
 
 use super::call::Frame;
 use super::runtime::Arguments;
 use super::threads;
-use lanes::Real;
+use lanes::Entry;
 
 /// A matrix in memory: address and byte distances along rows and columns.
 #[derive(Clone, Copy)]
@@ -34,7 +37,7 @@ struct Matrix<T> {
     column: isize,
 }
 
-impl<T: Real> Matrix<T> {
+impl<T: Entry> Matrix<T> {
     /// The address of an element.
     #[inline(always)]
     fn at(self, row: usize, column: usize) -> *const T {
@@ -89,7 +92,7 @@ struct Finish<T> {
     addend: Option<(T, Matrix<T>)>,
 }
 
-impl<T: Real> Finish<T> {
+impl<T: Entry> Finish<T> {
     fn is_none(&self) -> bool {
         self.alpha.is_none() && self.addend.is_none()
     }
@@ -114,7 +117,7 @@ impl<T: Real> Finish<T> {
 
 /// A product: `c` becomes `m` times `n` finished sums of `k` products. `c` may hold sums before they are finished.
 #[derive(Clone, Copy)]
-struct Job<T> {
+pub(super) struct Job<T> {
     a: Matrix<T>,
     b: Matrix<T>,
     c: Matrix<T>,
@@ -124,15 +127,26 @@ struct Job<T> {
     finish: Finish<T>,
     /// Products are subtracted from what `c` holds, one after the other, and nothing else is done.
     subtracts: bool,
+    /// Whether the conjugates of `a` count.
+    conjugates: bool,
     fused: bool,
     registers: Registers,
 }
 
-impl<T> Job<T> {
-    /// Whether it is a matrix times a vector.
-    fn is_vector(&self) -> bool {
-        self.n == 1 && !self.subtracts
-    }
+/// How products of a type of numbers are computed.
+pub(super) trait Product: Entry {
+    /// Whether a matrix times a vector has code of its own, for results that are a column.
+    const VECTORS: bool;
+
+    /// Whether sums stay in the results between blocks of summands.
+    fn is_blocked(job: &Job<Self>) -> bool;
+
+    /// Computes a job; none when there is no memory.
+    ///
+    /// # Safety
+    /// The machine has the job's registers; its matrices are as it says, nobody else touches its results, and these share
+    /// no memory with what the job reads, except an addend in the same place.
+    unsafe fn multiply(job: &Job<Self>) -> Option<()>;
 }
 
 /// The registers that a machine has.
@@ -158,30 +172,31 @@ impl Registers {
     }
 }
 
-/// Runs a product: 0, or 1 when there is no memory. Arguments: `m, n, k`; `a`, `b` and `c` as address and two byte
-/// distances; the bits of `alpha` and whether it counts; then, if there is an addend, the bits of `beta` and the addend.
+/// Runs a product: 0, or 1 when there is no memory. Where arguments are, [`at`] says.
 ///
 /// # Safety
 /// The matrices lie in memory in the given extents; `c` may be written. `frame` is the one of the machine code that
 /// calls.
-pub(super) unsafe fn run<T: Real>(frame: *mut Frame, arguments: Arguments<'_>) -> i64 {
+pub(super) unsafe fn run<T: Product>(frame: *mut Frame, arguments: Arguments<'_>) -> i64 {
     let size = |index: usize| usize::try_from(arguments.get(index)).unwrap_or(0);
     let matrix = |first: usize| Matrix::<T> {
         base: arguments.get(first) as usize as *const T,
         row: arguments.get(first + 1) as isize,
         column: arguments.get(first + 2) as isize,
     };
-    let alpha = (arguments.get(13) != 0).then(|| T::from_bits(arguments.get(12)));
-    let addend = (arguments.len() > 14).then(|| (T::from_bits(arguments.get(14)), matrix(15)));
+    let number = |first: usize| T::from_bits([arguments.get(first), arguments.get(first + 1)]);
+    let alpha = (arguments.get(at::HAS_FACTOR) != 0).then(|| number(at::FACTOR));
+    let addend = (arguments.len() > at::ADDEND).then(|| (number(at::ADDEND), matrix(at::ADDEND + 2)));
     let job = Job {
-        a: matrix(3),
-        b: matrix(6),
-        c: matrix(9),
-        m: size(0),
-        n: size(1),
-        k: size(2),
+        a: matrix(at::LEFT),
+        b: matrix(at::RIGHT),
+        c: matrix(at::RESULT),
+        m: size(at::ROWS),
+        n: size(at::COLUMNS),
+        k: size(at::SUMMANDS),
         finish: Finish { alpha, addend },
         subtracts: false,
+        conjugates: false,
         // SAFETY: machine code passes the frame that `call::run` gave it.
         fused: unsafe { (*frame).fast } != 0,
         registers: Registers::of_machine(),
@@ -197,14 +212,13 @@ pub(super) unsafe fn run<T: Real>(frame: *mut Frame, arguments: Arguments<'_>) -
 ///
 /// # Safety
 /// As for [`run`], for the matrices of the job.
-unsafe fn compute<T: Real>(frame: *mut Frame, job: Job<T>) -> Option<()> {
+unsafe fn compute<T: Product>(frame: *mut Frame, job: Job<T>) -> Option<()> {
     if job.m == 0 || job.n == 0 {
         return Some(());
     }
     let results = job.c.extent(job.m, job.n);
     let meets = |other: Range<i128>| results.start < other.end && other.start < results.end;
-    // Sums of several blocks stay in `c` meanwhile.
-    let blocks = job.n > 1 && job.m > 1 && job.k > tiles::DEPTH && !fast::takes(&job);
+    let blocks = T::is_blocked(&job);
     let addend_changes = job.finish.addend.is_some_and(|(_, addend)| {
         let same = addend.base == job.c.base && addend.row == job.c.row && addend.column == job.c.column;
         meets(addend.extent(job.m, job.n)) && (blocks || !same)
@@ -238,12 +252,12 @@ unsafe fn compute<T: Real>(frame: *mut Frame, job: Job<T>) -> Option<()> {
 ///
 /// # Safety
 /// As for [`run`].
-unsafe fn split<T: Real>(frame: *mut Frame, job: Job<T>) -> Option<()> {
+unsafe fn split<T: Product>(frame: *mut Frame, job: Job<T>) -> Option<()> {
     // The other way round it is `b` turned times `a` turned, with the same products and sums.
     let turned = if job.subtracts {
         false
     } else if job.m == 1 || job.n == 1 {
-        job.n > 1
+        if T::VECTORS { job.n > 1 } else { job.m > 1 }
     } else {
         job.c.column != size_of::<T>() as isize && job.c.row == size_of::<T>() as isize
     };
@@ -292,7 +306,7 @@ pub(super) struct Subtraction<T> {
 }
 
 /// Numbers whose products can be subtracted: each number of `c` upwards over the summed index, so that the bits are those
-/// of [`linalg`](crate::linalg), unless the call is one of fast mode and its numbers are real.
+/// of [`linalg`](crate::linalg), unless the call is one of fast mode.
 pub(super) trait Element: Number {
     /// Subtracts; none when there is no memory.
     ///
@@ -308,7 +322,7 @@ pub(super) trait Element: Number {
 
 impl Element for Scalar {}
 
-macro_rules! real_element {
+macro_rules! element {
     ($($ty:ty),*) => {
         $(impl Element for $ty {
             unsafe fn subtract(frame: *mut Frame, work: &Subtraction<$ty>) -> Option<()> {
@@ -325,6 +339,7 @@ macro_rules! real_element {
                     k: work.k,
                     finish: Finish { alpha: None, addend: None },
                     subtracts: true,
+                    conjugates: work.conjugate,
                     // SAFETY: as the caller says.
                     fused: unsafe { (*frame).fast } != 0,
                     registers: Registers::of_machine(),
@@ -336,10 +351,7 @@ macro_rules! real_element {
     };
 }
 
-real_element!(f64, f32);
-
-impl Element for Complex64 {}
-impl Element for Complex32 {}
+element!(f64, f32, Complex64, Complex32);
 
 /// Subtracts as [`linalg`](crate::linalg) does.
 ///
@@ -369,7 +381,7 @@ struct Wide<T> {
 }
 
 /// Some rows or columns of a product: 0, or 1 when there is no memory.
-extern "C" fn part<T: Real>(_frame: *mut Frame, wide: *const u64, first: i64, end: i64) -> i64 {
+extern "C" fn part<T: Product>(_frame: *mut Frame, wide: *const u64, first: i64, end: i64) -> i64 {
     // SAFETY: `split` passes its job, which lives until all parts have ended.
     let Wide { job, by_columns } = unsafe { &*wide.cast::<Wide<T>>() };
     let (first, end) = (usize::try_from(first).unwrap_or(0), usize::try_from(end).unwrap_or(0));
@@ -387,72 +399,10 @@ extern "C" fn part<T: Real>(_frame: *mut Frame, wide: *const u64, first: i64, en
         },
         ..*job
     };
-    if !part.is_vector() && fast::takes(&part) {
-        // SAFETY: as the caller of `split` says.
-        unsafe { fast::multiply(&part) };
-        return 0;
-    }
-    let numbers = if part.is_vector() { part.k } else { tiles::packed(part.m, part.n, part.k) };
-    let multiply = |buffer: *mut T| {
-        // SAFETY: the registers were detected, the rest as the caller of `split` says.
-        unsafe {
-            match part.registers {
-                Registers::Plain => multiply_plain(&part, buffer),
-                #[cfg(target_arch = "x86_64")]
-                Registers::Avx2 => multiply_256(&part, buffer),
-                #[cfg(target_arch = "x86_64")]
-                Registers::Avx512 => multiply_512(&part, buffer),
-            }
-        }
-    };
-    match with_buffer(numbers, multiply) {
+    // SAFETY: the registers were detected, the rest as the caller of `split` says.
+    match unsafe { T::multiply(&part) } {
         Some(()) => 0,
         None => 1,
-    }
-}
-
-/// # Safety
-/// The job's matrices are as it says, nobody else touches its results, and the buffer is large enough.
-unsafe fn multiply_plain<T: Real>(job: &Job<T>, buffer: *mut T) {
-    /// Where every machine of that kind has fused operations.
-    const FUSED: bool = cfg!(target_arch = "aarch64");
-    // SAFETY: as the caller says; plain registers are everywhere.
-    unsafe {
-        match (job.is_vector(), FUSED && job.fused) {
-            (true, false) => vector::multiply::<T::Plain, T::Plain, false>(job, buffer),
-            (true, true) => vector::multiply::<T::Plain, T::Plain, FUSED>(job, buffer),
-            _ => tiles::multiply::<T::Plain, T::Plain, 6, 4, 2>(job, buffer),
-        }
-    }
-}
-
-/// # Safety
-/// As for [`multiply_plain`]; the machine has AVX2 and FMA.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn multiply_256<T: Real>(job: &Job<T>, buffer: *mut T) {
-    // SAFETY: as the caller says.
-    unsafe {
-        match (job.is_vector(), job.fused) {
-            (true, false) => vector::multiply::<T::Half, T::Half, false>(job, buffer),
-            (true, true) => vector::multiply::<T::Half, T::Half, true>(job, buffer),
-            _ => tiles::multiply::<T::Half, T::Half, 6, 4, 2>(job, buffer),
-        }
-    }
-}
-
-/// # Safety
-/// As for [`multiply_plain`]; the machine has AVX2, FMA and AVX-512F.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma,avx512f")]
-unsafe fn multiply_512<T: Real>(job: &Job<T>, buffer: *mut T) {
-    // SAFETY: as the caller says.
-    unsafe {
-        match (job.is_vector(), job.fused) {
-            (true, false) => vector::multiply::<T::Whole, T::Half, false>(job, buffer),
-            (true, true) => vector::multiply::<T::Whole, T::Half, true>(job, buffer),
-            _ => tiles::multiply::<T::Whole, T::Half, 12, 8, 4>(job, buffer),
-        }
     }
 }
 
@@ -460,7 +410,7 @@ unsafe fn multiply_512<T: Real>(job: &Job<T>, buffer: *mut T) {
 const KEPT: usize = 4 << 20;
 
 /// Calls a function with room for so many numbers; none when there is no memory.
-fn with_buffer<T: Real>(numbers: usize, work: impl FnOnce(*mut T)) -> Option<()> {
+fn with_buffer<T: Entry>(numbers: usize, work: impl FnOnce(*mut T)) -> Option<()> {
     thread_local! {
         static BUFFER: Cell<Vec<u64>> = const { Cell::new(Vec::new()) };
     }

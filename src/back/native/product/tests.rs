@@ -23,32 +23,62 @@ impl Numbers {
             _ => bits as f64 / (1u64 << 30) as f64 - 1.0,
         }
     }
+
+    fn number<T: Checked>(&mut self, special: bool) -> T {
+        T::from_parts(self.next(special), self.next(special))
+    }
 }
 
-trait Checked: Real + PartialEq + Into<f64> + std::fmt::Debug {
+/// Numbers whose products are checked, against the operations of [`linalg`](crate::linalg).
+trait Checked: Product + Number + std::fmt::Debug {
     const EPSILON: f64;
-    fn of(number: f64) -> Self;
-    fn as_bits(self) -> u64;
+    /// Products of real numbers in a product.
+    const TERMS: usize = 1;
+
+    fn parts(self) -> [f64; 2] {
+        let number = self.scalar().as_complex();
+        [number.re, number.im]
+    }
+
+    fn from_parts(re: f64, im: f64) -> Self {
+        let dtype = Self::DTYPE.expect("a type");
+        let number = if Self::TERMS == 1 { Scalar::F64(re) } else { Scalar::C128(Complex64::new(re, im)) };
+        Self::of(number, dtype)
+    }
+
+    /// The size of the parts together.
+    fn weight(self) -> f64 {
+        self.parts().iter().map(|part| part.abs()).sum()
+    }
 }
 
 impl Checked for f64 {
     const EPSILON: f64 = f64::EPSILON;
-    fn of(number: f64) -> f64 {
-        number
-    }
-    fn as_bits(self) -> u64 {
-        self.to_bits()
-    }
 }
 
 impl Checked for f32 {
     const EPSILON: f64 = f32::EPSILON as f64;
-    fn of(number: f64) -> f32 {
-        number as f32
-    }
-    fn as_bits(self) -> u64 {
-        u64::from(self.to_bits())
-    }
+}
+
+impl Checked for Complex64 {
+    const EPSILON: f64 = f64::EPSILON;
+    const TERMS: usize = 2;
+}
+
+impl Checked for Complex32 {
+    const EPSILON: f64 = f32::EPSILON as f64;
+    const TERMS: usize = 2;
+}
+
+/// Whether two numbers have the same bits, or where they have not, are not numbers.
+fn same<T: Checked>(a: T, b: T) -> bool {
+    let pairs = a.parts().into_iter().zip(b.parts());
+    pairs.into_iter().all(|(x, y)| x.to_bits() == y.to_bits() || (x.is_nan() && y.is_nan()))
+}
+
+/// Whether the parts of two numbers differ by no more than that.
+fn near<T: Checked>(a: T, b: T, most: f64) -> bool {
+    a.parts().into_iter().zip(b.parts()).all(|(x, y)| (x - y).abs() <= most)
 }
 
 /// What machine code would pass.
@@ -131,16 +161,15 @@ struct Case {
 fn check<T: Checked>(case: Case) {
     let Case { m, n, k, layouts: [la, lb, lc], .. } = case;
     let mut numbers = Numbers((m * 7919 + n * 104_729 + k * 31 + case.addend) as u64);
-    let mut fill =
-        |count: usize| -> Vec<T> { (0..count).map(|_| T::of(numbers.next(case.special))).collect() };
+    let mut fill = |count: usize| -> Vec<T> { (0..count).map(|_| numbers.number(case.special)).collect() };
     let (a, b) = (fill(lay(la, m, k).2), fill(lay(lb, k, n).2));
     let (mut c, other) = (fill(lay(lc, m, n).2), fill(lay(lc, m, n).2));
     if case.addend < 2 {
         // What is overwritten is not read.
-        c.fill(T::of(f64::NAN));
+        c.fill(T::from_parts(f64::NAN, f64::NAN));
     }
     let before = c.clone();
-    let (alpha, beta) = (T::of(0.75), T::of(-1.5));
+    let (alpha, beta) = (T::from_parts(0.75, 0.5), T::from_parts(-1.5, 2.0));
     let place = matrix(&c, lc, m, n);
     let job = Job {
         a: matrix(&a, la, m, k),
@@ -158,6 +187,7 @@ fn check<T: Checked>(case: Case) {
             },
         },
         subtracts: false,
+        conjugates: false,
         fused: case.fused,
         registers: case.registers,
     };
@@ -167,23 +197,23 @@ fn check<T: Checked>(case: Case) {
         for j in 0..n {
             let (mut sum, mut size) = (T::default(), 0.0f64);
             for l in 0..k {
-                let product = element(&a, la, (m, k), i, l).mul(element(&b, lb, (k, n), l, j));
-                size += product.into().abs();
-                sum = sum.add(product);
+                let (x, y) = (element(&a, la, (m, k), i, l), element(&b, lb, (k, n), l, j));
+                size += x.weight() * y.weight();
+                sum = Number::add(sum, Number::mul(x, y));
             }
             if case.alpha {
-                sum = alpha.mul(sum);
+                sum = Number::mul(alpha, sum);
+                size *= alpha.weight();
             }
             if case.addend > 0 {
                 let old = element(if case.addend == 1 { &other } else { &before }, lc, (m, n), i, j);
-                sum = sum.add(beta.mul(old));
-                size += (beta.mul(old)).into().abs();
+                sum = Number::add(sum, Number::mul(beta, old));
+                size += beta.weight() * old.weight();
             }
             let found = element(&c, lc, (m, n), i, j);
-            let (x, y): (f64, f64) = (sum.into(), found.into());
-            let same = sum.as_bits() == found.as_bits() || (x.is_nan() && y.is_nan());
-            let close = case.fused && (x - y).abs() <= (k + 2) as f64 * T::EPSILON * size + f64::MIN_POSITIVE;
-            assert!(same || close, "{case:?} at {i}, {j}: {found:?} instead of {sum:?}");
+            let most = (T::TERMS * k + 2) as f64 * T::EPSILON * size + f64::MIN_POSITIVE;
+            let right = same(sum, found) || (case.fused && near(sum, found, most));
+            assert!(right, "{case:?} at {i}, {j}: {found:?} instead of {sum:?}");
         }
     }
 }
@@ -245,12 +275,16 @@ fn cases(visit: impl Fn(Case)) {
 fn strict_products_have_the_bits_of_the_textbook_loop() {
     cases(check::<f64>);
     cases(check::<f32>);
+    cases(check::<Complex64>);
+    cases(check::<Complex32>);
 }
 
 #[test]
 fn fast_products_are_close_to_the_textbook_loop() {
     cases(|case| check::<f64>(Case { fused: true, special: false, ..case }));
     cases(|case| check::<f32>(Case { fused: true, special: false, ..case }));
+    cases(|case| check::<Complex64>(Case { fused: true, special: false, ..case }));
+    cases(|case| check::<Complex32>(Case { fused: true, special: false, ..case }));
 }
 
 /// Operands count as read before results are written, wherever the result lies.
@@ -271,7 +305,8 @@ fn results_may_lie_on_operands() {
                 // The addend meets the result, but not element on element.
                 let addend = Some((2.0, shared));
                 let finish = Finish { alpha: None, addend };
-                let job = Job { a, b, c, m, n: m, k: m, finish, subtracts: false, fused: false, registers };
+                let (subtracts, conjugates, fused) = (false, false, false);
+                let job = Job { a, b, c, m, n: m, k: m, finish, subtracts, conjugates, fused, registers };
                 // SAFETY: the matrices lie in the vectors.
                 unsafe { compute(&mut frame(1), job) }.expect("memory");
                 for i in 0..m {
@@ -294,39 +329,65 @@ fn results_may_lie_on_operands() {
 /// Products are taken from what the result holds, one after the other.
 #[test]
 fn products_are_subtracted_in_order() {
+    subtracted::<f64>();
+    subtracted::<f32>();
+    subtracted::<Complex64>();
+    subtracted::<Complex32>();
+}
+
+fn subtracted<T: Checked>() {
     for registers in all_registers() {
         for (m, n, k) in
             [(1, 1, 5), (2, 9, 3), (13, 17, 9), (1, 40, 37), (40, 1, 37), (30, 70, 300), (150, 20, 520)]
         {
-            for (fused, threads) in [(false, 1), (false, 2), (true, 1)] {
-                let mut numbers = Numbers((m + n + k) as u64);
-                let mut fill =
-                    |count: usize| -> Vec<f64> { (0..count).map(|_| numbers.next(false)).collect() };
-                let (a, b, mut c) = (fill(m * k), fill(k * n), fill(m * n));
-                let before = c.clone();
-                let job = Job {
-                    a: matrix(&a, Layout::Columns, m, k),
-                    b: matrix(&b, Layout::Rows, k, n),
-                    c: Matrix { base: c.as_mut_ptr().cast_const(), ..matrix(&c, Layout::Rows, m, n) },
-                    m,
-                    n,
-                    k,
-                    finish: Finish { alpha: None, addend: None },
-                    subtracts: true,
-                    fused,
-                    registers,
-                };
-                // SAFETY: the matrices lie in the vectors.
-                unsafe { split(&mut frame(threads), job) }.expect("memory");
-                for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
-                    let expected = (0..k).fold(before[i * n + j], |sum, l| sum - a[l * m + i] * b[l * n + j]);
-                    let found = c[i * n + j];
-                    let close =
-                        fused && (found - expected).abs() <= (k + 1) as f64 * 2.0 * k as f64 * f64::EPSILON;
-                    assert!(
-                        found.to_bits() == expected.to_bits() || close,
-                        "{registers:?} {m} {n} {k} {fused} at {i}, {j}: {found} instead of {expected}"
-                    );
+            for (fused, threads, conjugates) in
+                [(false, 1, false), (false, 2, true), (true, 1, true), (true, 1, false)]
+            {
+                // Small numbers have products that cancel to zeros, whose signs count.
+                for small in [false, true] {
+                    let mut numbers = Numbers((m + n + k) as u64);
+                    let mut fill = |count: usize| -> Vec<T> {
+                        (0..count)
+                            .map(|_| match small {
+                                true => {
+                                    let part = |bits: u64| [-1.0, -0.0, 0.0, 1.0][bits as usize % 4];
+                                    T::from_parts(part(numbers.bits()), part(numbers.bits()))
+                                }
+                                false => numbers.number(false),
+                            })
+                            .collect()
+                    };
+                    let (a, b, mut c) = (fill(m * k), fill(k * n), fill(m * n));
+                    let before = c.clone();
+                    let job = Job {
+                        a: matrix(&a, Layout::Columns, m, k),
+                        b: matrix(&b, Layout::Rows, k, n),
+                        c: Matrix { base: c.as_mut_ptr().cast_const(), ..matrix(&c, Layout::Rows, m, n) },
+                        m,
+                        n,
+                        k,
+                        finish: Finish { alpha: None, addend: None },
+                        subtracts: true,
+                        conjugates,
+                        fused,
+                        registers,
+                    };
+                    // SAFETY: the matrices lie in the vectors.
+                    unsafe { split(&mut frame(threads), job) }.expect("memory");
+                    for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
+                        let expected = (0..k).fold(before[i * n + j], |sum, l| {
+                            let x = a[l * m + i];
+                            let x = if conjugates { x.conj() } else { x };
+                            Number::sub(sum, Number::mul(x, b[l * n + j]))
+                        });
+                        let found = c[i * n + j];
+                        let most =
+                            (T::TERMS * k + 1) as f64 * (2 * T::TERMS * T::TERMS * k) as f64 * T::EPSILON;
+                        assert!(
+                            same(found, expected) || (fused && near(found, expected, most)),
+                            "{registers:?} {m} {n} {k} {fused} {small} at {i}, {j}: {found:?} instead of {expected:?}"
+                        );
+                    }
                 }
             }
         }

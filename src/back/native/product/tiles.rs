@@ -3,12 +3,15 @@
 //! Operands are packed: a block of `b` as panels as wide as a tile, a block of `a` that stays in the cache of the second
 //! level as strips as high as a tile. Between blocks of summands sums go through memory, which changes no bits.
 
-use super::lanes::{Lanes, MOST_LANES, Real, Square, step};
+use super::lanes::{Entry, Lanes, MOST_LANES, Square};
 use super::{Job, Matrix};
 
-/// Summands per block.
-pub(super) const DEPTH: usize = 256;
-/// Rows per block, a multiple of every tile's: with `DEPTH` numbers each they fit the cache of the second level.
+/// Summands per block: so many that a panel of `b` fits the first cache.
+pub(super) const fn most<T>() -> usize {
+    if size_of::<T>() <= size_of::<f64>() { 256 } else { 128 }
+}
+
+/// Rows per block, a multiple of every tile's: with [`most`] numbers each they fit the cache of the second level.
 const BLOCK_ROWS: usize = 144;
 /// Columns per block.
 const BLOCK_COLUMNS: usize = 1024;
@@ -17,9 +20,9 @@ const BLOCK_COLUMNS: usize = 1024;
 const WORTH_FETCHING: usize = 64;
 
 /// Numbers that a product packs at a time.
-pub(super) fn packed(m: usize, n: usize, k: usize) -> usize {
+pub(super) fn packed<T>(m: usize, n: usize, k: usize) -> usize {
     // A block's last strip and panel may be padded.
-    DEPTH.min(k) * (m.min(BLOCK_ROWS) + n.min(BLOCK_COLUMNS) + 64)
+    most::<T>().min(k) * (m.min(BLOCK_ROWS) + n.min(BLOCK_COLUMNS) + 64)
 }
 
 /// Computes a job with tiles of `ROWS` rows and two registers of columns; at the lower end with
@@ -41,8 +44,8 @@ pub(super) unsafe fn multiply<L, S, const ROWS: usize, const MIDDLE: usize, cons
     for left in (0..n).step_by(BLOCK_COLUMNS) {
         let columns = BLOCK_COLUMNS.min(n - left);
         // At least one block, so that results are written if nothing is summed.
-        for start in (0..k.max(1)).step_by(DEPTH) {
-            let depth = DEPTH.min(k - start);
+        for start in (0..k.max(1)).step_by(most::<L::Number>()) {
+            let depth = most::<L::Number>().min(k - start);
             let panels = buffer;
             for first in (0..columns).step_by(wide) {
                 let width = wide.min(columns - first);
@@ -66,10 +69,13 @@ pub(super) unsafe fn multiply<L, S, const ROWS: usize, const MIDDLE: usize, cons
                     unsafe {
                         let strip = strips.add(first * depth);
                         pack::<S>(a.part(top + first, start), lines, depth, padded, strip);
-                        if job.subtracts {
+                        let numbers = || std::slice::from_raw_parts_mut(strip, padded * depth).iter_mut();
+                        if job.conjugates {
+                            numbers().for_each(|x| *x = x.conjugate());
+                        }
+                        if job.subtracts && !L::TAKES {
                             // Adding the opposite of a product is the same.
-                            let numbers = std::slice::from_raw_parts_mut(strip, padded * depth);
-                            numbers.iter_mut().for_each(|x| *x = L::Number::MINUS_ONE.mul(*x));
+                            numbers().for_each(|x| *x = x.opposite());
                         }
                     };
                 }
@@ -259,10 +265,11 @@ macro_rules! tile {
                         )*
                     } else {
                         let mut aside = [[zero; PANELS]; $rows];
-                        fetch(job, place, aside.as_mut_ptr().cast(), PANELS * L::COUNT);
+                        let aside: *mut L::Number = aside.as_mut_ptr().cast();
+                        fetch(job, place, aside, PANELS * L::COUNT);
                         $(
-                            $one = aside[$row][0];
-                            $two = aside[$row][PANELS - 1];
+                            $one = L::load(aside.add($row * PANELS * L::COUNT));
+                            $two = L::load(aside.add(($row * PANELS + PANELS - 1) * L::COUNT));
                         )*
                     }
                 }
@@ -272,9 +279,9 @@ macro_rules! tile {
                     let right_two = if PANELS > 1 { L::load(panel.add(L::COUNT)) } else { zero };
                     $(
                         let left = L::splat(*strip.add($row));
-                        $one = step::<L, false>($one, left, right_one);
+                        $one = $one.step(left, right_one);
                         if PANELS > 1 {
-                            $two = step::<L, false>($two, left, right_two);
+                            $two = $two.step(left, right_two);
                         }
                     )*
                     strip = strip.add($rows);
@@ -290,11 +297,12 @@ macro_rules! tile {
                     )*
                 } else {
                     let mut aside = [[zero; PANELS]; $rows];
+                    let aside: *mut L::Number = aside.as_mut_ptr().cast();
                     $(
-                        aside[$row][PANELS - 1] = $two;
-                        aside[$row][0] = $one;
+                        $two.store(aside.add(($row * PANELS + PANELS - 1) * L::COUNT));
+                        $one.store(aside.add($row * PANELS * L::COUNT));
                     )*
-                    put(job, place, aside.as_ptr().cast(), PANELS * L::COUNT);
+                    put(job, place, aside, PANELS * L::COUNT);
                 }
             }
         }
@@ -314,7 +322,7 @@ tile!(
 ///
 /// # Safety
 /// The results exist, and there is room.
-unsafe fn fetch<T: Real>(job: &Job<T>, place: Place, to: *mut T, stride: usize) {
+unsafe fn fetch<T: Entry>(job: &Job<T>, place: Place, to: *mut T, stride: usize) {
     for i in 0..place.lines {
         for j in 0..place.width {
             // SAFETY: as the caller says.
@@ -327,7 +335,7 @@ unsafe fn fetch<T: Real>(job: &Job<T>, place: Place, to: *mut T, stride: usize) 
 ///
 /// # Safety
 /// The results exist; rows of sums lie `stride` numbers apart.
-unsafe fn put<T: Real>(job: &Job<T>, place: Place, from: *const T, stride: usize) {
+unsafe fn put<T: Entry>(job: &Job<T>, place: Place, from: *const T, stride: usize) {
     for i in 0..place.lines {
         for j in 0..place.width {
             let (row, column) = (place.row + i, place.column + j);

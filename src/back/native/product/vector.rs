@@ -2,7 +2,7 @@
 //! read in the order in which it lies.
 
 use super::Job;
-use super::lanes::{Lanes, Real, Square, step};
+use super::lanes::{Real, RealLanes, Square, step};
 
 /// Rows whose sums stay in registers.
 const TOGETHER: usize = 16;
@@ -15,8 +15,8 @@ const TOGETHER: usize = 16;
 #[inline(always)]
 pub(super) unsafe fn multiply<L, S, const FUSED: bool>(job: &Job<L::Number>, buffer: *mut L::Number)
 where
-    L: Lanes,
-    S: Square<Number = L::Number>,
+    L: RealLanes,
+    S: Square<Number = L::Number> + RealLanes,
 {
     let &Job { a, b, m, k, .. } = job;
     let one = size_of::<L::Number>() as isize;
@@ -45,7 +45,7 @@ where
 /// # Safety
 /// As for [`multiply`], with the vector in one piece.
 #[inline(always)]
-unsafe fn by_rows<L: Square, const FUSED: bool>(job: &Job<L::Number>, vector: *const L::Number) {
+unsafe fn by_rows<L: Square + RealLanes, const FUSED: bool>(job: &Job<L::Number>, vector: *const L::Number) {
     let &Job { a, m, k, .. } = job;
     let groups = (TOGETHER / L::COUNT).min(4);
     for first in (0..m).step_by(groups * L::COUNT) {
@@ -96,7 +96,7 @@ unsafe fn by_rows<L: Square, const FUSED: bool>(job: &Job<L::Number>, vector: *c
 /// # Safety
 /// As for [`multiply`], with the vector in one piece; the machine has fused operations.
 #[inline(always)]
-unsafe fn by_rows_reordered<L: Lanes>(job: &Job<L::Number>, vector: *const L::Number) {
+unsafe fn by_rows_reordered<L: RealLanes>(job: &Job<L::Number>, vector: *const L::Number) {
     let &Job { a, m, k, .. } = job;
     let together = m - m % 8;
     let whole = k - k % L::COUNT;
@@ -158,7 +158,7 @@ unsafe fn by_rows_reordered<L: Lanes>(job: &Job<L::Number>, vector: *const L::Nu
 /// # Safety
 /// As for [`multiply`], with the vector in one piece.
 #[inline(always)]
-unsafe fn by_columns<L: Lanes, const FUSED: bool>(job: &Job<L::Number>, vector: *const L::Number) {
+unsafe fn by_columns<L: RealLanes, const FUSED: bool>(job: &Job<L::Number>, vector: *const L::Number) {
     const COLUMNS: usize = 8;
     const ROWS: usize = 2048;
     let &Job { a, m, k, .. } = job;

@@ -213,15 +213,17 @@ impl Select<'_> {
         self.start_reductions(unroll)?;
         let done = self.label();
         let whole = [(unroll, lanes), (1, lanes)];
-        let masked = self.settings.bits == 512 && reductions == 0 && !nested;
-        let aligned = masked && unroll > 1 && self.aligned_start(counter, stop, stmts, lanes)?;
+        let masked = self.settings.bits == 512 && !nested;
+        let aligned =
+            masked && reductions == 0 && unroll > 1 && self.aligned_start(counter, stop, stmts, lanes)?;
         for (copies, count) in whole.into_iter().skip(usize::from(unroll == 1)) {
             self.version(counter.step, stop, stmts, copies, count)?;
             // Often nothing is left.
             self.compare(index, stop);
             self.item(Item::Jump(Code::Jge_rel32_64, done));
         }
-        if !masked || !self.rest(counter, stop, stmts, lanes)? {
+        let single_lanes = !masked || !self.rest(counter, stop, stmts, lanes)?;
+        if single_lanes {
             if branches {
                 return Err("a branch of its body has no form with a mask".to_owned());
             }
@@ -233,7 +235,7 @@ impl Select<'_> {
             self.version(counter.step, stop, stmts, 1, 1)?;
         }
         self.item(Item::Mark(done));
-        self.finish_reductions(lanes)?;
+        self.finish_reductions(lanes, single_lanes)?;
         self.lanes = None;
         let code = self.lists.pop().unwrap_or_default();
         let front = self.lists.pop().unwrap_or_default();
@@ -264,6 +266,7 @@ impl Select<'_> {
         let (head, end) = (self.label(), self.label());
         self.compare(index, bound);
         self.item(Item::Jump(Code::Jge_rel32_64, end));
+        self.start_copies(copies)?;
         self.item(Item::LoopStart);
         self.item(Item::Mark(head));
         for copy in 0..copies {
@@ -273,6 +276,7 @@ impl Select<'_> {
         self.compare(index, bound);
         self.item(Item::Jump(Code::Jl_rel32_64, head));
         self.item(Item::LoopEnd);
+        self.finish_copies(copies)?;
         self.item(Item::Mark(end));
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! Reductions: a partial result per copy of the body, combined behind the loop.
+//! Reductions: a partial result per copy of the body, combined behind the loop. Those of all copies but the first meet it
+//! behind the turns of several copies, so that a loop that is too short for such a turn pays nothing for them.
 
 use iced_x86::Code;
 
@@ -15,22 +16,58 @@ impl Select<'_> {
         self.lanes.as_ref().map_or(Vec::new(), |lanes| lanes.body.reductions.clone())
     }
 
-    /// Gives every partial result its neutral element.
+    /// Gives partial results registers, those of the first copy and of single lanes with their neutral element.
     pub fn start_reductions(&mut self, copies: i64) -> Result<(), Reason> {
         for reduction in self.reductions() {
             let neutral = neutral(reduction.op, reduction.ty)?;
             let neutral = self.bits_everywhere(neutral);
-            let mut partial = Vec::new();
-            for _ in 0..=copies {
-                let reg = self.vector();
+            let partial: Vec<Reg> = (0..=copies).map(|_| self.vector()).collect();
+            for &reg in partial.first().into_iter().chain(partial.last()) {
                 self.copy_vector(reg, neutral);
-                partial.push(reg);
             }
             if let Some(lanes) = &mut self.lanes {
                 lanes.partial.push(partial);
             }
         }
         Ok(())
+    }
+
+    /// Gives the partial results of copies behind the first their neutral element.
+    pub fn start_copies(&mut self, copies: i64) -> Result<(), Reason> {
+        for (at, reduction) in self.reductions().into_iter().enumerate() {
+            let neutral = neutral(reduction.op, reduction.ty)?;
+            let neutral = self.bits_everywhere(neutral);
+            for reg in self.copies_of(at, copies).into_iter().skip(1) {
+                self.copy_vector(reg, neutral);
+            }
+        }
+        Ok(())
+    }
+
+    /// Combines the partial results of copies into the first, neighbours before others, so that none waits for all.
+    pub fn finish_copies(&mut self, copies: i64) -> Result<(), Reason> {
+        for (at, reduction) in self.reductions().into_iter().enumerate() {
+            let mut left = self.copies_of(at, copies);
+            let Some(&first) = left.first().filter(|_| copies > 1) else { continue };
+            while left.len() > 1 {
+                let mut halves = Vec::with_capacity(left.len().div_ceil(2));
+                for pair in left.chunks(2) {
+                    halves.push(match *pair {
+                        [a, b] => self.lane_binary(reduction.op, reduction.ty, a, b)?,
+                        _ => pair[0],
+                    });
+                }
+                left = halves;
+            }
+            self.copy_vector(first, left[0]);
+        }
+        Ok(())
+    }
+
+    fn copies_of(&self, reduction: usize, copies: i64) -> Vec<Reg> {
+        let partial = self.lanes.as_ref().and_then(|lanes| lanes.partial.get(reduction));
+        let copies = usize::try_from(copies).unwrap_or(0);
+        partial.map_or(Vec::new(), |partial| partial.iter().copied().take(copies).collect())
     }
 
     pub fn copy_vector(&mut self, to: Reg, from: Reg) {
@@ -66,24 +103,33 @@ impl Select<'_> {
             return Ok(false);
         };
         let Some(reg) = self.partial(at) else { return Err("a reduction has no register".to_owned()) };
-        let new = self.operand(value)?;
+        let (ty, mut new) = (self.ty(value), self.operand(value)?);
+        if let Some(mask) = self.mask() {
+            // Iterations that do not take place leave it as it is.
+            let view = self.view(ty);
+            let code = match (view, ty.bytes()) {
+                (View::Zmm, 8) => Code::EVEX_Vblendmpd_zmm_k1z_zmm_zmmm512b64,
+                (View::Zmm, 4) => Code::EVEX_Vblendmps_zmm_k1z_zmm_zmmm512b32,
+                (View::Ymm, 4) => Code::EVEX_Vblendmps_ymm_k1z_ymm_ymmm256b32,
+                _ => return Err(format!("a reduction of {ty} under a mask")),
+            };
+            let chosen = self.vector();
+            self.emit(code, &[give(chosen, view), take(reg, view), take(new, view), Operand::Under(mask)]);
+            new = chosen;
+        }
         self.copy_vector(reg, new);
         Ok(true)
     }
 
-    /// Combines partial results and meets the total.
-    pub fn finish_reductions(&mut self, count: i64) -> Result<(), Reason> {
+    /// Combines the lanes of partial results and meets the total; single iterations may have one of their own.
+    pub fn finish_reductions(&mut self, count: i64, single_lanes: bool) -> Result<(), Reason> {
         for (at, reduction) in self.reductions().into_iter().enumerate() {
             let Some(lanes) = &mut self.lanes else { return Ok(()) };
             lanes.count = count;
             let partial = lanes.partial.get(at).cloned().unwrap_or_default();
-            let Some((&single, copies)) = partial.split_last() else { continue };
-            let Some((&first, rest)) = copies.split_first() else { continue };
+            let (Some(&first), Some(&single)) = (partial.first(), partial.last()) else { continue };
             let (op, ty) = (reduction.op, reduction.ty);
             let mut total = first;
-            for &other in rest {
-                total = self.lane_binary(op, ty, total, other)?;
-            }
             if self.view(ty) == View::Zmm {
                 let upper = self.vector();
                 let code = Code::EVEX_Vextractf64x4_ymmm256_k1z_zmm_imm8;
@@ -109,7 +155,9 @@ impl Select<'_> {
                 let upper = self.with_byte(Code::VEX_Vpshufd_xmm_xmmm128_imm8, View::Xmm, total, 0x55);
                 total = self.lane_binary(op, ty, total, upper)?;
             }
-            total = self.lane_binary(op, ty, total, single)?;
+            if single_lanes {
+                total = self.lane_binary(op, ty, total, single)?;
+            }
             self.meet(&reduction, total)?;
         }
         Ok(())
