@@ -21,12 +21,14 @@
 //! - A **check** that fails leaves the kernel with the number of its [`TrapInfo`]; memory keeps what was written.
 //! - A loop that is **parallel** promises that its iterations may run in any order or at once.
 //!
-//! Pipeline: [`lower`] makes kernels from graphs, [`scaled`] folds factors into products in fast mode, [`verify`] checks them, [`print`] shows them,
+//! Pipeline: [`lower`] makes kernels from graphs, [`scaled`] folds factors into products in fast mode, [`forward`] leaves
+//! loads out, [`verify`] checks them, [`print`] shows them,
 //! [`eval`] runs them slowly (for tests), `back` compiles them.
 
 pub mod build;
 pub mod cost;
 pub mod eval;
+pub mod forward;
 pub mod linear;
 pub mod lower;
 pub mod parallel;

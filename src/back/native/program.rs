@@ -12,7 +12,7 @@ use crate::ir::Program;
 use crate::kernel::cost::{self, Work};
 use crate::kernel::lower::{self, ArrayArgument, Lowered, Refused, Specialization};
 use crate::kernel::scratch::Planned;
-use crate::kernel::{BufferKind, Literal, TrapInfo, TrapKind, parallel, scaled, vector, verify};
+use crate::kernel::{BufferKind, Literal, TrapInfo, TrapKind, forward, parallel, scaled, vector, verify};
 use crate::memory::plan::{Plan, PlanError, plan};
 use crate::memory::{Given, MemoryOptions, Required};
 use crate::scalar::{DType, Scalar, arith};
@@ -173,8 +173,11 @@ impl Draft {
         let begun = Instant::now();
         let program = &*options.special.applied(program);
         let mut lowered = lower::lower(program, &options.special)?;
-        if options.mode == Mode::Fast && recruit.is_none() {
-            scaled::fold(&mut lowered.kernel);
+        if recruit.is_none() {
+            if options.mode == Mode::Fast {
+                scaled::fold(&mut lowered.kernel);
+            }
+            forward::forward(&mut lowered.kernel);
         }
         let companion = match recruit {
             Some(recruit) => {

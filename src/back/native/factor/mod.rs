@@ -13,8 +13,6 @@ use crate::scalar::DType;
 use super::call::Frame;
 use super::product::{Element, Subtraction};
 
-/// Blocks that are worked on whole.
-const SMALL: usize = 32;
 /// Columns that are searched for pivots whole.
 const PANEL: usize = 16;
 
@@ -60,7 +58,7 @@ impl Blocks {
         block: Range<usize>,
         dtype: DType,
     ) -> Option<usize> {
-        if block.len() <= SMALL {
+        if block.len() <= T::SMALL {
             return Some(w.cholesky(block, dtype));
         }
         let (done, rest) = halves(&block);
@@ -79,7 +77,7 @@ impl Blocks {
         block: Range<usize>,
         columns: &Range<usize>,
     ) -> Option<()> {
-        if block.len() <= SMALL {
+        if block.len() <= T::SMALL {
             w.cholesky_behind(block, columns.clone());
             return Some(());
         }
@@ -97,7 +95,7 @@ impl Blocks {
         done: &Range<usize>,
         block: Range<usize>,
     ) -> Option<()> {
-        if block.len() <= 4 * SMALL {
+        if block.len() <= 4 * T::SMALL {
             return self.take_squares(w, done, block.clone(), &block);
         }
         let (x, y) = halves(&block);
@@ -188,7 +186,7 @@ impl Blocks {
         block: Range<usize>,
         columns: &Range<usize>,
     ) -> Option<()> {
-        if block.len() <= SMALL {
+        if block.len() <= T::SMALL {
             a.factorize_behind(block, columns.clone());
             return Some(());
         }
@@ -305,6 +303,6 @@ impl Blocks {
 }
 
 /// Whether rows of `x` are found whole: few, or of few numbers.
-fn is_small<T: Number>(block: &Range<usize>, b: &Rows<'_, T>) -> bool {
-    block.len() <= SMALL || b.stride < 8
+fn is_small<T: Element>(block: &Range<usize>, b: &Rows<'_, T>) -> bool {
+    block.len() <= T::SMALL || b.stride < 8
 }

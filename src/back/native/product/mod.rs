@@ -308,6 +308,9 @@ pub(super) struct Subtraction<T> {
 /// Numbers whose products can be subtracted: each number of `c` upwards over the summed index, so that the bits are those
 /// of [`linalg`](crate::linalg), unless the call is one of fast mode.
 pub(super) trait Element: Number {
+    /// Blocks of a matrix that are worked on whole, because products are no faster on so little.
+    const SMALL: usize = 32;
+
     /// Subtracts; none when there is no memory.
     ///
     /// # Safety
@@ -323,8 +326,10 @@ pub(super) trait Element: Number {
 impl Element for Scalar {}
 
 macro_rules! element {
-    ($($ty:ty),*) => {
+    ($($ty:ty: $small:literal),*) => {
         $(impl Element for $ty {
+            const SMALL: usize = $small;
+
             unsafe fn subtract(frame: *mut Frame, work: &Subtraction<$ty>) -> Option<()> {
                 let size = size_of::<$ty>() as isize;
                 let matrix = |base: *const $ty, row: isize, column: isize| {
@@ -351,7 +356,7 @@ macro_rules! element {
     };
 }
 
-element!(f64, f32, Complex64, Complex32);
+element!(f64: 32, f32: 32, Complex64: 8, Complex32: 8);
 
 /// Subtracts as [`linalg`](crate::linalg) does.
 ///

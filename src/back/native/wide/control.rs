@@ -9,7 +9,10 @@ use crate::scalar::{BinaryOp, DType};
 
 use super::code::{Item, Label, Operand, Reg, View, change, give, take};
 use super::evex::FREE_MASK;
-use super::select::{Held, Lanes, Select, Slot};
+use super::select::{Held, Lanes, Select, Slot, is_register_integer};
+
+/// Iterations at the end of a loop that read what was stored so short a time before that it is not in the cache yet.
+const NEAR: i32 = 2;
 
 /// A loop's head.
 pub(super) struct Counter {
@@ -34,7 +37,13 @@ impl Select<'_> {
             }
             Stmt::Set(variable, value) => {
                 let place = self.input(Slot::Variable(*variable));
-                self.store_number(*value, place)
+                self.store_number(*value, place)?;
+                let held = match is_register_integer(self.ty(*value)) {
+                    true => Held::Integer(self.integer_of(*value)?),
+                    false => Held::Everywhere(self.everywhere(*value)?),
+                };
+                self.known.insert(*variable, held);
+                Ok(())
             }
             Stmt::Check(condition, trap) => self.check_uniform(*condition, *trap, 0),
             Stmt::For { variable, start, stop, step, parallel, body } => {
@@ -142,7 +151,9 @@ impl Select<'_> {
         self.item(Item::Jump(enough, end));
         self.item(Item::LoopStart);
         self.item(Item::Mark(head));
+        self.known.clear();
         body(self)?;
+        self.known.clear();
         self.advance(index, counter.step)?;
         self.compare(index, stop);
         self.item(Item::Jump(more, head));
@@ -182,6 +193,7 @@ impl Select<'_> {
         }
         let (start, stop) = (self.integer_of(counter.start)?, self.integer_of(counter.stop)?);
         let end = self.label();
+        let totals = self.totals(&facts.reductions)?;
         self.compare(start, stop);
         self.item(Item::Jump(Code::Jge_rel32_64, end));
         let (outer_target, outer_front) = (self.target, self.front);
@@ -192,6 +204,7 @@ impl Select<'_> {
         let index = self.integer();
         self.emit(Code::Mov_r64_rm64, &[give(index, View::Full), take(start, View::Full)]);
         let (reductions, nested, branches) = (facts.reductions.len(), facts.nested, facts.branches);
+        let reduced = facts.reductions.clone();
         let products = if self.settings.fast { self.products(stmts, &facts) } else { HashMap::new() };
         self.lanes = Some(Lanes {
             body: facts,
@@ -210,39 +223,59 @@ impl Select<'_> {
             doubled: None,
             products,
         });
-        self.start_reductions(unroll)?;
+        self.start_reductions(unroll, &totals)?;
         let done = self.label();
         let whole = [(unroll, lanes), (1, lanes)];
-        let masked = self.settings.bits == 512 && !nested;
+        let near = self.settings.bits == 512
+            && reductions > 0
+            && counter.step == 1
+            && self.reads_up_to_a_store(stmts, counter.stop);
+        let masked = self.settings.bits == 512 && !nested && !near;
         let aligned =
             masked && reductions == 0 && unroll > 1 && self.aligned_start(counter, stop, stmts, lanes)?;
+        let before_last = if near { self.less(stop, NEAR) } else { stop };
         for (copies, count) in whole.into_iter().skip(usize::from(unroll == 1)) {
-            self.version(counter.step, stop, stmts, copies, count)?;
+            self.version(counter.step, before_last, stmts, copies, count)?;
             // Often nothing is left.
-            self.compare(index, stop);
+            self.compare(index, before_last);
             self.item(Item::Jump(Code::Jge_rel32_64, done));
         }
-        let single_lanes = !masked || !self.rest(counter, stop, stmts, lanes)?;
-        if single_lanes {
-            if branches {
-                return Err("a branch of its body has no form with a mask".to_owned());
-            }
-            debug_assert!(!aligned, "what can start under a mask can end under one");
-            // Partial results are as wide as the widest vectors.
-            if self.settings.bits == 512 && reductions == 0 {
-                self.version(counter.step, stop, stmts, 1, lanes / 2)?;
-            }
+        let single = !masked || !self.rest(counter, before_last, stmts, lanes)?;
+        if single && branches {
+            return Err("a branch of its body has no form with a mask".to_owned());
+        }
+        debug_assert!(!(single && aligned), "what can start under a mask can end under one");
+        if single && self.settings.bits == 512 && reductions == 0 {
+            self.version(counter.step, stop, stmts, 1, lanes / 2)?;
+        }
+        if reductions > 0 {
+            // Single iterations go on with the total, so that what the last one reads is waited for last.
+            self.item(Item::Mark(done));
+            self.combine_lanes(lanes)?;
+        }
+        if single {
             self.version(counter.step, stop, stmts, 1, 1)?;
         }
-        self.item(Item::Mark(done));
-        self.finish_reductions(lanes, single_lanes)?;
+        if reductions == 0 {
+            self.item(Item::Mark(done));
+        }
+        self.store_totals()?;
         self.lanes = None;
         let code = self.lists.pop().unwrap_or_default();
         let front = self.lists.pop().unwrap_or_default();
         (self.target, self.front) = (outer_target, outer_front);
         front.into_iter().chain(code).for_each(|item| self.item(item));
         self.item(Item::Mark(end));
+        self.hold_totals(&reduced, &totals);
         Ok(())
+    }
+
+    /// A number less another one, in a new register.
+    fn less(&mut self, number: Reg, by: i32) -> Reg {
+        let result = self.integer();
+        self.emit(Code::Mov_r64_rm64, &[give(result, View::Full), take(number, View::Full)]);
+        self.emit(Code::Sub_rm64_imm32, &[change(result, View::Full), Operand::Word(by)]);
+        result
     }
 
     /// As many turns of `copies` vectors of `count` lanes as fit before `stop`.
@@ -259,10 +292,8 @@ impl Select<'_> {
         let index = lanes.index;
         let turn = step.checked_mul(copies * count).ok_or("its step is too large")?;
         // The last index of a turn is `index + turn - step`; it has to lie before the stop.
-        let bound = self.integer();
         let behind = i32::try_from(turn - step).map_err(|_| "its step is too large")?;
-        self.emit(Code::Mov_r64_rm64, &[give(bound, View::Full), take(stop, View::Full)]);
-        self.emit(Code::Sub_rm64_imm32, &[change(bound, View::Full), Operand::Word(behind)]);
+        let bound = self.less(stop, behind);
         let (head, end) = (self.label(), self.label());
         self.compare(index, bound);
         self.item(Item::Jump(Code::Jge_rel32_64, end));
@@ -580,11 +611,14 @@ impl Select<'_> {
         self.emit(Code::Cmp_rm64_imm32, &[take(reg, View::Full), Operand::Word(0)]);
         self.item(Item::Jump(Code::Je_rel32_64, no));
         let caches = self.caches.clone();
+        self.known.clear();
         self.list(then)?;
         self.item(Item::Jump(Code::Jmp_rel32_64, end));
         self.item(Item::Mark(no));
         self.caches = caches.clone();
+        self.known.clear();
         self.list(otherwise)?;
+        self.known.clear();
         self.caches = caches;
         self.item(Item::Mark(end));
         Ok(())

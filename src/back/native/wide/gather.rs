@@ -111,22 +111,15 @@ impl Select<'_> {
         if !across || self.whole() != View::Zmm || ty.bytes() != 8 || !matches!(count, 1 | 8) {
             return Ok(None);
         }
-        let distance = self.in_front(|select| {
-            let (distance, stride) = (select.integer(), select.integer_of(value)?);
-            select.scaled(distance, stride, factor)?;
-            Ok::<Reg, Reason>(distance)
-        })?;
+        let (distance, offsets) = self.distances(value, factor)?;
         let base = self.sum_of(&affine.terms, affine.constant.wrapping_add(displacement))?;
         let first = self.integer();
         self.emit_either(Code::Mov_r64_rm64, &[give(first, View::Full), take(index, View::Full)], 1);
         self.emit_either(Code::Imul_r64_rm64, &[change(first, View::Full), take(distance, View::Full)], 1);
         self.emit_either(Code::Add_r64_rm64, &[change(first, View::Full), take(base, View::Full)], 1);
         if copy > 0 {
-            let ahead = self.in_front(|select| {
-                let ahead = select.integer();
-                select.scaled(ahead, distance, copy * count)?;
-                Ok::<Reg, Reason>(ahead)
-            })?;
+            let times = factor.checked_mul(copy * count).ok_or("a stride is too large")?;
+            let (ahead, _) = self.distances(value, times)?;
             self.emit_either(Code::Add_r64_rm64, &[change(first, View::Full), take(ahead, View::Full)], 1);
         }
         let place = Place { base: Base::Register(first), index: None, displacement: 0 };
@@ -135,12 +128,35 @@ impl Select<'_> {
             self.emit(Code::VEX_Vmovsd_xmm_m64, &[give(element, View::Xmm), Operand::Memory(place)]);
             return Ok(Some(element));
         }
-        let offsets = self.in_front(|select| {
+        Ok(Some(self.gather(Place { index: Some((offsets, 1)), ..place })))
+    }
+
+    /// A distance `factor * value` and its multiples from zero to seven: at the entry where it is known there, else in front
+    /// of the loop.
+    fn distances(&mut self, value: ValueId, factor: i64) -> Result<(Reg, Reg), Reason> {
+        let key = (value, factor);
+        if let Some(&known) = self.outside_distances.get(&key).or_else(|| self.caches.distances.get(&key)) {
+            return Ok(known);
+        }
+        let outside = !self.definitions.contains_key(&value) && !self.values.contains_key(&value);
+        let stride = self.integer_of(value)?;
+        let compute = |select: &mut Self| {
+            let distance = select.integer();
+            select.scaled(distance, stride, factor)?;
             let distances = select.broadcast_integer(distance, DType::I64);
             let numbers = select.constant_vector([0, 1, 2, 3, 4, 5, 6, 7]);
-            select.long_product(View::Zmm, distances, numbers)
-        });
-        Ok(Some(self.gather(Place { index: Some((offsets, 1)), ..place })))
+            Ok::<_, Reason>((distance, select.long_product(View::Zmm, distances, numbers)))
+        };
+        if outside {
+            let lanes = self.lanes.take();
+            let found = self.at_entry(compute);
+            self.lanes = lanes;
+            self.outside_distances.insert(key, found.clone()?);
+            return found;
+        }
+        let found = self.in_front(compute)?;
+        self.caches.distances.insert(key, found);
+        Ok(found)
     }
 
     fn definition(&self, value: ValueId) -> Option<&Op> {

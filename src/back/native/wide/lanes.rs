@@ -85,6 +85,10 @@ impl Select<'_> {
 
     /// `target = source * factor`.
     pub fn scaled(&mut self, target: Reg, source: Reg, factor: i64) -> Result<(), Reason> {
+        if factor == 1 {
+            self.emit_either(Code::Mov_r64_rm64, &[give(target, View::Full), take(source, View::Full)], 1);
+            return Ok(());
+        }
         let factor = i32::try_from(factor).map_err(|_| "a stride is too large")?;
         self.emit_either(
             Code::Imul_r64_rm64_imm32,

@@ -2,7 +2,7 @@
 //!
 //! Cranelift has no vectors of 256 bits. So a nest of loops that holds vectorisable ones leaves the Cranelift
 //! function and is compiled here, to AVX2 and AVX-512: [`compile`] selects instructions over virtual registers ([`code`]) in one
-//! walk of the kernel ([`select`], [`memory`], [`pairs`], [`gather`], [`lanes`], [`convert`], [`math`], [`reduce`], [`control`], [`branch`]), [`tidy`] drops what is not needed, [`evex`] makes 512
+//! walk of the kernel ([`select`], [`memory`], [`pairs`], [`gather`], [`lanes`], [`convert`], [`math`], [`reduce`], [`near`], [`control`], [`branch`]), [`tidy`] drops what is not needed, [`evex`] makes 512
 //! bits of 256, [`allocate`] gives homes, [`encode`] writes bytes through iced-x86. What has no selection here is a [`Reason`], and the loop
 //! stays with Cranelift, which compiles every kernel.
 //!
@@ -34,6 +34,7 @@ mod gather;
 mod lanes;
 mod math;
 mod memory;
+mod near;
 mod pairs;
 mod partial;
 mod reduce;
@@ -130,6 +131,8 @@ pub struct Facts {
     pub around: Surroundings,
     /// Every constant.
     pub constants: Constants,
+    /// Addresses, and where they are stored to.
+    pub addresses: near::Addresses,
 }
 
 impl Facts {
@@ -140,7 +143,7 @@ impl Facts {
             _ => None,
         });
         let constants = constants.collect();
-        Facts { around: Surroundings::of(kernel), constants }
+        Facts { around: Surroundings::of(kernel), constants, addresses: near::Addresses::of(kernel) }
     }
 }
 

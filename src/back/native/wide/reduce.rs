@@ -16,15 +16,53 @@ impl Select<'_> {
         self.lanes.as_ref().map_or(Vec::new(), |lanes| lanes.body.reductions.clone())
     }
 
-    /// Gives partial results registers, those of the first copy and of single lanes with their neutral element.
-    pub fn start_reductions(&mut self, copies: i64) -> Result<(), Reason> {
-        for reduction in self.reductions() {
+    /// Registers for the totals of a loop, with what variables hold in front of it.
+    pub fn totals(&mut self, reductions: &[Reduction]) -> Result<Vec<Reg>, Reason> {
+        let mut totals = Vec::with_capacity(reductions.len());
+        for reduction in reductions {
+            let reg = self.vector();
+            if let Total::Variable(variable) = reduction.total {
+                match self.known.get(&variable) {
+                    Some(&Held::Everywhere(known)) => self.copy_vector(reg, known),
+                    _ => self.load_total(reg, reduction)?,
+                }
+            }
+            totals.push(reg);
+        }
+        Ok(totals)
+    }
+
+    /// Behind a loop, variables hold its totals.
+    pub fn hold_totals(&mut self, reductions: &[Reduction], totals: &[Reg]) {
+        for (reduction, &total) in reductions.iter().zip(totals) {
+            let Total::Variable(variable) = reduction.total else { continue };
+            self.known.remove(&variable);
+            if matches!(reduction.ty, DType::F64 | DType::F32) {
+                let everywhere = self.spread(total, reduction.ty);
+                self.known.insert(variable, Held::Everywhere(everywhere));
+            }
+        }
+    }
+
+    fn load_total(&mut self, reg: Reg, reduction: &Reduction) -> Result<(), Reason> {
+        let place = self.total_place(reduction)?;
+        let load =
+            if reduction.ty.bytes() == 8 { Code::VEX_Vmovsd_xmm_m64 } else { Code::VEX_Vmovss_xmm_m32 };
+        self.emit(load, &[give(reg, View::Xmm), Operand::Memory(place)]);
+        Ok(())
+    }
+
+    /// Gives partial results registers, those of the first copy with their neutral element; the last one of each is the
+    /// total, with which single iterations go on.
+    pub fn start_reductions(&mut self, copies: i64, totals: &[Reg]) -> Result<(), Reason> {
+        for (reduction, &total) in self.reductions().into_iter().zip(totals) {
             let neutral = neutral(reduction.op, reduction.ty)?;
             let neutral = self.bits_everywhere(neutral);
-            let partial: Vec<Reg> = (0..=copies).map(|_| self.vector()).collect();
-            for &reg in partial.first().into_iter().chain(partial.last()) {
-                self.copy_vector(reg, neutral);
+            let mut partial: Vec<Reg> = (0..copies).map(|_| self.vector()).collect();
+            if let Some(&first) = partial.first() {
+                self.copy_vector(first, neutral);
             }
+            partial.push(total);
             if let Some(lanes) = &mut self.lanes {
                 lanes.partial.push(partial);
             }
@@ -121,8 +159,8 @@ impl Select<'_> {
         Ok(true)
     }
 
-    /// Combines the lanes of partial results and meets the total; single iterations may have one of their own.
-    pub fn finish_reductions(&mut self, count: i64, single_lanes: bool) -> Result<(), Reason> {
+    /// Combines the lanes of partial results with the totals so far; single iterations go on with that.
+    pub fn combine_lanes(&mut self, count: i64) -> Result<(), Reason> {
         for (at, reduction) in self.reductions().into_iter().enumerate() {
             let Some(lanes) = &mut self.lanes else { return Ok(()) };
             lanes.count = count;
@@ -155,10 +193,11 @@ impl Select<'_> {
                 let upper = self.with_byte(Code::VEX_Vpshufd_xmm_xmmm128_imm8, View::Xmm, total, 0x55);
                 total = self.lane_binary(op, ty, total, upper)?;
             }
-            if single_lanes {
-                total = self.lane_binary(op, ty, total, single)?;
+            if let Total::Memory { .. } = reduction.total {
+                self.load_total(single, &reduction)?;
             }
-            self.meet(&reduction, total)?;
+            total = self.lane_binary(op, ty, single, total)?;
+            self.copy_vector(single, total);
         }
         Ok(())
     }
@@ -169,34 +208,36 @@ impl Select<'_> {
         }
     }
 
-    /// `total = total op partial`, in the lowest lane.
-    fn meet(&mut self, reduction: &Reduction, partial: Reg) -> Result<(), Reason> {
-        let place = match reduction.total {
+    fn total_place(&mut self, reduction: &Reduction) -> Result<Place, Reason> {
+        Ok(match reduction.total {
             Total::Variable(variable) => self.input(Slot::Variable(variable)),
             Total::Memory { address, displacement, .. } => {
                 let displacement = i32::try_from(displacement).map_err(|_| "a displacement is too large")?;
                 let base = Base::Register(self.integer_of(address)?);
                 Place { base, index: None, displacement }
             }
-        };
-        let ty = reduction.ty;
-        let (load, store) = if ty.bytes() == 8 {
-            (Code::VEX_Vmovsd_xmm_m64, Code::VEX_Vmovsd_m64_xmm)
-        } else {
-            (Code::VEX_Vmovss_xmm_m32, Code::VEX_Vmovss_m32_xmm)
-        };
-        let old = self.vector();
-        self.emit(load, &[give(old, View::Xmm), Operand::Memory(place)]);
-        let new = self.lane_binary(reduction.op, ty, old, partial)?;
-        match reduction.total {
-            // Variables of 32 bits are kept extended.
-            Total::Variable(_) if ty == DType::I32 => {
-                let reg = self.integer();
-                self.emit(Code::VEX_Vmovd_rm32_xmm, &[give(reg, View::Half), take(new, View::Xmm)]);
-                self.emit(Code::Movsxd_r64_rm32, &[give(reg, View::Full), take(reg, View::Half)]);
-                self.emit(Code::Mov_rm64_r64, &[Operand::Memory(place), take(reg, View::Full)]);
+        })
+    }
+
+    /// Puts totals, which are in the lowest lanes of single iterations, where they belong.
+    pub fn store_totals(&mut self) -> Result<(), Reason> {
+        for (at, reduction) in self.reductions().into_iter().enumerate() {
+            let partial = self.lanes.as_ref().and_then(|lanes| lanes.partial.get(at));
+            let Some(&total) = partial.and_then(|partial| partial.last()) else { continue };
+            let (place, ty) = (self.total_place(&reduction)?, reduction.ty);
+            match reduction.total {
+                // Variables of 32 bits are kept extended.
+                Total::Variable(_) if ty == DType::I32 => {
+                    let reg = self.integer();
+                    self.emit(Code::VEX_Vmovd_rm32_xmm, &[give(reg, View::Half), take(total, View::Xmm)]);
+                    self.emit(Code::Movsxd_r64_rm32, &[give(reg, View::Full), take(reg, View::Half)]);
+                    self.emit(Code::Mov_rm64_r64, &[Operand::Memory(place), take(reg, View::Full)]);
+                }
+                _ if ty.bytes() == 8 => {
+                    self.emit(Code::VEX_Vmovsd_m64_xmm, &[Operand::Memory(place), take(total, View::Xmm)]);
+                }
+                _ => self.emit(Code::VEX_Vmovss_m32_xmm, &[Operand::Memory(place), take(total, View::Xmm)]),
             }
-            _ => self.emit(store, &[Operand::Memory(place), take(new, View::Xmm)]),
         }
         Ok(())
     }

@@ -71,6 +71,8 @@ pub(super) struct Caches {
     pub sums: HashMap<(Vec<(ValueId, i64)>, i64), Reg>,
     /// Limits of indices, none of them negative: as numbers and as vectors.
     pub limits: HashMap<ValueId, (Reg, Option<Reg>)>,
+    /// Distances between rows, and their multiples as a vector.
+    pub distances: HashMap<(ValueId, i64), (Reg, Reg)>,
     /// Comparisons of integers that were checked: they hold from there on.
     pub checked: HashSet<(BinaryOp, Reg, Reg)>,
 }
@@ -95,8 +97,12 @@ pub(super) struct Select<'k> {
     pub constant_integers: HashMap<i64, Reg>,
     pub constant_lanes: HashMap<[u64; 8], Reg>,
     pub outside: HashMap<(ValueId, Bank), Reg>,
+    /// What variables hold since they were last set, on the way from there.
+    pub known: HashMap<VarId, Held>,
     /// Limits of indices that are known at the entry, none of them negative.
     pub outside_limits: HashMap<ValueId, Reg>,
+    /// Distances between rows that are known at the entry, and their multiples as a vector.
+    pub outside_distances: HashMap<(ValueId, i64), (Reg, Reg)>,
     pub inputs: IndexSet<Slot>,
     pub lanes: Option<Lanes>,
     pub labels: u32,
@@ -144,7 +150,9 @@ pub fn compile(
         constant_integers: HashMap::new(),
         constant_lanes: HashMap::new(),
         outside: HashMap::new(),
+        known: HashMap::new(),
         outside_limits: HashMap::new(),
+        outside_distances: HashMap::new(),
         inputs: IndexSet::new(),
         lanes: None,
         labels: 0,

@@ -27,6 +27,7 @@ pub fn tidy(program: &mut Program) -> Result<(), Reason> {
         widen(program)?;
         remove_dead(program);
     }
+    join_copies(program);
     fold_loads(program);
     Ok(())
 }
@@ -153,6 +154,49 @@ fn commutes(code: Code) -> bool {
     )
 }
 
+/// Which register is copied to which.
+fn copy(item: &Item) -> Option<(Reg, Reg)> {
+    let Item::Do { code, operands, .. } = item else { return None };
+    match operands[..] {
+        [Operand::Register(to, _, Role::Define), Operand::Register(from, _, Role::Use)]
+            if code.mnemonic() == Mnemonic::Vmovups =>
+        {
+            Some((to, from))
+        }
+        _ => None,
+    }
+}
+
+/// What is changed in a copy and then copied back is changed where it is.
+fn join_copies(program: &mut Program) {
+    let counts = count(program);
+    let mut gone = vec![false; program.items.len()];
+    for at in 0..program.items.len().saturating_sub(2) {
+        let Some((aside, total)) = copy(&program.items[at]) else { continue };
+        let alone = counts.uses[aside.0 as usize] == 2 && counts.writes[aside.0 as usize] == 2;
+        if !alone || copy(&program.items[at + 2]) != Some((total, aside)) {
+            continue;
+        }
+        let Item::Do { operands, .. } = &mut program.items[at + 1] else { continue };
+        let Some(Operand::Register(changed, _, Role::Update)) = operands.first().copied() else { continue };
+        let mut others = 0;
+        operands.iter().skip(1).for_each(|operand| {
+            operand.each_register(|reg, _| others += u32::from(reg == aside || reg == total));
+        });
+        if changed == aside && others == 0 {
+            if let Some(Operand::Register(reg, ..)) = operands.first_mut() {
+                *reg = total;
+            }
+            (gone[at], gone[at + 2]) = (true, true);
+        }
+    }
+    let mut at = 0;
+    program.items.retain(|_| {
+        at += 1;
+        !gone[at - 1]
+    });
+}
+
 /// How far behind its load a reader may be.
 const REACH: usize = 64;
 
@@ -213,7 +257,7 @@ fn fold_loads(program: &mut Program) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::code::{Bank, Base, Place, give, take};
+    use super::super::code::{Bank, Base, Place, change, give, take};
     use super::*;
     use smallvec::SmallVec;
 
@@ -241,6 +285,29 @@ mod tests {
         let mut apart = program(vec![load(other), load(loaded), store(other), add, store(sum)]);
         tidy(&mut apart).unwrap();
         assert_eq!(apart.items.len(), 5);
+    }
+
+    #[test]
+    fn a_total_is_changed_in_place_unless_the_old_one_is_read() {
+        let place = Operand::Memory(Place { base: Base::Inputs, index: None, displacement: 0 });
+        let (total, aside, x, y) = (Reg(0), Reg(1), Reg(2), Reg(3));
+        let copy = |to, from| {
+            instruction(Code::VEX_Vmovups_ymm_ymmm256, &[give(to, View::Ymm), take(from, View::Ymm)], Some(1))
+        };
+        let step = |x| {
+            let operands = [change(aside, View::Ymm), take(x, View::Ymm), take(y, View::Ymm)];
+            instruction(Code::VEX_Vfmadd231pd_ymm_ymm_ymmm256, &operands, Some(2))
+        };
+        let store = |reg| instruction(Code::VEX_Vmovups_ymmm256_ymm, &[place, take(reg, View::Ymm)], None);
+        let length = |items: Vec<Item>| {
+            let mut program = Program { banks: vec![Bank::Vector; 4], items, temporaries: 0, large: false };
+            join_copies(&mut program);
+            program.items.len()
+        };
+        assert_eq!(length(vec![copy(aside, total), step(x), copy(total, aside), store(total)]), 2);
+        assert_eq!(length(vec![copy(aside, total), step(total), copy(total, aside), store(total)]), 4);
+        assert_eq!(length(vec![copy(aside, total), step(x), copy(total, aside), store(aside)]), 4);
+        assert_eq!(length(vec![copy(aside, total), step(x), copy(x, aside), store(total)]), 4);
     }
 
     #[test]

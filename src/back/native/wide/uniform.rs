@@ -22,6 +22,7 @@ impl Select<'_> {
                 let place = self.uniform_place(*address, *displacement)?;
                 self.load_number(*ty, place)?
             }
+            Op::Get(variable) if self.known.contains_key(variable) => self.known[variable],
             Op::Get(variable) => {
                 let place = self.input(Slot::Variable(*variable));
                 if is_register_integer(ty) {
@@ -47,6 +48,16 @@ impl Select<'_> {
                 let any = self.bits_everywhere(0);
                 self.emit_either(code, &[give(low, View::Xmm), take(any, View::Xmm), take(a, View::Full)], 2);
                 Held::Everywhere(self.spread(low, *to))
+            }
+            Op::Binary(BinaryOp::Div, a, b) if matches!(ty, DType::F64 | DType::F32) => {
+                // A division takes longer the more lanes there are.
+                let (a, b) = (self.everywhere(*a)?, self.everywhere(*b)?);
+                let code = match ty {
+                    DType::F64 => Code::VEX_Vdivpd_xmm_xmm_xmmm128,
+                    _ => Code::VEX_Vdivps_xmm_xmm_xmmm128,
+                };
+                let low = self.three(code, View::Xmm, a, b);
+                Held::Everywhere(self.spread(low, ty))
             }
             _ => Held::Everywhere(self.lane_op(value, op)?),
         };
