@@ -146,3 +146,181 @@ impl Forwarding<'_> {
             }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::build::{Builder, LoopFacts};
+    use crate::kernel::eval::{Ended, run};
+    use crate::kernel::{LabelId, TrapInfo, TrapKind};
+    use crate::scalar::BinaryOp;
+
+    /// Random kernels over three arguments and one allocation.
+    struct Random {
+        seed: u64,
+        b: Builder,
+        buffers: Vec<(BufferId, ValueId)>,
+        conditions: Vec<ValueId>,
+    }
+
+    impl Random {
+        fn below(&mut self, count: usize) -> usize {
+            self.seed =
+                self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.seed >> 33) as usize % count
+        }
+
+        /// An element: of the first few, or where the loop is.
+        fn place(&mut self, around: Option<ValueId>) -> (BufferId, ValueId, i64) {
+            let which = self.below(self.buffers.len());
+            let (buffer, base) = self.buffers[which];
+            let displacement = 4 * self.below(3) as i64;
+            match around.filter(|_| self.below(2) == 0) {
+                Some(number) => {
+                    let eight = self.b.int(8);
+                    let distance = self.b.mul(number, eight);
+                    (buffer, self.b.add(base, distance), displacement)
+                }
+                None => (buffer, base, displacement),
+            }
+        }
+
+        fn list(&mut self, around: Option<ValueId>, depth: usize, mut values: Vec<ValueId>) {
+            for _ in 0..6 {
+                match self.below(if depth < 3 { 9 } else { 6 }) {
+                    0..3 => {
+                        let (buffer, address, displacement) = self.place(around);
+                        let ty = [DType::F32, DType::F64, DType::I32][self.below(3)];
+                        let value = self.b.value(Op::Load { buffer, address, displacement, ty }, ty);
+                        values.push(value);
+                    }
+                    3..6 => {
+                        let (buffer, address, displacement) = self.place(around);
+                        let value = values[self.below(values.len())];
+                        self.b.push(Stmt::Store { buffer, address, displacement, value });
+                    }
+                    6 => {
+                        let (zero, end) = (self.b.int(0), self.b.int(3));
+                        let variable = self.b.new_value(DType::I64, self.b.depth() + 1);
+                        let (highest, empty) = (self.b.int(2), self.b.bool(false));
+                        self.b.open_loop(LoopFacts { variable, lowest: zero, highest, empty });
+                        self.list(Some(variable), depth + 1, values.clone());
+                        let body = self.b.close();
+                        self.b.push(Stmt::For {
+                            variable,
+                            start: zero,
+                            stop: end,
+                            step: 1,
+                            parallel: false,
+                            body,
+                        });
+                    }
+                    7 => {
+                        let which = self.below(2);
+                        let condition = self.conditions[which];
+                        let mut sides = Vec::new();
+                        for _ in 0..2 {
+                            self.b.open_branch();
+                            self.list(around, depth + 1, values.clone());
+                            sides.push(self.b.close());
+                        }
+                        let (otherwise, then) = (sides.pop().unwrap(), sides.pop().unwrap());
+                        self.b.push(Stmt::If { condition, then, otherwise });
+                    }
+                    _ => {
+                        let label: LabelId = self.b.label();
+                        self.b.open_branch();
+                        self.list(around, depth + 1, values.clone());
+                        let which = self.below(2);
+                        let condition = self.conditions[which];
+                        let leave = vec![Stmt::Exit(label)];
+                        self.b.push(Stmt::If { condition, then: leave, otherwise: Vec::new() });
+                        self.list(around, depth + 1, values.clone());
+                        let body = self.b.close();
+                        self.b.push(Stmt::Block(label, body));
+                    }
+                }
+            }
+        }
+    }
+
+    fn kernel(seed: u64) -> Kernel {
+        let mut b = Builder::new("test");
+        let conditions = (0..2).map(|n| b.parameter(&format!("c{n}"), DType::Bool)).collect();
+        let mut buffers = Vec::new();
+        for number in 0..2 {
+            let buffer = b.buffer("argument", BufferKind::Argument(number));
+            buffers.push((buffer, b.value(Op::Base(buffer), DType::I64)));
+        }
+        let scratch = b.buffer("scratch", BufferKind::Scratch);
+        let trap = b.trap(TrapInfo { kind: TrapKind::Allocation, message: String::new(), place: Vec::new() });
+        let bytes = b.int(64);
+        let base = b.alloc(scratch, bytes, true, trap);
+        buffers.push((scratch, base));
+        let mut random = Random { seed, b, buffers, conditions };
+        let first = random.b.parameter("x", DType::F64);
+        let second = random.b.parameter("y", DType::F32);
+        random.list(None, 0, vec![first, second]);
+        // What the allocation holds in the end counts too.
+        let (out, base) = random.buffers[0];
+        let mut total = random.b.int(0);
+        for place in 0..6 {
+            let load = Op::Load {
+                buffer: scratch,
+                address: random.buffers[2].1,
+                displacement: 8 * place,
+                ty: DType::I64,
+            };
+            let value = random.b.value(load, DType::I64);
+            total = random.b.binary(BinaryOp::BitXor, total, value);
+        }
+        random.b.push(Stmt::Store { buffer: out, address: base, displacement: 48, value: total });
+        random.b.finish()
+    }
+
+    fn loads(kernel: &Kernel) -> usize {
+        Stmt::all(&kernel.body).filter(|stmt| matches!(stmt, Stmt::Let(_, Op::Load { .. }))).count()
+    }
+
+    #[test]
+    fn kernels_do_the_same_with_fewer_loads() {
+        let (mut before, mut after) = (0, 0);
+        for seed in 0..3000 {
+            let original = kernel(seed);
+            let mut changed = original.clone();
+            forward(&mut changed);
+            crate::kernel::verify::verify(&changed).unwrap();
+            before += loads(&original);
+            after += loads(&changed);
+            for conditions in 0..4u64 {
+                let parameters =
+                    [conditions & 1, conditions >> 1, 1.5f64.to_bits(), u64::from(2.5f32.to_bits())];
+                let bytes = |of: u8| (0..64).map(|n| n * 7 + of).collect::<Vec<u8>>();
+                let results = [&original, &changed].map(|kernel| {
+                    let mut arguments = [bytes(1), bytes(2)];
+                    assert_eq!(run(kernel, &mut arguments, &parameters, 100_000), Ok(Ended::Done));
+                    arguments
+                });
+                assert!(results[0] == results[1], "{seed} {conditions}\n{original}\n{changed}");
+            }
+        }
+        assert!(after * 10 < before * 9, "{after} of {before} loads are left");
+    }
+
+    #[test]
+    fn arguments_may_overlap() {
+        let mut b = Builder::new("test");
+        let buffers: Vec<BufferId> = (0..2).map(|n| b.buffer("argument", BufferKind::Argument(n))).collect();
+        let base: Vec<ValueId> =
+            buffers.iter().map(|&buffer| b.value(Op::Base(buffer), DType::I64)).collect();
+        let load =
+            |n: usize| Op::Load { buffer: buffers[n], address: base[n], displacement: 0, ty: DType::F64 };
+        let first = b.value(load(0), DType::F64);
+        b.push(Stmt::Store { buffer: buffers[1], address: base[1], displacement: 0, value: first });
+        let again = b.value(load(0), DType::F64);
+        b.push(Stmt::Store { buffer: buffers[1], address: base[1], displacement: 8, value: again });
+        let mut kernel = b.finish();
+        forward(&mut kernel);
+        assert_eq!(loads(&kernel), 2);
+    }
+}

@@ -7,7 +7,7 @@ mod tests;
 
 use std::ops::Range;
 
-use crate::linalg::{Number, Rows, Square, exchange};
+use crate::linalg::{Rows, Square, exchange};
 use crate::scalar::DType;
 
 use super::call::Frame;

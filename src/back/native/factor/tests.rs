@@ -4,6 +4,7 @@ use num_complex::{Complex32, Complex64};
 
 use super::super::product::tests::frame;
 use super::*;
+use crate::linalg::Number;
 use crate::scalar::Scalar;
 
 const SIZES: [usize; 9] = [0, 1, 16, 17, 33, 48, 65, 130, 150];
