@@ -295,7 +295,8 @@ mod tests {
             for conditions in 0..4u64 {
                 let parameters =
                     [conditions & 1, conditions >> 1, 1.5f64.to_bits(), u64::from(2.5f32.to_bits())];
-                let bytes = |of: u8| (0..64u8).map(|n| n.wrapping_mul(7).wrapping_add(of)).collect::<Vec<u8>>();
+                let bytes =
+                    |of: u8| (0..64u8).map(|n| n.wrapping_mul(7).wrapping_add(of)).collect::<Vec<u8>>();
                 let results = [&original, &changed].map(|kernel| {
                     let mut arguments = [bytes(1), bytes(2)];
                     assert_eq!(run(kernel, &mut arguments, &parameters, 100_000), Ok(Ended::Done));
