@@ -249,7 +249,6 @@ fn calls_raise_the_tier_and_give_the_same_bits() {
     assert!(native.compiled().is_some());
 }
 
-<<<<<<< HEAD
 /// Vector code takes for granted that arguments are apart. Calls for which that is wrong get other code, and the order
 /// of their loops; calls after them get the first code again.
 #[test]
@@ -284,7 +283,11 @@ fn calls_whose_arguments_share_memory_keep_the_order_of_loops() {
                     read(&args, "whole")
                 });
                 assert_eq!(results[0], results[1], "{threads} threads, {distance} apart");
-=======
+            }
+        }
+    }
+}
+
 fn fast_on_one_thread() -> Settings {
     Settings { tier: Tier::Best, mode: Mode::Fast, threads: Some(1), ..Settings::default() }
 }
@@ -443,7 +446,6 @@ fn views_that_loops_move_are_checked_for_all_iterations() {
             for (x, y) in found.iter().zip(&expected) {
                 let near = mode == Mode::Fast && (x - y).abs() <= 1e-9 * (1.0 + y.abs());
                 assert!(x.to_bits() == y.to_bits() || near, "{mode:?} {m} {k}: {x} is not {y}");
->>>>>>> b375c3c (Loads of what was just stored, totals that read a store, smaller blocks of complex factorizations; the causes of slow programs)
             }
         }
     }

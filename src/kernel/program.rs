@@ -327,14 +327,15 @@ impl Stmt {
         }
     }
 
-<<<<<<< HEAD
     /// The value that it defines, for what follows or for its body.
     pub fn defines(&self) -> Option<ValueId> {
         match self {
             Stmt::Let(value, _) => Some(*value),
             Stmt::For { variable, .. } => Some(*variable),
             _ => None,
-=======
+        }
+    }
+
     /// Replaces the values that it uses itself.
     pub fn rename(&mut self, now: &impl Fn(ValueId) -> ValueId) {
         match self {
@@ -359,7 +360,6 @@ impl Stmt {
             Stmt::Alloc { bytes, .. } => *bytes = now(*bytes),
             Stmt::Call(_, arguments) => arguments.iter_mut().for_each(|argument| *argument = now(*argument)),
             Stmt::Loop(_) | Stmt::Block(..) | Stmt::Exit(_) => {}
->>>>>>> b375c3c (Loads of what was just stored, totals that read a store, smaller blocks of complex factorizations; the causes of slow programs)
         }
     }
 
