@@ -420,7 +420,9 @@ fn views_that_loops_move_are_checked_for_all_iterations() {
         ] {
             let call = |engine: &Prepared| {
                 let mut args = Arguments::new();
-                let of = |at: usize| if at.is_multiple_of(n as usize + 1) { 97.0 } else { ((at * 31) % 13) as f64 };
+                let of = |at: usize| {
+                    if at.is_multiple_of(n as usize + 1) { 97.0 } else { ((at * 31) % 13) as f64 }
+                };
                 doubles(
                     &mut args,
                     "A",
