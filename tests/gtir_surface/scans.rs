@@ -61,6 +61,29 @@ fn a_scan_begins_where_any_reader_looks_even_if_nothing_comes_of_it() {
 }
 
 #[test]
+fn a_scan_begins_where_any_part_of_a_tuple_looks() {
+    // A stencil computes all parts, whichever of them is used.
+    let scan = "(⇑scan(λ(s, a) → s + ·a, False, 0.0))(a)";
+    let pair = format!("((⇑(λ(s) → {{·s × 1.0, ·⟪Kᵥ→Kᵥ, 1ₒ⟫(s) × 1.0}}))({scan}))");
+    for (value, expected) in [
+        (format!("{pair}[0]"), [7.0, 6.0]),
+        // At several places, so that the pair is an array or is computed again.
+        (format!("(⇑(λ(t) → ·t + ·⟪Kᵥ→Kᵥ, -1ₒ⟫(t) × 0.0 + exp(·t) × 0.0))({pair}[0])"), [7.0, 6.0]),
+        (format!("(⇑(λ(t) → ·t × 2.0))({pair}[1])"), [12.0, 8.0]),
+    ] {
+        println!("{value}");
+        let program = format!("p(a, out) {{ out @ c⟨ Kᵥ: [0, 2[ ⟩ ← {value}; }}");
+        let column = [("Kᵥ", -1, 4)];
+        let setup = || {
+            Setup::new()
+                .field("a", DType::F64, &column, &[0.5, 1.0, 2.0, 4.0])
+                .column("out", &[0.0; 2])
+        };
+        expect(&program, setup, &[("out", &expected)]);
+    }
+}
+
+#[test]
 fn a_scan_begins_where_a_mask_has_points() {
     let above = [-1.0, 2.0, 6.0, 14.0];
     for (mask, expected) in [

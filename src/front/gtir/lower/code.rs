@@ -420,6 +420,7 @@ impl<'l, 'p> CodeBuilder<'l, 'p> {
             // A parameter of the loop that is made around its uses.
             Node::Level(_) | Node::Carry(..) => self.new_value(ty),
             Node::Undefined(_) => self.push(place, ty, Op::Undef),
+            Node::Beside(value, _) => self.value(value),
             Node::Replay(replay) => self.replay(place, id, &replay),
             Node::Component(replay, number, _) => {
                 let state = self.replayed.get(&replay).and_then(|state| state.get(number as usize));

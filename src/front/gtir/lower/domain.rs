@@ -163,6 +163,7 @@ impl Lowering<'_> {
                 let (c, a, b) = (self.symbolic(c)?, self.symbolic(a)?, self.symbolic(b)?);
                 Some(self.out.exprs.select(c, a, b))
             }
+            Node::Beside(value, _) => self.symbolic(value),
             _ => None,
         }
     }
@@ -262,6 +263,10 @@ impl Lowering<'_> {
                     let here = Rc::new(here);
                     stack.extend(replay.parts.iter().map(|&part| (part, here.clone(), certain)));
                 }
+                Node::Beside(value, others) => {
+                    stack.push((value, here.clone(), certain));
+                    stack.extend(others.iter().map(|&other| (other, here.clone(), false)));
+                }
                 _ => self.points.operands(id, |operand| stack.push((operand, here.clone(), certain))),
             }
         }
@@ -328,7 +333,7 @@ impl Lowering<'_> {
         match self.points.node(at).clone() {
             Node::Coordinate(dim) => here.get(Axis::Dim(dim)),
             Node::Level(scan) => here.get(Axis::Level(scan)),
-            Node::Cast(_, inner) => self.interval(inner, here),
+            Node::Cast(_, inner) | Node::Beside(inner, _) => self.interval(inner, here),
             Node::Neighbor(table, ..) => Some(self.table_interval(table)),
             Node::Binary(op @ (BinaryOp::Add | BinaryOp::Sub | BinaryOp::Max | BinaryOp::Min), a, b) => {
                 let (a, b) = (self.interval(a, here)?, self.interval(b, here)?);

@@ -145,10 +145,19 @@ impl Lowering<'_> {
         // Where columns begin without a domain, their readers say.
         let inferred =
             scan.as_ref().is_some_and(|scan| scan.domain.is_none()) || self.points.reads_inferred(&all);
+        let is_tuple = scan.is_none() && matches!(value, Value::Tuple(_));
         let id = self.fields.push(FieldInfo { value, leaves: Vec::new(), scan, replays: found.replays });
         let mut leaves = Vec::with_capacity(points.len());
         for (number, &point) in points.iter().enumerate() {
             let dtype = self.points.dtype(point);
+            // A stencil computes all parts of a tuple, whichever of them is read.
+            let point = if inferred && is_tuple {
+                let mut others = points.clone();
+                others.retain(|&other| other != point && self.points.reads_inferred(&[other]));
+                self.points.beside(point, others)
+            } else {
+                point
+            };
             let source = Source { owner: Owner::Field(id, number), dims: dims.clone(), dtype };
             let source = self.sources.push(source);
             if inferred {
@@ -345,6 +354,10 @@ impl Lowering<'_> {
                 self.points.replay(Replay { parts, ..replay })
             }
             Node::Component(replay, number, dtype) => self.points.component(operand(replay), number, dtype),
+            Node::Beside(value, others) => {
+                let others = others.iter().map(|&other| operand(other)).collect();
+                self.points.beside(operand(value), others)
+            }
             Node::Choose(c, a, b) => self.points.choose(operand(c), operand(a), operand(b)),
         }
     }

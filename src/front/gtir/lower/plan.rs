@@ -77,8 +77,55 @@ impl Lowering<'_> {
         }
         let roots: Vec<PointId> =
             roots.iter().map(|&root| self.expand(root, &recomputed, &mut known)).collect();
-        let arrays = self.needed(&roots, &fields, &recomputed, &leaves);
-        Plan { arrays, leaves, roots }
+        let mut arrays = fields;
+        arrays.retain(|field| !recomputed.contains(field));
+        let mut plan = Plan { arrays, leaves, roots };
+        self.drop_unread(&mut plan);
+        plan
+    }
+
+    /// Leaves out what only counts for where arrays are computed, once that is known.
+    pub(super) fn drop_company(&mut self, plan: &mut Plan) {
+        if !self.points.have_company() {
+            return;
+        }
+        let mut known: HashMap<PointId, PointId> = HashMap::new();
+        for &field in &plan.arrays {
+            for leaf in self.fields[field].leaves.clone() {
+                if let Some(point) = plan.leaves.get_mut(&leaf.source) {
+                    *point = self.without_company(*point, &mut known);
+                }
+            }
+            if let Some(scan) = &self.fields[field].scan {
+                let init = scan.init.clone();
+                let init = init.into_iter().map(|point| self.without_company(point, &mut known)).collect();
+                if let Some(scan) = &mut self.fields[field].scan {
+                    scan.init = init;
+                }
+            }
+        }
+        for point in &mut plan.roots {
+            *point = self.without_company(*point, &mut known);
+        }
+        self.drop_unread(plan);
+    }
+
+    fn without_company(&mut self, root: PointId, known: &mut HashMap<PointId, PointId>) -> PointId {
+        let mut steps = vec![(root, false)];
+        while let Some((id, ready)) = steps.pop() {
+            if known.contains_key(&id) {
+                continue;
+            }
+            let alone = self.points.alone(id);
+            if ready {
+                let rebuilt = self.rebuild(alone, &|operand| known.get(&operand).copied().unwrap_or(operand));
+                known.insert(id, rebuilt);
+            } else {
+                steps.push((id, true));
+                self.points.operands(alone, |operand| steps.push((operand, false)));
+            }
+        }
+        known.get(&root).copied().unwrap_or(root)
     }
 
     /// Fields reached, each after those it reads, with their uses.
@@ -242,22 +289,16 @@ impl Lowering<'_> {
         Some(self.moved_point(leaf, &position))
     }
 
-    /// Arrays that are still read after expansion, each after those it reads.
-    fn needed(
-        &self,
-        roots: &[PointId],
-        fields: &[FieldId],
-        recomputed: &HashSet<FieldId>,
-        leaves: &HashMap<SourceId, PointId>,
-    ) -> Vec<FieldId> {
+    /// Drops arrays that nobody reads.
+    fn drop_unread(&self, plan: &mut Plan) {
         let mut needed = vec![false; self.fields.len()];
-        self.mark_read(roots, &mut needed);
-        for &field in fields.iter().rev() {
-            if needed[field.index()] && !recomputed.contains(&field) {
+        self.mark_read(&plan.roots, &mut needed);
+        for &field in plan.arrays.iter().rev() {
+            if needed[field.index()] {
                 let mut points: Vec<PointId> = self.fields[field]
                     .leaves
                     .iter()
-                    .filter_map(|leaf| leaves.get(&leaf.source).copied())
+                    .filter_map(|leaf| plan.leaves.get(&leaf.source).copied())
                     .collect();
                 if let Some(scan) = &self.fields[field].scan {
                     points.extend(&scan.init);
@@ -265,7 +306,7 @@ impl Lowering<'_> {
                 self.mark_read(&points, &mut needed);
             }
         }
-        fields.iter().copied().filter(|field| needed[field.index()] && !recomputed.contains(field)).collect()
+        plan.arrays.retain(|field| needed[field.index()]);
     }
 
     fn mark_read(&self, points: &[PointId], needed: &mut [bool]) {
@@ -288,6 +329,7 @@ pub(super) fn weight(points: &Points, id: PointId) -> u64 {
         | Node::Level(_)
         | Node::Carry(..)
         | Node::Component(..)
+        | Node::Beside(..)
         | Node::Undefined(_) => 0,
         Node::Load { .. } => 1,
         Node::Neighbor(..) => 2,

@@ -71,6 +71,9 @@ pub enum Node {
     Replay(Replay),
     /// A component of the state that a replayed scan ends with.
     Component(PointId, u32, DType),
+    /// The first value. What else a stencil computes beside it counts for where arrays are computed, and only for that:
+    /// the rest is gone before there is code ([`Points::alone`]).
+    Beside(PointId, Box<[PointId]>),
 }
 
 /// A scan that runs at a point, because it depends on what is known only there.
@@ -109,6 +112,8 @@ pub struct Points {
     marks: RefCell<Marks>,
     /// Sources whose extent follows from where they are read, and what is computed of them.
     inferred: HashSet<SourceId>,
+    /// There is a [`Node::Beside`].
+    company: bool,
 }
 
 impl Points {
@@ -318,6 +323,29 @@ impl Points {
         self.intern(Node::Choose(condition, then, otherwise), dtype)
     }
 
+    /// A value with what is computed beside it.
+    pub fn beside(&mut self, point: PointId, others: Vec<PointId>) -> PointId {
+        if others.is_empty() {
+            return point;
+        }
+        self.company = true;
+        let dtype = self.dtype(point);
+        self.intern(Node::Beside(point, others.into()), dtype)
+    }
+
+    /// Whether anything is computed beside anything.
+    pub fn have_company(&self) -> bool {
+        self.company
+    }
+
+    /// The value without what is computed beside it.
+    pub fn alone(&self, mut id: PointId) -> PointId {
+        while let Node::Beside(value, _) = self.node(id) {
+            id = *value;
+        }
+        id
+    }
+
     /// The extent of a source follows from where it is read, and what it computes depends on that.
     pub fn infer(&mut self, source: SourceId) {
         self.inferred.insert(source);
@@ -346,6 +374,7 @@ impl Points {
             }
             Node::Unary(_, a) | Node::Cast(_, a) | Node::Component(a, ..) => f(*a),
             Node::Replay(replay) => replay.parts.iter().copied().for_each(f),
+            Node::Beside(value, others) => std::iter::once(*value).chain(others.iter().copied()).for_each(f),
             Node::Choose(a, b, c) => {
                 f(*a);
                 f(*b);

@@ -134,8 +134,9 @@ impl Lowering<'_> {
         }
         let one_map = boxes.windows(2).all(|pair| pair[0] == pair[1]);
         let roots: Vec<PointId> = assignments.iter().map(|assignment| assignment.value).collect();
-        let plan = self.plan(&roots, one_map);
+        let mut plan = self.plan(&roots, one_map);
         let array_boxes = self.infer_domains(&plan, &boxes)?;
+        self.drop_company(&mut plan);
         self.declare_arrays(&plan, &array_boxes);
         self.declare_tables_read(&plan);
 
