@@ -74,11 +74,8 @@ fn a_scan_begins_where_any_part_of_a_tuple_looks() {
         println!("{value}");
         let program = format!("p(a, out) {{ out @ c⟨ Kᵥ: [0, 2[ ⟩ ← {value}; }}");
         let column = [("Kᵥ", -1, 4)];
-        let setup = || {
-            Setup::new()
-                .field("a", DType::F64, &column, &[0.5, 1.0, 2.0, 4.0])
-                .column("out", &[0.0; 2])
-        };
+        let setup =
+            || Setup::new().field("a", DType::F64, &column, &[0.5, 1.0, 2.0, 4.0]).column("out", &[0.0; 2]);
         expect(&program, setup, &[("out", &expected)]);
     }
 }
