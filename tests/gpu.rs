@@ -102,6 +102,13 @@ const REDUCTION: &str = "program reduction(a: f64[N, M], s: f64[N]) {
     }
   }";
 
+/// Threads accumulate, workgroups combine, and one more workgroup combines their results.
+const TOTAL: &str = "program total(a: i64[N, M], s: i64[1]) {
+    symbol N: i32
+    symbol M: i32
+    map i in 0:N, j in 0:M { tasklet add(x <- a[i, j]) -> (y -> s[0] wcr \"lambda p, q: p + q\") { y = x } }
+  }";
+
 const SELECTION: &str = "program selection(a: f64[N], on: bool[N], b: f64[N], c: bool[N]) {
     symbol N: i32
     map i in 0:N {
@@ -130,6 +137,7 @@ fn shaders_read_well() {
     insta::assert_snapshot!("gather", shaders(GATHER));
     insta::assert_snapshot!("scan", shaders(SCAN));
     insta::assert_snapshot!("reduction", shaders(REDUCTION));
+    insta::assert_snapshot!("total", shaders(TOTAL));
     insta::assert_snapshot!("selection", shaders(SELECTION));
     insta::assert_snapshot!("integers", shaders(INTEGERS));
 }

@@ -34,11 +34,15 @@ const MOST_ALIGNED: u32 = 6;
 impl<'k> Facts<'k> {
     /// Looks through a kernel, and statements that are about to be part of it.
     pub fn of(kernel: &'k Kernel, more: impl Iterator<Item = &'k Stmt>) -> Facts<'k> {
-        let count = kernel.values.len();
+        Facts::of_all(kernel.values.len(), Stmt::all(&kernel.body).chain(more))
+    }
+
+    /// Looks through statements with so many values.
+    pub fn of_all(count: usize, stmts: impl Iterator<Item = &'k Stmt>) -> Facts<'k> {
         let mut facts =
             Facts { definitions: HashMap::new(), aligned: vec![0; count], roots: vec![Root::Plain; count] };
         let mut variables: HashMap<VarId, Root> = HashMap::new();
-        for stmt in Stmt::all(&kernel.body).chain(more) {
+        for stmt in stmts {
             match stmt {
                 Stmt::Let(value, op) => {
                     facts.definitions.insert(*value, op);

@@ -8,6 +8,7 @@ use crate::kernel::{BufferId, BufferKind, Kernel, Op, Stmt, ValueId, VarId};
 use crate::scalar::DType;
 
 use super::facts::{Facts, Interval, Root};
+use super::partial::Together;
 
 /// Why something does not run on the device.
 pub(super) type Reason = String;
@@ -54,6 +55,8 @@ pub(super) struct Nest<'k> {
     pub set: HashSet<VarId>,
     /// Variables whose value somebody looks at.
     pub read: HashSet<VarId>,
+    /// What the threads of a group combine.
+    pub together: Option<&'k Together>,
     intervals: HashMap<ValueId, Interval>,
     /// Of variables that are set inside.
     pub variables: HashMap<VarId, Interval>,
@@ -69,6 +72,7 @@ impl<'k> Nest<'k> {
         facts: &'k Facts<'k>,
         region: &Region,
         stmt: &'k Stmt,
+        together: Option<&'k Together>,
     ) -> Result<Nest<'k>, Reason> {
         let Stmt::For { variable, start, stop, step, body, .. } = stmt else {
             return Err("it is no loop".to_owned());
@@ -85,6 +89,7 @@ impl<'k> Nest<'k> {
             inside: HashSet::from([*variable]),
             set: HashSet::new(),
             read: HashSet::new(),
+            together,
             intervals: HashMap::new(),
             variables: HashMap::new(),
         };
@@ -251,6 +256,10 @@ impl<'k> Nest<'k> {
     fn find_intervals(&mut self) {
         let mut variables: HashMap<VarId, Interval> =
             self.set.iter().map(|&variable| (variable, Interval::new(0, 0))).collect();
+        for own in self.together.iter().flat_map(|together| &together.owns) {
+            let start = i128::from(own.identity().as_int().unwrap_or(0));
+            variables.insert(own.variable, Interval::new(start.min(0), start.max(0)));
+        }
         let statements: Vec<&Stmt> = self.statements().collect();
         for spread in &self.loops {
             self.intervals.insert(spread.variable, Interval::SIZE);

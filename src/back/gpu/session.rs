@@ -342,7 +342,7 @@ impl<'d> Run<'d> {
             next += 1;
         }
         let abilities = &self.divided.abilities;
-        let groups = count.div_euclid(i64::from(launch.shader.threads)) + 1;
+        let groups = (count - 1).div_euclid(i64::from(launch.shader.threads)) + 1;
         let columns = groups.min(i64::from(abilities.workgroups));
         let rows = (groups + columns - 1) / columns;
         let (Ok(count), Ok(columns), Ok(rows)) =

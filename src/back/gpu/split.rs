@@ -14,13 +14,16 @@
 //! }
 //! call host reads ..                     ; before the next statements of the host that touch device memory
 //! ```
+//!
+//! A reduction has two launches, of which the second comes only if the first was launched; the loop is left to the host
+//! unless both were.
 
 use hashbrown::{HashMap, HashSet};
 
 use crate::kernel::parallel::Region;
 use crate::kernel::{
     BufferDecl, BufferId, BufferKind, Kernel, LibraryCall, Literal, Op, Stmt, TrapId, TrapInfo, TrapKind,
-    ValueId,
+    ValueId, Variable,
 };
 use crate::scalar::{BinaryOp, DType};
 
@@ -44,8 +47,8 @@ pub(super) struct Launch {
     /// Iterations below which the host is better at it.
     pub least: i64,
     region: Region,
-    /// The loop, where it is none of the kernel's.
-    own: Option<Reduced>,
+    /// The loop, where it is none of the kernel's: which stage of what.
+    own: Option<(Reduced, usize)>,
 }
 
 /// What a call of the companion means; its number is the call's first argument.
@@ -100,45 +103,38 @@ pub(super) fn divide(kernel: &mut Kernel, abilities: &Abilities) -> Division {
         let facts = Facts::of(kernel, reduced.values().flat_map(|reduced| reduced.all()));
         for stmt in Stmt::all(&kernel.body) {
             let Stmt::For { variable, .. } = stmt else { continue };
-            let (region, own) = match (reduced.get(variable), kernel.regions.get(variable)) {
-                (Some(reduced), _) => (&reduced.region, Some(reduced)),
-                (None, Some(region)) => (region, None),
+            let title = title(kernel, stmt);
+            let parts: Vec<Part<'_>> = match (reduced.get(variable), kernel.regions.get(variable)) {
+                (Some(reduced), _) => (0..2).map(|stage| Part::stage(reduced, stage, &title)).collect(),
+                (None, Some(region)) => vec![Part { title, region, stmt, own: None }],
                 (None, None) => continue,
             };
-            let title = title(kernel, stmt);
-            let shader = Nest::of(kernel, &facts, region, own.map_or(stmt, |own| &own.stmt))
-                .and_then(|nest| Ok((wgsl::shader(&nest, abilities, &wgsl::Parts::new(), &title)?, nest)));
-            let shader = shader
-                .and_then(|(shader, nest)| agree(kernel, &shader, &holds_double).map(|()| (shader, nest)));
-            // What a program remembers cannot be put back, so that nobody could repeat the run.
-            let shader =
-                shader.and_then(|(shader, nest)| match persistent && shader.may_stop {
-                    true => Err("a check may fail in it, and the program keeps containers from call to call"
-                        .to_owned()),
-                    false => Ok((shader, nest)),
-                });
-            match shader.and_then(|(shader, nest)| valid(shader).map(|shader| (shader, nest))) {
-                Ok((shader, nest)) => {
-                    if abilities.narrowed {
-                        let types = shader.bindings.iter();
-                        holds_double.extend(types.map(|(buffer, known)| (*buffer, known.ty == DType::F64)));
-                    }
-                    device.extend(shader.bindings.iter().map(|(buffer, _)| *buffer));
+            let mut launches = Vec::with_capacity(parts.len());
+            let made: Result<(), String> = parts.iter().try_for_each(|part| {
+                let (launch, conditions) = part.launch(kernel, &facts, abilities)?;
+                agree(kernel, &launch.shader, &holds_double)?;
+                // What a program remembers cannot be put back, so that nobody could repeat the run.
+                if persistent && launch.shader.may_stop {
+                    return Err("a check may fail in it, and the program keeps containers from call to call"
+                        .to_owned());
+                }
+                launches.push((launch, conditions));
+                Ok(())
+            });
+            match made {
+                Ok(()) => {
                     division.on_device.extend(loops_of(stmt));
-                    let plan = Planned {
-                        launch: division.launches.len(),
-                        conditions: nest.conditions.clone(),
-                        reduced: own.cloned(),
-                    };
-                    division.launches.push(Launch {
-                        title,
-                        loops: nest.loops.clone(),
-                        conditions: nest.conditions.len(),
-                        shader,
-                        least: if own.is_some() { partial::LEAST } else { 0 },
-                        region: region.clone(),
-                        own: own.cloned(),
-                    });
+                    let mut plan = Planned { launches: Vec::new(), reduced: reduced.get(variable).cloned() };
+                    for (launch, conditions) in launches {
+                        let types = launch.shader.bindings.iter();
+                        if abilities.narrowed {
+                            holds_double
+                                .extend(types.map(|(buffer, known)| (*buffer, known.ty == DType::F64)));
+                        }
+                        device.extend(launch.shader.bindings.iter().map(|(buffer, _)| *buffer));
+                        plan.launches.push((division.launches.len(), conditions));
+                        division.launches.push(launch);
+                    }
                     planned.insert(*variable, plan);
                 }
                 Err(reason) => {
@@ -188,6 +184,44 @@ pub(super) fn divide(kernel: &mut Kernel, abilities: &Abilities) -> Division {
     division.spoilt = spoilt(kernel, &division);
     division.device = device;
     division
+}
+
+/// A loop that may become a launch.
+struct Part<'k> {
+    title: String,
+    region: &'k Region,
+    stmt: &'k Stmt,
+    own: Option<(&'k Reduced, usize)>,
+}
+
+impl<'k> Part<'k> {
+    fn stage(reduced: &'k Reduced, stage: usize, title: &str) -> Part<'k> {
+        let known = &reduced.stages[stage];
+        let title = if stage == 0 { title.to_owned() } else { format!("{title}: partial results") };
+        Part { title, region: &known.region, stmt: &known.stmt, own: Some((reduced, stage)) }
+    }
+
+    /// The launch, and what has to hold before it.
+    fn launch(
+        &self,
+        kernel: &Kernel,
+        facts: &Facts<'_>,
+        abilities: &Abilities,
+    ) -> Result<(Launch, Vec<ValueId>), String> {
+        let together = self.own.map(|(reduced, stage)| &reduced.stages[stage].together);
+        let nest = Nest::of(kernel, facts, self.region, self.stmt, together)?;
+        let shader = valid(wgsl::shader(&nest, abilities, &wgsl::Parts::new(), &self.title)?)?;
+        let launch = Launch {
+            title: self.title.clone(),
+            loops: nest.loops.clone(),
+            conditions: nest.conditions.len(),
+            shader,
+            least: if self.own.is_some_and(|(_, stage)| stage == 0) { partial::LEAST } else { 0 },
+            region: self.region.clone(),
+            own: self.own.map(|(reduced, stage)| (reduced.clone(), stage)),
+        };
+        Ok((launch, nest.conditions))
+    }
 }
 
 /// Refuses a shader that takes a buffer for `float64` where others do not, or the other way round.
@@ -242,14 +276,15 @@ pub(super) fn shader_in_parts(
     launch: &Launch,
     parts: &wgsl::Parts,
 ) -> Result<Shader, String> {
-    let facts = Facts::of(kernel, launch.own.iter().flat_map(Reduced::all));
+    let facts = Facts::of(kernel, launch.own.iter().flat_map(|(reduced, _)| reduced.all()));
     let outermost = launch.loops.first().map(|spread| spread.variable);
     let is_wanted = |stmt: &&Stmt| matches!(stmt, Stmt::For { variable, .. } if Some(*variable) == outermost);
-    let stmt = match &launch.own {
-        Some(own) => &own.stmt,
+    let stage = launch.own.as_ref().map(|(reduced, stage)| &reduced.stages[*stage]);
+    let stmt = match stage {
+        Some(stage) => &stage.stmt,
         None => Stmt::all(&kernel.body).find(is_wanted).ok_or("its loop is gone")?,
     };
-    let nest = Nest::of(kernel, &facts, &launch.region, stmt)?;
+    let nest = Nest::of(kernel, &facts, &launch.region, stmt, stage.map(|stage| &stage.together))?;
     valid(wgsl::shader(&nest, abilities, parts, &launch.title)?)
 }
 
@@ -284,8 +319,8 @@ fn loops_of(stmt: &Stmt) -> Vec<ValueId> {
 }
 
 struct Planned {
-    launch: usize,
-    conditions: Vec<ValueId>,
+    /// Their numbers, and what has to hold before each.
+    launches: Vec<(usize, Vec<ValueId>)>,
     reduced: Option<Reduced>,
 }
 
@@ -418,8 +453,16 @@ impl Pass<'_> {
         let Stmt::For { variable, .. } = &stmt else { return };
         let planned = self.planned;
         let Some(plan) = planned.get(variable) else { return };
+        let (mut then, mut otherwise) = (Vec::new(), Vec::new());
+        self.before_host(std::slice::from_ref(&stmt), visible, &mut then);
+        then.push(stmt);
+        let Some(reduced) = &plan.reduced else {
+            let condition = self.refused(&plan.launches[0], result);
+            result.push(Stmt::If { condition, then, otherwise });
+            return;
+        };
         let mut visible = visible.clone();
-        for stmt in plan.reduced.iter().flat_map(|reduced| &reduced.before) {
+        for stmt in &reduced.before {
             result.push(stmt.clone());
             if let Stmt::Alloc { buffer, bytes, zero, .. } = stmt {
                 visible.insert(*buffer);
@@ -427,7 +470,25 @@ impl Pass<'_> {
                 self.call(site, &[*buffer], &[], &[], &[*bytes], result);
             }
         }
-        let launch = &self.division.launches[plan.launch];
+        // Whether the host has to do it, after each launch.
+        let host = self.kernel.variables.push(Variable { name: "host".to_owned(), ty: DType::Bool });
+        let [first, second] = &plan.launches[..] else { return };
+        let refused = self.refused(first, result);
+        result.push(Stmt::Set(host, refused));
+        let mut more = Vec::new();
+        let refused_too = self.refused(second, &mut more);
+        more.push(Stmt::Set(host, refused_too));
+        result.push(Stmt::If { condition: refused, then: Vec::new(), otherwise: more });
+        let condition = self.value(Op::Get(host), DType::Bool, result);
+        self.before_host(&reduced.after, &visible, &mut otherwise);
+        otherwise.extend(reduced.after.iter().cloned());
+        result.push(Stmt::If { condition, then, otherwise });
+    }
+
+    /// A launch; whether it was refused.
+    fn refused(&mut self, planned: &(usize, Vec<ValueId>), result: &mut Vec<Stmt>) -> ValueId {
+        let (number, conditions) = planned;
+        let launch = &self.division.launches[*number];
         let (loops, slots) = (launch.loops.clone(), launch.shader.slots.clone());
         let bindings = launch.shader.bindings.clone();
         let block = self.value(Op::Base(self.block), DType::I64, result);
@@ -440,7 +501,7 @@ impl Pass<'_> {
             store(spread.start, result);
             store(spread.stop, result);
         }
-        for &condition in &plan.conditions {
+        for &condition in conditions {
             store(condition, result);
         }
         let mut values = Vec::with_capacity(slots.len());
@@ -468,19 +529,11 @@ impl Pass<'_> {
         let named: Vec<BufferId> = bindings.iter().map(|(buffer, _)| *buffer).collect();
         let written: Vec<BufferId> =
             bindings.iter().filter(|(_, known)| known.written).map(|(buffer, _)| *buffer).collect();
-        self.call(Site::Launch(plan.launch), &named, &named, &written, &[block], result);
+        self.call(Site::Launch(*number), &named, &named, &written, &[block], result);
         let load = Op::Load { buffer: self.block, address: block, displacement: 0, ty: DType::I64 };
         let answer = self.value(load, DType::I64, result);
         let zero = self.int(0, result);
-        let refused = self.value(Op::Binary(BinaryOp::Eq, answer, zero), DType::Bool, result);
-        let (mut then, mut otherwise) = (Vec::new(), Vec::new());
-        self.before_host(std::slice::from_ref(&stmt), &visible, &mut then);
-        then.push(stmt);
-        if let Some(reduced) = &plan.reduced {
-            self.before_host(&reduced.after, &visible, &mut otherwise);
-            otherwise.extend(reduced.after.iter().cloned());
-        }
-        result.push(Stmt::If { condition: refused, then, otherwise });
+        self.value(Op::Binary(BinaryOp::Eq, answer, zero), DType::Bool, result)
     }
 
     fn value(&mut self, op: Op, ty: DType, result: &mut Vec<Stmt>) -> ValueId {

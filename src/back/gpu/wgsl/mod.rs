@@ -15,6 +15,7 @@ mod math;
 mod memory;
 mod needs;
 mod stmt;
+mod together;
 mod value;
 
 use std::fmt::Write;
@@ -27,7 +28,9 @@ use crate::scalar::DType;
 
 use super::abilities::{Abilities, Operation};
 use super::nest::{Nest, Reason, Use};
+use super::partial::GROUP;
 use needs::Needs;
+use together::Combined;
 use value::Held;
 
 pub(super) use memory::NO_DOUBLE;
@@ -129,12 +132,15 @@ pub(super) fn shader(nest: &Nest<'_>, abilities: &Abilities, parts: &Parts, titl
         may_stop: nest.may_stop(),
     };
     emitter.name_buffers();
-    for &stmt in &nest.code {
+    let tail = nest.together.map_or(0, |together| together.tail);
+    let (each, first) = nest.code.split_at(nest.code.len().saturating_sub(tail));
+    for &stmt in each {
         if emitter.stmt(stmt)?.ends {
             break;
         }
     }
-    emitter.finish(title)
+    let together = emitter.together(first)?;
+    emitter.finish(title, together)
 }
 
 struct Emitter<'n, 'k> {
@@ -214,9 +220,12 @@ impl Emitter<'_, '_> {
         }
     }
 
-    fn finish(mut self, title: &str) -> Emit<Shader> {
+    fn finish(mut self, title: &str, together: Option<Combined>) -> Emit<Shader> {
         let loops = self.nest.loops.len();
-        let threads = group::threads(self.nest, &self.needs).min(self.abilities.threads);
+        let threads = match together {
+            Some(_) => GROUP as u32,
+            None => group::threads(self.nest, &self.needs).min(self.abilities.threads),
+        };
         let mut text = String::new();
         for line in title.lines() {
             let _ = writeln!(text, "// {line}");
@@ -247,19 +256,51 @@ impl Emitter<'_, '_> {
         for helper in self.helpers.values() {
             let _ = write!(text, "\n{helper}");
         }
-        let _ = write!(
-            text,
-            "\n@compute @workgroup_size({threads})\nfn main(\n    @builtin(workgroup_id) group: vec3<u32>,\n    \
-             @builtin(num_workgroups) groups: vec3<u32>,\n    @builtin(local_invocation_index) thread: u32,\n) {{\n    \
-             let element = (group.y * groups.x + group.x) * {threads}u + thread;\n    if element >= call.count {{\n        \
-             return;\n    }}\n"
-        );
+        let element = format!("let element = (group.y * groups.x + group.x) * {threads}u + thread;");
+        match &together {
+            None => {
+                let _ = writeln!(text, "\n{}    {element}", entry(threads));
+                self.leave_early(&mut text);
+                self.positions(&mut text);
+                self.declare_variables(&mut text);
+                text.push_str(&self.out);
+                text.push_str("}\n");
+            }
+            Some(combined) => {
+                text.push_str(&combined.memory);
+                text.push_str("\nfn accumulate(element: u32) {\n");
+                self.leave_early(&mut text);
+                self.positions(&mut text);
+                self.declare_variables(&mut text);
+                text.push_str(&combined.each);
+                let _ = writeln!(text, "}}\n\n{}    {element}", entry(threads));
+                text.push_str(&combined.start);
+                text.push_str("    accumulate(element);\n");
+                text.push_str(&combined.steps);
+                text.push_str("    if thread > 0u || element >= call.count {\n        return;\n    }\n");
+                self.positions(&mut text);
+                text.push_str(&self.out);
+                text.push_str("}\n");
+            }
+        }
+        let bindings: Vec<_> = self.nest.buffers.iter().map(|(&buffer, &known)| (buffer, known)).collect();
+        let parts = bindings.iter().map(|(buffer, _)| self.parts_of(*buffer)).collect();
+        let uniform_bytes = at.next_multiple_of(16);
+        Ok(Shader { text, slots, bindings, parts, threads, may_stop: self.may_stop, uniform_bytes, count_at })
+    }
+
+    /// Threads that have nothing to do leave.
+    fn leave_early(&self, text: &mut String) {
+        text.push_str("    if element >= call.count {\n        return;\n    }\n");
         if self.may_stop {
             text.push_str("    if atomicLoad(&stop) != 0u {\n        return;\n    }\n");
         }
+    }
+
+    /// Variables of the collapsed loops, from the number of the element.
+    fn positions(&self, text: &mut String) {
         let mut rest = "element".to_owned();
-        for number in (0..loops).rev() {
-            let spread = self.nest.loops[number];
+        for (number, spread) in self.nest.loops.iter().enumerate().rev() {
             let position = if number == 0 {
                 rest.clone()
             } else {
@@ -275,13 +316,6 @@ impl Emitter<'_, '_> {
             };
             let _ = writeln!(text, "    let v{} = call.start_{number} + {step};", spread.variable.0);
         }
-        self.declare_variables(&mut text);
-        text.push_str(&self.out);
-        text.push_str("}\n");
-        let bindings: Vec<_> = self.nest.buffers.iter().map(|(&buffer, &known)| (buffer, known)).collect();
-        let parts = bindings.iter().map(|(buffer, _)| self.parts_of(*buffer)).collect();
-        let uniform_bytes = at.next_multiple_of(16);
-        Ok(Shader { text, slots, bindings, parts, threads, may_stop: self.may_stop, uniform_bytes, count_at })
     }
 
     /// How a captured value of a type is passed.
@@ -300,6 +334,14 @@ impl Emitter<'_, '_> {
         self.captured.entry((source, form)).or_insert(name);
         text
     }
+}
+
+/// The head of the entry point.
+fn entry(threads: u32) -> String {
+    format!(
+        "@compute @workgroup_size({threads})\nfn main(\n    @builtin(workgroup_id) group: vec3<u32>,\n    \
+         @builtin(num_workgroups) groups: vec3<u32>,\n    @builtin(local_invocation_index) thread: u32,\n) {{\n"
+    )
 }
 
 impl Form {

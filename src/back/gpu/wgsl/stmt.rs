@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use crate::kernel::{LabelId, Stmt};
+use crate::kernel::{LabelId, Stmt, VarId};
 use crate::scalar::DType;
 
 use super::value::{Held, int_literal, wgsl_type};
@@ -23,7 +23,11 @@ impl Emitter<'_, '_> {
     pub(super) fn declare_variables(&self, text: &mut String) {
         let mut set: Vec<_> = self.nest.set.iter().filter(|v| self.needs.variables.contains(*v)).collect();
         set.sort_unstable();
-        for variable in set {
+        let together = self.nest.together;
+        let own = |variable: &VarId| {
+            together.is_some_and(|all| all.owns.iter().any(|own| own.variable == *variable))
+        };
+        for variable in set.into_iter().filter(|variable| !own(variable)) {
             let ty = self.variable_type(*variable);
             let _ = writeln!(text, "    var var{}: {ty};", variable.0);
         }

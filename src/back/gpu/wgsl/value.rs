@@ -65,7 +65,7 @@ impl Emitter<'_, '_> {
         self.folded.get(&value).copied().or_else(|| self.nest.facts.literal(value))
     }
 
-    fn literal_text(&mut self, literal: Literal) -> Emit<String> {
+    pub(super) fn literal_text(&self, literal: Literal) -> Emit<String> {
         self.element(literal.ty)?;
         let literal = match self.real(literal.ty) {
             ty if ty == literal.ty => literal,
@@ -361,7 +361,7 @@ impl Emitter<'_, '_> {
     }
 
     /// An operation on two values of a type.
-    fn binary(&mut self, op: BinaryOp, ty: DType, a: &str, b: &str) -> Emit<String> {
+    pub(super) fn binary(&mut self, op: BinaryOp, ty: DType, a: &str, b: &str) -> Emit<String> {
         match ty {
             DType::Bool => Ok(bool_binary(op, a, b)),
             DType::F32 | DType::F64 => self.float_binary(op, ty, a, b),
