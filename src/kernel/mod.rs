@@ -23,7 +23,7 @@
 //!
 //! Pipeline: [`lower`] makes kernels from graphs, [`scaled`] folds factors into products in fast mode, [`forward`] leaves
 //! loads out, [`verify`] checks them, [`print`] shows them,
-//! [`eval`] runs them slowly (for tests), `back` compiles them.
+//! [`eval`] runs them slowly (for tests), `back` compiles them. [`vector`], [`parallel`] and [`masked`] say what loops are to it.
 
 pub mod build;
 pub mod cost;
@@ -31,6 +31,7 @@ pub mod eval;
 pub mod forward;
 pub mod linear;
 pub mod lower;
+pub mod masked;
 pub mod parallel;
 pub mod print;
 mod program;

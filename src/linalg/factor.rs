@@ -23,10 +23,6 @@ impl<T: Number> Square<T> {
         (n * n == values.len()).then_some(Square { n, values })
     }
 
-    fn set(&mut self, row: usize, column: usize, value: T) {
-        self.values[row * self.n + column] = value;
-    }
-
     /// The matrix as rows.
     pub fn rows(&mut self) -> Rows<'_, T> {
         Rows { values: &mut self.values, stride: self.n }
@@ -95,12 +91,9 @@ impl<T: Number> Square<T> {
     /// Clears the triangle that a Cholesky factor does not use.
     pub fn clear_other_triangle(&mut self, lower: bool, dtype: DType) {
         let zero = T::of(Scalar::I64(0), dtype);
-        for row in 0..self.n {
-            for column in 0..self.n {
-                if (lower && column > row) || (!lower && column < row) {
-                    self.set(row, column, zero);
-                }
-            }
+        for (row, numbers) in self.values.chunks_exact_mut(self.n.max(1)).enumerate() {
+            let others = if lower { &mut numbers[row + 1..] } else { &mut numbers[..row] };
+            others.fill(zero);
         }
     }
 }

@@ -1,17 +1,21 @@
 //! Matrix products and tensor contractions.
 //!
-//! Products of `float32` and `float64` are calls of a run-time routine with the interpreter's order per element; all
-//! others are loops.
+//! Products of common floats and complex numbers are calls of a run-time routine with the interpreter's order per element;
+//! all others are loops, and so are small ones that are computed again and again, where the call would cost more than the
+//! product.
 
 use crate::ir::properties::{integers, is_true};
 use crate::ir::{Extra, NodeId};
 use crate::kernel::{CallOperand, LibraryCall, Literal, Stmt, TrapKind, ValueId};
-use crate::scalar::{DType, Scalar, Type, arith};
+use crate::scalar::{BinaryOp, DType, Scalar, Type, arith};
 
 use super::container::{Container, Memory};
 use super::dataflow::StateContext;
 use super::library::{Operand, Term, buffers};
 use super::{Lowerer, Lowering};
+
+/// Steps of a sum, all results together, up to which loops are faster than the call, of real and of complex numbers.
+const SMALL: [i64; 2] = [512, 64];
 
 /// A reading of a product's operands.
 struct Matrices {
@@ -23,6 +27,16 @@ struct Matrices {
     /// Counts that have to agree.
     inner: (ValueId, ValueId),
     equal: Vec<(ValueId, ValueId)>,
+}
+
+impl Matrices {
+    /// The factors of each step.
+    fn terms<'o>(&self, a: &'o Operand, b: &'o Operand) -> [Term<'o>; 2] {
+        [
+            Term { operand: a, letters: self.a.clone(), conjugate: false },
+            Term { operand: b, letters: self.b.clone(), conjugate: false },
+        ]
+    }
 }
 
 impl<'p> Lowerer<'p> {
@@ -71,10 +85,7 @@ impl<'p> Lowerer<'p> {
             if self.fast_product(&found, a, b, output, alpha, beta.as_ref())? {
                 return Ok(());
             }
-            let terms = [
-                Term { operand: a, letters: found.a, conjugate: false },
-                Term { operand: b, letters: found.b, conjugate: false },
-            ];
+            let terms = found.terms(a, b);
             return self.contract(&terms, &found.letters, found.free, output, alpha, beta);
         }
         self.unsupported("a matrix product of these shapes")
@@ -210,6 +221,55 @@ impl<'p> Lowerer<'p> {
         for (&dim, &letter) in kept.iter().zip(&long) {
             output_letters[dim] = Some(letter);
         }
+        let repeated = self.b.depth() > 0;
+        let plain = repeated && beta.is_none() && !self.overlap(a, output) && !self.overlap(b, output);
+        let condition = if plain { self.is_small(found, dtype) } else { None };
+        if let Some(condition) = condition {
+            self.b.open_branch();
+            let terms = found.terms(a, b);
+            self.contract(&terms, &found.letters, found.free, output, alpha, None)?;
+            let then = self.b.close();
+            self.b.open_branch();
+            self.call_product(found, dtype, [a, b, output], &output_letters, alpha, None)?;
+            let otherwise = self.b.close();
+            self.b.push(Stmt::If { condition, then, otherwise });
+            return Ok(true);
+        }
+        let addend = beta.zip(addend_letters.as_deref());
+        self.call_product(found, dtype, [a, b, output], &output_letters, alpha, addend)?;
+        Ok(true)
+    }
+
+    /// Whether a product is so small that loops are faster than a call; none if it is known not to be.
+    fn is_small(&mut self, found: &Matrices, dtype: DType) -> Option<ValueId> {
+        let limit = SMALL[usize::from(dtype.is_complex())];
+        let mut work = self.b.int(1);
+        let mut fits = self.b.bool(true);
+        let bound = self.b.int(limit);
+        // One after the other, so that no product of sizes overflows.
+        for &count in &found.letters[found.free - 2..] {
+            let small = self.b.binary(BinaryOp::Le, count, bound);
+            fits = self.b.and(fits, small);
+            work = self.b.mul(work, count);
+        }
+        let small = self.b.binary(BinaryOp::Le, work, bound);
+        let fits = self.b.and(fits, small);
+        (self.b.as_int(fits) != Some(0)).then_some(fits)
+    }
+
+    /// The call of the run-time routine, for each batch.
+    fn call_product(
+        &mut self,
+        found: &Matrices,
+        dtype: DType,
+        [a, b, output]: [&Operand; 3],
+        output_letters: &[Option<usize>],
+        alpha: Option<Scalar>,
+        beta: Option<(&(Scalar, Operand), &[Option<usize>])>,
+    ) -> Lowering<()> {
+        let batches = found.free - 2;
+        let mut operands = vec![a, b, output];
+        operands.extend(beta.map(|((_, addend), _)| addend));
         // Row vectors that all meet the same matrix are the rows of one product.
         let (mut m, n, k) = (batches, batches + 1, batches + 2);
         if self.is_one(found.letters[m]) {
@@ -223,12 +283,12 @@ impl<'p> Lowerer<'p> {
         let mut arguments = vec![found.letters[m], found.letters[n], found.letters[k]];
         self.matrix_arguments(a, &found.a, &numbers, [m, k], &mut arguments)?;
         self.matrix_arguments(b, &found.b, &numbers, [k, n], &mut arguments)?;
-        self.matrix_arguments(output, &output_letters, &numbers, [m, n], &mut arguments)?;
+        self.matrix_arguments(output, output_letters, &numbers, [m, n], &mut arguments)?;
         for bits in bits_of(dtype, alpha.unwrap_or(Scalar::I64(1))) {
             arguments.push(self.b.int(bits));
         }
         arguments.push(self.b.int(i64::from(alpha.is_some())));
-        if let (Some((beta, addend)), Some(letters)) = (beta, &addend_letters) {
+        if let Some(((beta, addend), letters)) = beta {
             for bits in bits_of(dtype, *beta) {
                 arguments.push(self.b.int(bits));
             }
@@ -247,7 +307,7 @@ impl<'p> Lowerer<'p> {
         let call = self.b.kernel.libraries.push(call);
         self.b.push(Stmt::Call(call, arguments));
         self.close_loops(&counts, &opened, false);
-        Ok(true)
+        Ok(())
     }
 
     /// Address, and byte distances along two letters.

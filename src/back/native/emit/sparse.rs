@@ -7,19 +7,10 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, BlockArg, InstBuilder, types};
 
 use crate::diag::Diagnostic;
-use crate::kernel::{Op, Stmt, ValueId, VarId};
-use crate::scalar::{BinaryOp, DType};
+use crate::kernel::masked::{Mask, mask_of};
+use crate::kernel::{Stmt, ValueId};
 
 use super::function::{Emitter, plain};
-
-/// The mask of a loop.
-pub(super) struct Mask {
-    /// The address of the bool of iteration `i`, less `i`.
-    base: ValueId,
-    displacement: i64,
-    /// Variables that are set to what the mask says.
-    set: Vec<VarId>,
-}
 
 /// Where control goes from the top of a loop.
 pub(super) struct Turn {
@@ -34,42 +25,10 @@ pub(super) struct Turn {
 const AT_ONCE: i64 = 8;
 
 impl Emitter<'_, '_> {
-    /// The mask without which an iteration of the loop does nothing.
+    /// The mask of a loop that is worth a look ahead.
     pub(super) fn mask_of(&self, variable: ValueId, step: i64, body: &[Stmt]) -> Option<Mask> {
-        let (Stmt::If { condition, otherwise, .. }, front) = body.split_last()? else { return None };
         // In pieces, another function may hold the address.
-        if step != 1 || !otherwise.is_empty() || self.environment.is_some() {
-            return None;
-        }
-        let mut element = None;
-        let mut set = Vec::new();
-        for stmt in front {
-            match *stmt {
-                Stmt::Let(value, Op::Load { address, displacement, ty: DType::Bool, .. })
-                    if value == *condition =>
-                {
-                    element = Some((address, displacement));
-                }
-                Stmt::Let(value, _) if value == *condition => return None,
-                Stmt::Let(..) => {}
-                Stmt::Set(variable, value) if value == *condition => set.push(variable),
-                _ => return None,
-            }
-        }
-        let (address, displacement) = element?;
-        let definition = |wanted: ValueId| {
-            front.iter().find_map(|stmt| match stmt {
-                Stmt::Let(value, op) if *value == wanted => Some(op),
-                _ => None,
-            })
-        };
-        let Some(&Op::Binary(BinaryOp::Add, a, b)) = definition(address) else { return None };
-        let base = match (a == variable, b == variable) {
-            (false, true) => a,
-            (true, false) => b,
-            _ => return None,
-        };
-        definition(base).is_none().then_some(Mask { base, displacement, set })
+        if self.environment.is_some() { None } else { mask_of(variable, step, body) }
     }
 
     /// Goes on behind the next bools if none of them holds. They are looked at once, not again in every iteration.

@@ -3,12 +3,14 @@
 use hashbrown::{HashMap, HashSet};
 use iced_x86::Code;
 
+use crate::kernel::masked::mask_of;
 use crate::kernel::vector::{Body, Class, Decision, LoopReport, Reason, Rules, classify};
 use crate::kernel::{Op, Stmt, TrapId, ValueId};
 use crate::scalar::{BinaryOp, DType};
 
 use super::code::{Item, Label, Operand, Reg, View, change, give, take};
 use super::evex::FREE_MASK;
+use super::masked::can_be_left_out;
 use super::select::{Held, Lanes, Select, Slot, is_register_integer};
 
 /// Iterations at the end of a loop that read what was stored so short a time before that it is not in the cache yet.
@@ -128,7 +130,10 @@ impl Select<'_> {
 
     /// A loop that runs in sequence.
     fn plain_loop(&mut self, counter: &Counter, body: &[Stmt]) -> Result<(), Reason> {
-        self.repeat(counter, |select| select.list(body))
+        match mask_of(counter.variable, counter.step, body) {
+            Some(mask) if can_be_left_out(&mask, body) => self.masked_loop(counter, &mask, body),
+            _ => self.repeat(counter, |select| select.list(body)),
+        }
     }
 
     /// Code around and behind `body` that runs it for every value of the counter.

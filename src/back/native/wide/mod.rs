@@ -2,7 +2,7 @@
 //!
 //! Cranelift has no vectors of 256 bits. So a nest of loops that holds vectorisable ones leaves the Cranelift
 //! function and is compiled here, to AVX2 and AVX-512: [`compile`] selects instructions over virtual registers ([`code`]) in one
-//! walk of the kernel ([`select`], [`memory`], [`pairs`], [`gather`], [`lanes`], [`convert`], [`math`], [`reduce`], [`near`], [`control`], [`branch`]), [`tidy`] drops what is not needed, [`evex`] makes 512
+//! walk of the kernel ([`select`], [`memory`], [`pairs`], [`gather`], [`lanes`], [`convert`], [`math`], [`reduce`], [`near`], [`control`], [`branch`], [`masked`]), [`tidy`] drops what is not needed, [`evex`] makes 512
 //! bits of 256, [`allocate`] gives homes, [`encode`] writes bytes through iced-x86. What has no selection here is a [`Reason`], and the loop
 //! stays with Cranelift, which compiles every kernel.
 //!
@@ -32,6 +32,7 @@ mod evex;
 mod exponential;
 mod gather;
 mod lanes;
+mod masked;
 mod math;
 mod memory;
 mod near;
@@ -116,6 +117,7 @@ pub fn is_available() -> bool {
     {
         std::arch::is_x86_feature_detected!("avx2")
             && std::arch::is_x86_feature_detected!("fma")
+            && std::arch::is_x86_feature_detected!("bmi1")
             && std::arch::is_x86_feature_detected!("bmi2")
     }
     #[cfg(not(all(target_arch = "x86_64", unix)))]

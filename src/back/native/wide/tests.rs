@@ -3,6 +3,7 @@
 //! `PELTON_PROPTEST_CASES` sets how many.
 
 mod branches;
+mod masked;
 
 use proptest::prelude::*;
 
