@@ -8,7 +8,7 @@ use pelton::exec::engine::{Engine, Options, Outcome, Prepared};
 use pelton::exec::{Mode, Settings, Tier};
 use pelton::ir::Program;
 use pelton::memory::{Arguments, Binding, Given, GivenArray};
-use pelton::scalar::{Scalar, Type};
+use pelton::scalar::{DType, Scalar, Type};
 
 use common::small::{self, doubles, read};
 
@@ -49,13 +49,7 @@ fn late_check(position: i64) -> (Result<Outcome, pelton::Diagnostic>, Vec<f64>) 
     let prepared = compiled(&program(LATE_CHECK), with_threads(1));
     let mut args = Arguments::new();
     doubles(&mut args, "a", &[4, 4], &[0.0; 16]);
-    args.insert_array(
-        "at",
-        Type::Scalar(pelton::scalar::DType::I64),
-        8,
-        &[1],
-        position.to_le_bytes().to_vec(),
-    );
+    args.insert_array("at", Type::Scalar(DType::I64), 8, &[1], position.to_le_bytes().to_vec());
     let outcome = prepared.run(&mut args, &Options::default());
     (outcome, read(&args, "a"))
 }
@@ -449,6 +443,51 @@ fn views_that_loops_move_are_checked_for_all_iterations() {
                 let near = mode == Mode::Fast && (x - y).abs() <= 1e-9 * (1.0 + y.abs());
                 assert!(x.to_bits() == y.to_bits() || near, "{mode:?} {m} {k}: {x} is not {y}");
             }
+        }
+    }
+}
+
+/// Small products in loops are loops, larger ones calls: each size that a program meets gives the interpreter's bits.
+#[test]
+fn products_in_loops_of_all_sizes_give_the_interpreters_bits() {
+    for (ty, bytes, factor) in [("f64", 8, ""), ("f64", 8, "properties @{\"alpha\":0.3}"), ("c128", 16, "")] {
+        let text = format!(
+            "program p(A: {ty}[N, N], B: {ty}[N, N], C: {ty}[L, N, N], N: i64 symbol, L: i64 symbol) {{
+              symbol k: i64
+              for k in 0:L {{
+                state main {{
+                  a = access A
+                  b = access B
+                  c = access C
+                  m = library matmul \"dace.libraries.blas.nodes.matmul.MatMul\" (_a, _b) -> (_c) {factor}
+                  a -> m._a : A[0:k, 0:k]
+                  b -> m._b : B[0:k, 0:N]
+                  m._c -> c : C[k, 0:k, 0:N]
+                }}
+              }}
+            }}"
+        );
+        let program = program(&text);
+        let prepared = compiled(&program, with_threads(1));
+        assert!(prepared.compiled().unwrap().vectors().len() > 2, "no loops");
+        let oracle =
+            Prepared::with(Arc::clone(&program), Engine::Interp, false, Settings::default()).unwrap();
+        for n in [3_usize, 12] {
+            let numbers = |count: usize, seed: usize| -> Vec<u8> {
+                let number = |k: usize| ((k * seed) % 1009) as f64 / 17.0 - 21.0;
+                (0..count * bytes / 8).flat_map(|k| number(k).to_le_bytes()).collect()
+            };
+            let mut results = Vec::new();
+            for engine in [&prepared, &oracle] {
+                let mut args = Arguments::new();
+                let element = Type::Scalar(if bytes == 8 { DType::F64 } else { DType::C128 });
+                args.insert_array("A", element, bytes, &[n, n], numbers(n * n, 7919));
+                args.insert_array("B", element, bytes, &[n, n], numbers(n * n, 6007));
+                args.insert_array("C", element, bytes, &[n, n, n], vec![0; n * n * n * bytes]);
+                assert!(done(engine.run(&mut args, &Options::default())).is_empty());
+                results.push(read(&args, "C").into_iter().map(f64::to_bits).collect::<Vec<u64>>());
+            }
+            assert_eq!(results[0], results[1], "{ty}, {n} {factor}");
         }
     }
 }

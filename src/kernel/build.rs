@@ -93,6 +93,11 @@ impl Builder {
         self.frames.len() - 1
     }
 
+    /// Whether what is built now may run several times.
+    pub fn repeats(&self) -> bool {
+        self.frames.iter().skip(1).any(|frame| !frame.continues)
+    }
+
     /// Opens a nested list that may be entered several times.
     pub fn open(&mut self) {
         self.frames.push(Frame::default());

@@ -221,8 +221,8 @@ impl<'p> Lowerer<'p> {
         for (&dim, &letter) in kept.iter().zip(&long) {
             output_letters[dim] = Some(letter);
         }
-        let repeated = self.b.depth() > 0;
-        let plain = repeated && beta.is_none() && !self.overlap(a, output) && !self.overlap(b, output);
+        let plain =
+            self.b.repeats() && beta.is_none() && !self.overlap(a, output) && !self.overlap(b, output);
         let condition = if plain { self.is_small(found, dtype) } else { None };
         if let Some(condition) = condition {
             self.b.open_branch();
