@@ -29,6 +29,13 @@ struct Matrices {
     equal: Vec<(ValueId, ValueId)>,
 }
 
+/// What is added to a product: a matrix, its factor, and which letter each of its dimensions runs over.
+struct Addend<'o> {
+    factor: Scalar,
+    operand: &'o Operand,
+    letters: &'o [Option<usize>],
+}
+
 impl Matrices {
     /// The factors of each step.
     fn terms<'o>(&self, a: &'o Operand, b: &'o Operand) -> [Term<'o>; 2] {
@@ -235,7 +242,11 @@ impl<'p> Lowerer<'p> {
             self.b.push(Stmt::If { condition, then, otherwise });
             return Ok(true);
         }
-        let addend = beta.zip(addend_letters.as_deref());
+        let addend = beta.zip(addend_letters.as_deref()).map(|((factor, operand), letters)| Addend {
+            factor: *factor,
+            operand,
+            letters,
+        });
         self.call_product(found, dtype, [a, b, output], &output_letters, alpha, addend)?;
         Ok(true)
     }
@@ -265,11 +276,11 @@ impl<'p> Lowerer<'p> {
         [a, b, output]: [&Operand; 3],
         output_letters: &[Option<usize>],
         alpha: Option<Scalar>,
-        beta: Option<(&(Scalar, Operand), &[Option<usize>])>,
+        addend: Option<Addend<'_>>,
     ) -> Lowering<()> {
         let batches = found.free - 2;
         let mut operands = vec![a, b, output];
-        operands.extend(beta.map(|((_, addend), _)| addend));
+        operands.extend(addend.as_ref().map(|addend| addend.operand));
         // Row vectors that all meet the same matrix are the rows of one product.
         let (mut m, n, k) = (batches, batches + 1, batches + 2);
         if self.is_one(found.letters[m]) {
@@ -288,11 +299,11 @@ impl<'p> Lowerer<'p> {
             arguments.push(self.b.int(bits));
         }
         arguments.push(self.b.int(i64::from(alpha.is_some())));
-        if let Some(((beta, addend), letters)) = beta {
-            for bits in bits_of(dtype, *beta) {
+        if let Some(Addend { factor, operand, letters }) = addend {
+            for bits in bits_of(dtype, factor) {
                 arguments.push(self.b.int(bits));
             }
-            self.matrix_arguments(addend, letters, &numbers, [m, n], &mut arguments)?;
+            self.matrix_arguments(operand, letters, &numbers, [m, n], &mut arguments)?;
         }
         let trap = self.trap(TrapKind::Library, "no memory for a matrix product");
         let call = LibraryCall {
