@@ -391,6 +391,32 @@ fn what_is_kept_from_call_to_call_may_be_written_on_the_device() {
     assert_eq!(results[0], results[1]);
 }
 
+/// Reasons name what keeps the loop itself, not what lies around it.
+#[test]
+fn maps_that_stay_on_the_host_say_why() {
+    if !device() {
+        return;
+    }
+    let text = "program why(a: f64[N, M], b: f64[N, M], s: f64[1], h: i64[1]) {
+        symbol N: i32
+        symbol M: i32
+        map i in 0:N, j in 0:M { b[i, j] = erf(a[i, j]) }
+        map k in 1:N { map l in 0:M { a[k, l] = a[k - 1, l] * 2.0 } }
+        map m in 1:N { tasklet chain(x <- b[m - 1, 0]) -> (y -> b[m, 0]) { y = x + 1.0 } }
+        map p in 0:N { tasklet add(x <- a[p, 0]) -> (y -> s[0] wcr \"lambda p, q: p + q\") { y = x } }
+        map q in 0:N { tasklet add(x <- a[q, 0]) -> (y -> h[0] wcr \"lambda p, q: p + q\") { y = 1 } }
+      }";
+    let gpu = Prepared::new(&program(text), Engine::Gpu, false).unwrap();
+    let told: Vec<(String, Option<String>, i64)> = gpu
+        .divided()
+        .unwrap()
+        .maps()
+        .iter()
+        .map(|map| (map.parameter.clone(), map.host.clone(), map.least))
+        .collect();
+    insta::assert_debug_snapshot!("why_on_the_host", told);
+}
+
 /// Two arguments in one piece of memory: the order of the loop matters, and the host keeps it.
 #[test]
 fn overlapping_arguments_stay_on_the_host() {

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::diag::codes::{CODES, Code, lookup};
 use crate::transform::{RULES, Rule};
 
-use crate::back::gpu::Divided;
+use crate::back::gpu::{Divided, MapReport};
 use crate::exec::tiers::{MOST_CHEAP, Thresholds};
 use crate::exec::{Engine, Mode, Prepared, Settings, Tier, load};
 use crate::kernel::vector::Decision;
@@ -199,7 +199,8 @@ fn gpu(
     format: TextFormat,
     out: &mut Output,
 ) -> anyhow::Result<Verdict> {
-    let runs = |host: Option<&String>| match host {
+    let runs = |map: &MapReport| match &map.host {
+        None if map.least > 0 => format!("on the GPU, from {} iterations on", map.least),
         None => "on the GPU".to_owned(),
         Some(reason) => format!("on the host: {reason}"),
     };
@@ -212,6 +213,7 @@ fn gpu(
                     "place": map.place,
                     "parameter": map.parameter,
                     "gpu": map.host.is_none(),
+                    "least": map.least,
                     "reason": map.host,
                 })
             })
@@ -229,9 +231,13 @@ fn gpu(
         return Ok(Verdict::Good);
     }
     writeln!(out, "{}; the rest is machine code.", prepared.why())?;
-    for map in divided.maps() {
-        writeln!(out, "\n{}, parameter {}", map.place.join(" / "), map.parameter)?;
-        writeln!(out, "  {}", runs(map.host.as_ref()))?;
+    // Loops of one map that fare alike are told together.
+    for alike in divided.maps().chunk_by(|a, b| a.place == b.place && runs(a) == runs(b)) {
+        let Some(first) = alike.first() else { continue };
+        let parameters: Vec<&str> = alike.iter().map(|map| map.parameter.as_str()).collect();
+        let word = if alike.len() > 1 { "parameters" } else { "parameter" };
+        writeln!(out, "\n{}, {word} {}", first.place.join(" / "), parameters.join(", "))?;
+        writeln!(out, "  {}", runs(first))?;
     }
     Ok(Verdict::Good)
 }

@@ -31,6 +31,7 @@ mod host;
 mod nest;
 mod partial;
 mod probe;
+mod report;
 mod resident;
 mod session;
 mod split;
@@ -45,13 +46,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use hashbrown::{HashMap, HashSet};
 
 use crate::diag::Diagnostic;
-use crate::kernel::{BufferId, BufferKind, Kernel, ValueId};
+use crate::kernel::{BufferId, BufferKind, Kernel};
 
 use super::native::companion::{Companion, HostArguments, Session};
 
 pub use abilities::{Abilities, AutoGpu, Operation, Wishes};
 pub use clock::LaunchTime;
 pub use device::{AdapterReport, Gpu, open, reports};
+pub use report::MapReport;
 pub use resident::{Resident, any as any_resident, settle};
 use split::Division;
 
@@ -79,17 +81,6 @@ pub struct Divided {
 /// By nest and numbers of parts.
 type SplitPipelines = HashMap<(usize, Vec<u32>), Option<wgpu::ComputePipeline>>;
 
-/// Where a map's loop runs.
-#[derive(Clone, PartialEq, Debug)]
-pub struct MapReport {
-    /// From the outside in: graph, state, node.
-    pub place: Vec<String>,
-    /// The map's parameter.
-    pub parameter: String,
-    /// None: on the device; else why not.
-    pub host: Option<String>,
-}
-
 impl fmt::Debug for Divided {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Divided").field("device", &self.gpu.name).finish_non_exhaustive()
@@ -107,15 +98,7 @@ impl Divided {
         if division.lacks_double > 0 {
             return Err(lacks_double(gpu, division.lacks_double));
         }
-        let maps = kernel
-            .maps
-            .iter()
-            .map(|map| MapReport {
-                place: map.place.clone(),
-                parameter: map.parameter.clone(),
-                host: reason(kernel, &division, map.variable),
-            })
-            .collect();
+        let maps = report::maps(kernel, &division);
         let (mut arguments, mut constants) = (HashMap::new(), HashMap::new());
         let mut kept = HashSet::new();
         for (id, buffer) in kernel.buffers.iter() {
@@ -260,19 +243,6 @@ fn lacks_double(gpu: &Gpu, loops: usize) -> Diagnostic {
 pub fn shaders(kernel: &mut Kernel, abilities: &Abilities) -> Vec<(String, String)> {
     let division = split::divide(kernel, abilities);
     division.launches.into_iter().map(|launch| (launch.title, launch.shader.text)).collect()
-}
-
-/// Why a map's loop stays on the host.
-fn reason(kernel: &Kernel, division: &Division, variable: ValueId) -> Option<String> {
-    if division.on_device.contains(&variable) {
-        return None;
-    }
-    let refused = division.refused.get(&variable).cloned();
-    let serial = || {
-        let serial = kernel.serial.iter().find(|serial| serial.variable == variable)?;
-        Some(serial.reason.to_owned())
-    };
-    Some(refused.or_else(serial).unwrap_or_else(|| "a loop around it stays on the host".to_owned()))
 }
 
 impl Companion for Divided {

@@ -140,6 +140,20 @@ pub(super) fn find(kernel: &mut Kernel, fast: bool) -> HashMap<ValueId, Reduced>
     found
 }
 
+/// Loops that can be reduced so in fast mode.
+pub(super) fn in_fast_mode(kernel: &Kernel) -> HashSet<ValueId> {
+    let mut found = HashSet::new();
+    for stmt in Stmt::all(&kernel.body) {
+        let Stmt::For { variable, .. } = stmt else { continue };
+        if kernel.regions.get(variable).is_none_or(|region| region.updates)
+            && let Some(nest) = Nest::of(kernel, stmt, true)
+        {
+            found.extend(nest.loops.iter().map(|inner| inner.variable));
+        }
+    }
+    found
+}
+
 /// Whether the device can reach a reduction's total.
 fn is_reached(kernel: &Kernel, facts: &Facts<'_>, reduction: &Reduction) -> bool {
     let Total::Memory { buffer, address, displacement } = reduction.total else { return false };

@@ -75,6 +75,10 @@ pub(super) struct Division {
     pub refused: HashMap<ValueId, String>,
     /// Loops that run on the device, collapsed or inside, by their variable.
     pub on_device: HashSet<ValueId>,
+    /// Those of them that run there only if they have enough iterations.
+    pub reduced: HashSet<ValueId>,
+    /// Loops that would run there in fast mode.
+    pub fast_only: HashSet<ValueId>,
     /// Buffers that some nest reaches.
     pub device: HashSet<BufferId>,
     /// Arguments that are read and written by a program that may stop after it has written them.
@@ -98,6 +102,9 @@ pub(super) fn divide(kernel: &mut Kernel, abilities: &Abilities) -> Division {
     let persistent = kernel.buffers.values().any(|b| matches!(b.kind, BufferKind::Persistent(_)));
     // Whether a buffer holds `float64`, where that changes how it lies on the device.
     let mut holds_double: HashMap<BufferId, bool> = HashMap::new();
+    if !abilities.fast {
+        division.fast_only = partial::in_fast_mode(kernel);
+    }
     let reduced = partial::find(kernel, abilities.fast);
     {
         let facts = Facts::of(kernel, reduced.values().flat_map(|reduced| reduced.all()));
@@ -124,6 +131,9 @@ pub(super) fn divide(kernel: &mut Kernel, abilities: &Abilities) -> Division {
             match made {
                 Ok(()) => {
                     division.on_device.extend(loops_of(stmt));
+                    if reduced.contains_key(variable) {
+                        division.reduced.extend(loops_of(stmt));
+                    }
                     let mut plan = Planned { launches: Vec::new(), reduced: reduced.get(variable).cloned() };
                     for (launch, conditions) in launches {
                         let types = launch.shader.bindings.iter();
