@@ -10,6 +10,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use indexmap::IndexSet;
 use serde_json::{Value, json};
 
+use crate::back::gpu::DeviceMemory;
 use crate::diag::Diagnostic;
 use crate::exec::bind::{bind, unbind};
 use crate::exec::engine::is_observed;
@@ -232,6 +233,16 @@ pub(super) fn gpu_notes(prepared: &Prepared) -> Vec<String> {
     let Some(launches) = prepared.launches() else { return Vec::new() };
     let submissions = prepared.submissions().unwrap_or(0);
     let mut notes = vec![format!("{launches} launches on the GPU, {submissions} submissions")];
+    notes.extend(prepared.device_memory().map(|used| {
+        let DeviceMemory { slab, apart, others } = used;
+        match slab {
+            0 => format!("{others} bytes on the GPU"),
+            _ => format!(
+                "{} bytes on the GPU, {slab} of them for transients, whose buffers are {apart} bytes",
+                slab + others
+            ),
+        }
+    }));
     notes.extend(prepared.launch_times().iter().take(MOST_LAUNCHES).map(|time| {
         let (count, milliseconds) = (time.count, time.seconds * 1e3);
         format!("{milliseconds:.3} ms on the GPU in {count} launches: {}", time.title)

@@ -416,6 +416,17 @@ impl Prepared {
         self.sum_divided(Divided::declined)
     }
 
+    /// The device's memory that the run used which used most of it, if maps run on a GPU.
+    pub fn device_memory(&self) -> Option<gpu::DeviceMemory> {
+        let of = |variants: &Mutex<Vec<Variant>>| {
+            let known = variants.lock().unwrap_or_else(PoisonError::into_inner);
+            let used = known.iter().filter_map(|variant| variant.divided.as_deref()).map(Divided::memory);
+            used.max_by_key(|used| used.slab + used.others)
+        };
+        let all = [self.code.as_ref().and_then(of), of(&self.plain)];
+        all.into_iter().flatten().max_by_key(|used| used.slab + used.others)
+    }
+
     fn sum_divided(&self, of: fn(&Divided) -> u64) -> Option<u64> {
         let count = |variants: &Mutex<Vec<Variant>>| -> Option<u64> {
             let known = variants.lock().unwrap_or_else(PoisonError::into_inner);

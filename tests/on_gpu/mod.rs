@@ -2,6 +2,7 @@
 
 pub mod auto;
 pub mod lesser;
+pub mod memory;
 pub mod reductions;
 
 use std::sync::Arc;

@@ -40,6 +40,8 @@ pub struct Gpu {
     /// What shaders may use.
     pub abilities: Abilities,
     pub(super) uniform_alignment: usize,
+    /// Where bindings of a buffer may begin.
+    pub(super) storage_alignment: usize,
     /// Nanoseconds of a timestamp's unit, if it takes timestamps.
     pub(super) tick: Option<f64>,
     fault: Arc<Mutex<Option<Fault>>>,
@@ -193,6 +195,7 @@ impl Gpu {
                 .then(|| f64::from(queue.get_timestamp_period())),
             device,
             queue,
+            storage_alignment: limits.min_storage_buffer_offset_alignment.max(16) as usize,
             uniform_alignment: limits.min_uniform_buffer_offset_alignment.max(16) as usize,
             fault,
             spare: Mutex::default(),
@@ -293,7 +296,10 @@ impl Gpu {
         let mut types = vec![wgpu::BufferBindingType::Uniform];
         types.extend(shader.may_stop.then(|| storage(false)));
         for (&(_, known), &parts) in shader.bindings.iter().zip(&shader.parts) {
-            types.extend(std::iter::repeat_n(storage(!known.written), parts as usize));
+            types.extend(std::iter::repeat_n(
+                storage(!known.written && !known.beside_written),
+                parts as usize,
+            ));
         }
         let entries: Vec<_> = (0..).zip(types).map(|(binding, ty)| entry(binding, ty)).collect();
         let group = self

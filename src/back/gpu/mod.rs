@@ -28,6 +28,7 @@ mod clock;
 mod device;
 mod facts;
 mod host;
+mod mirror;
 mod nest;
 mod partial;
 mod probe;
@@ -56,6 +57,7 @@ pub use device::{AdapterReport, Gpu, open, reports};
 pub use report::MapReport;
 pub use resident::{Resident, any as any_resident, settle};
 use split::Division;
+use wgsl::BindingForm;
 
 /// A kernel divided between host and device.
 pub struct Divided {
@@ -68,18 +70,30 @@ pub struct Divided {
     /// Buffers that are kept from call to call.
     kept: HashSet<BufferId>,
     pipelines: Vec<OnceLock<Result<wgpu::ComputePipeline, Diagnostic>>>,
-    /// Pipelines of nests whose buffers are split; none where the host has to do it.
-    split: Mutex<SplitPipelines>,
+    /// Pipelines of nests whose buffers are not bound as usual; none where the host has to do it.
+    formed: Mutex<FormedPipelines>,
     launched: AtomicU64,
     submitted: AtomicU64,
     declined: AtomicU64,
+    memory: Mutex<DeviceMemory>,
     /// Count and seconds of each nest, if launches are measured.
     times: Option<Mutex<Vec<(u64, f64)>>>,
     maps: Vec<MapReport>,
 }
 
-/// By nest and numbers of parts.
-type SplitPipelines = HashMap<(usize, Vec<u32>), Option<wgpu::ComputePipeline>>;
+/// By nest and forms of its bindings.
+type FormedPipelines = HashMap<(usize, Vec<BindingForm>), Option<wgpu::ComputePipeline>>;
+
+/// Bytes of the device that a run used, but for arrays that stay there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct DeviceMemory {
+    /// The buffer that transients share.
+    pub slab: u64,
+    /// What those would have taken in buffers of their own.
+    pub apart: u64,
+    /// Other buffers.
+    pub others: u64,
+}
 
 impl fmt::Debug for Divided {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -120,10 +134,11 @@ impl Divided {
             constants,
             kept,
             pipelines,
-            split: Mutex::default(),
+            formed: Mutex::default(),
             launched: AtomicU64::new(0),
             submitted: AtomicU64::new(0),
             declined: AtomicU64::new(0),
+            memory: Mutex::default(),
             times: None,
             maps,
         })
@@ -177,6 +192,18 @@ impl Divided {
         self.declined.load(Ordering::Relaxed)
     }
 
+    /// The device's memory that the run used which used most of it.
+    pub fn memory(&self) -> DeviceMemory {
+        *self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_memory(&self, used: DeviceMemory) {
+        let mut most = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        if used.slab + used.others >= most.slab + most.others {
+            *most = used;
+        }
+    }
+
     /// How many nests can be launched.
     pub fn nests(&self) -> usize {
         self.division.launches.len()
@@ -192,27 +219,26 @@ impl Divided {
         self.division.launches.iter().map(|launch| (launch.title.as_str(), launch.shader.text.as_str()))
     }
 
-    /// The pipeline of a nest whose buffers are split between bindings, made when it is first launched so; none if that
-    /// cannot be.
-    fn split_pipeline(
+    /// The pipeline of a nest whose buffers are bound in these forms, made when it is first launched so; none if that cannot
+    /// be.
+    fn formed_pipeline(
         &self,
         number: usize,
-        parts: &[u32],
+        forms: &[BindingForm],
     ) -> Result<Option<wgpu::ComputePipeline>, Diagnostic> {
         let Some(launch) = self.division.launches.get(number) else { return Ok(None) };
-        let mut known = self.split.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(made) = known.get(&(number, parts.to_vec())) {
+        let mut known = self.formed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = known.get(&(number, forms.to_vec())) {
             return Ok(made.clone());
         }
-        let bindings = launch.shader.bindings.iter().zip(parts);
-        let several = bindings.map(|((buffer, _), &count)| (*buffer, count)).filter(|(_, count)| *count > 1);
-        let shader =
-            split::shader_in_parts(&self.division.origin, &self.abilities, launch, &several.collect());
+        let bindings = launch.shader.bindings.iter().zip(forms);
+        let unusual = bindings.map(|((buffer, _), &form)| (*buffer, form)).collect();
+        let shader = split::shader_in_forms(&self.division.origin, &self.abilities, launch, &unusual);
         let made = match shader {
             Ok(shader) => Some(self.gpu.pipeline(&launch.title, &shader)?),
             Err(_) => None,
         };
-        known.insert((number, parts.to_vec()), made.clone());
+        known.insert((number, forms.to_vec()), made.clone());
         Ok(made)
     }
 

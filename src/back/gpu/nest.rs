@@ -31,6 +31,8 @@ pub(super) struct Use {
     pub written: bool,
     /// Threads meet in its elements, and change each as one.
     pub updated: bool,
+    /// It lies in a device's buffer of which other bytes are written through another binding.
+    pub beside_written: bool,
 }
 
 /// A nest that can be a dispatch, as far as its shape goes.
@@ -170,7 +172,7 @@ impl<'k> Nest<'k> {
                 return Err("memory is reached through a reference".to_owned());
             }
             let updated = self.updates.values().any(|update| update.buffer == buffer);
-            let new = Use { ty, read: false, written: false, updated };
+            let new = Use { ty, read: false, written: false, updated, beside_written: false };
             let known = self.buffers.entry(buffer).or_insert(new);
             if known.ty != ty {
                 return Err(format!("`{name}` holds elements of two types"));

@@ -15,7 +15,7 @@ use crate::diag::Diagnostic;
 
 use super::device::{Gpu, opened};
 use super::host::HostMemory;
-use super::session::{padded, upload};
+use super::mirror::{Spot, padded, upload};
 
 /// The two sides of a resident array.
 #[derive(Debug)]
@@ -164,7 +164,7 @@ impl Resident {
         let gpu = &self.gpu;
         if !host.is_empty() {
             let device = sides.device.get_or_insert_with(|| gpu.take(padded(host.len())));
-            upload(&gpu.queue, device, host);
+            upload(&gpu.queue, &Spot::whole(device.clone()), host);
             sides.device_current = true;
         }
         gpu.healthy()

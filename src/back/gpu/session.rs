@@ -20,49 +20,13 @@ use crate::kernel::BufferId;
 use crate::scalar::DType;
 
 use super::super::native::companion::{HostArguments, Session};
-use super::Divided;
 use super::clock::Clock;
 use super::host::HostMemory;
+use super::mirror::{Mirror, Slab, Spot, padded};
 use super::resident::{self, Sides};
 use super::split::{Launch, Site};
-use super::wgsl::{Form, fits_size};
-
-/// Memory of the host and its copy on the device.
-struct Mirror {
-    host: HostMemory,
-    device: Option<Buffer>,
-    host_current: bool,
-    device_current: bool,
-    /// A launch that was not yet submitted uses it.
-    pending: bool,
-    /// Elements are `float64` here and `float32` there.
-    narrowed: bool,
-}
-
-impl Mirror {
-    /// Bytes of the elements on the device.
-    const fn device_bytes(&self) -> usize {
-        if self.narrowed { self.host.bytes / 2 } else { self.host.bytes }
-    }
-
-    /// Sends the host's bytes to a buffer of the device.
-    ///
-    /// # Safety
-    /// The host's memory is valid, and nobody writes it meanwhile.
-    unsafe fn send(&self, queue: &wgpu::Queue, device: &Buffer) {
-        let narrow = |bytes: &[u8]| -> Vec<u8> {
-            let eights = bytes.chunks_exact(8).map(|eight| eight.try_into().unwrap_or([0; 8]));
-            eights.flat_map(|eight| (f64::from_le_bytes(eight) as f32).to_le_bytes()).collect()
-        };
-        // SAFETY: as the caller says.
-        unsafe {
-            self.host.read(|bytes| match self.narrowed {
-                true => upload(queue, device, &narrow(bytes)),
-                false => upload(queue, device, bytes),
-            });
-        }
-    }
-}
+use super::wgsl::{BindingForm, Form, fits_size};
+use super::{DeviceMemory, Divided};
 
 /// A piece of a device's buffer that a binding reaches.
 struct Piece {
@@ -87,6 +51,9 @@ pub(super) struct Run<'d> {
     arguments: HostArguments,
     mirrors: HashMap<BufferId, Mirror>,
     lent: HashMap<BufferId, Lent>,
+    slab: Slab,
+    /// Memory that was taken and not yet named.
+    fresh: HashMap<BufferId, Fresh>,
     pending: Vec<Pending>,
     uniforms: Vec<u8>,
     stop: Option<Buffer>,
@@ -100,6 +67,14 @@ struct Lent {
     sides: Arc<Mutex<Sides>>,
     /// What the array held before the run, if that may have to be put back.
     before: Option<Buffer>,
+}
+
+/// Memory whose address is not known yet.
+struct Fresh {
+    bytes: usize,
+    zero: bool,
+    /// What the buffer was before.
+    old: Option<Mirror>,
 }
 
 /// Why a launch does not happen.
@@ -122,9 +97,11 @@ impl<'d> Run<'d> {
     pub fn new(divided: &'d Divided, arguments: HostArguments) -> Result<Run<'d>, Diagnostic> {
         let mut run = Run {
             divided,
+            slab: Slab::new(arguments.slab),
             arguments,
             mirrors: HashMap::new(),
             lent: HashMap::new(),
+            fresh: HashMap::new(),
             pending: Vec::new(),
             uniforms: Vec::new(),
             stop: None,
@@ -155,7 +132,7 @@ impl<'d> Run<'d> {
             let known = sides.lock().unwrap_or_else(PoisonError::into_inner);
             let mirror = Mirror {
                 host,
-                device: known.device.clone(),
+                device: known.device.clone().map(Spot::whole),
                 host_current: known.host_current,
                 device_current: known.device_current,
                 pending: false,
@@ -178,9 +155,9 @@ impl<'d> Run<'d> {
         let gpu = &self.divided.gpu;
         let before = lent.before.insert(gpu.take(padded(mirror.device_bytes())));
         match mirror.device.as_ref().filter(|_| mirror.device_current) {
-            Some(device) => gpu.copy(device, before),
+            Some(spot) => gpu.copy(&spot.buffer, before),
             // SAFETY: the run's memory is valid while the session lives, and the kernel waits for this call.
-            None => unsafe { mirror.send(&gpu.queue, before) },
+            None => unsafe { mirror.send(&gpu.queue, &Spot::whole(before.clone())) },
         }
     }
 
@@ -208,10 +185,16 @@ impl<'d> Run<'d> {
                 unsafe { block.answer(done) };
                 Ok(true)
             }
-            Site::Host { reads, writes } => self.serve_host(reads, writes),
+            Site::Host { reads, writes } => {
+                for (index, buffer) in named(reads, writes).into_iter().enumerate() {
+                    self.located(buffer, address(1 + index));
+                }
+                self.serve_host(reads, writes)
+            }
             Site::Allocated { buffer, zero } => {
                 let bytes = usize::try_from(arguments.get(1).copied().unwrap_or(0)).unwrap_or(0);
-                self.allocated(*buffer, HostMemory { address: address(2), bytes }, *zero);
+                let old = self.mirrors.remove(buffer);
+                self.fresh.insert(*buffer, Fresh { bytes, zero: *zero, old });
                 Ok(true)
             }
             Site::Kept { buffer } => {
@@ -244,13 +227,22 @@ impl<'d> Run<'d> {
         }
     }
 
-    /// New memory: what it holds does not matter, unless it was cleared.
-    fn allocated(&mut self, buffer: BufferId, host: HostMemory, zero: bool) {
-        let known = self.mirrors.remove(&buffer);
-        // A launch that is still to come refers to the old mirror, which lives on in it.
-        let device =
-            known.filter(|old| !old.pending && old.host.bytes == host.bytes).and_then(|old| old.device);
+    /// Memory that was taken is first named: what it holds does not matter, unless it was cleared.
+    fn located(&mut self, buffer: BufferId, address: *mut u8) {
+        let Some(Fresh { bytes, zero, old }) = self.fresh.remove(&buffer) else { return };
+        let host = HostMemory { address, bytes };
         let narrowed = self.divided.division.narrowed.contains(&buffer);
+        let device = match self.slab.spot(&self.divided.gpu, host) {
+            Some(spot) => {
+                let apart = self.slab.apart.entry(buffer).or_default();
+                *apart = padded(host.bytes).max(*apart);
+                Some(spot)
+            }
+            // A launch that is still to come refers to the old mirror, which lives on in it.
+            None => old
+                .filter(|old| !old.pending && !old.is_shared() && old.host.bytes == host.bytes)
+                .and_then(|old| old.device),
+        };
         let mirror =
             Mirror { host, device, host_current: true, device_current: !zero, pending: false, narrowed };
         self.mirrors.insert(buffer, mirror);
@@ -262,15 +254,8 @@ impl<'d> Run<'d> {
         if known == Some((host.address, host.bytes)) {
             return;
         }
-        let mirror = Mirror {
-            host,
-            device: None,
-            host_current: true,
-            device_current: false,
-            pending: false,
-            narrowed: self.divided.division.narrowed.contains(&buffer),
-        };
-        self.mirrors.insert(buffer, mirror);
+        let narrowed = self.divided.division.narrowed.contains(&buffer);
+        self.mirrors.insert(buffer, Mirror::of_host(host, narrowed));
     }
 
     fn mirror(&mut self, buffer: BufferId) -> Option<&mut Mirror> {
@@ -283,15 +268,8 @@ impl<'d> Run<'d> {
                 (None, Some(bytes)) => HostMemory { address: bytes.as_ptr().cast_mut(), bytes: bytes.len() },
                 (None, None) => return None,
             };
-            let mirror = Mirror {
-                host,
-                device: None,
-                host_current: true,
-                device_current: false,
-                pending: false,
-                narrowed: self.divided.division.narrowed.contains(&buffer),
-            };
-            self.mirrors.insert(buffer, mirror);
+            let narrowed = self.divided.division.narrowed.contains(&buffer);
+            self.mirrors.insert(buffer, Mirror::of_host(host, narrowed));
         }
         self.mirrors.get_mut(&buffer)
     }
@@ -381,12 +359,15 @@ impl<'d> Run<'d> {
             put((extent as u32).to_le_bytes());
             put((start as i32).to_le_bytes());
         }
-        let parts = self.parts(launch, address)?;
-        let pipeline = match parts.iter().all(|&count| count == 1) {
+        for (index, &(buffer, _)) in launch.shader.bindings.iter().enumerate() {
+            self.located(buffer, address(index));
+        }
+        let forms = self.forms(launch, address)?;
+        let pipeline = match forms.iter().all(|form| *form == BindingForm::default()) {
             true => self.divided.pipeline(number)?.clone(),
-            false => self.divided.split_pipeline(number, &parts)?.ok_or(NoLaunch::Host)?,
+            false => self.divided.formed_pipeline(number, &forms)?.ok_or(NoLaunch::Host)?,
         };
-        let pieces = self.bind(launch, &parts)?;
+        let pieces = self.bind(launch, &forms)?;
         let alignment = self.divided.gpu.uniform_alignment;
         let uniform_at = self.uniforms.len().next_multiple_of(alignment);
         self.uniforms.resize(uniform_at, 0);
@@ -403,12 +384,16 @@ impl<'d> Run<'d> {
         Ok(())
     }
 
-    /// Between how many bindings each buffer of a launch is split.
-    fn parts(&mut self, launch: &Launch, address: &dyn Fn(usize) -> *mut u8) -> Result<Vec<u32>, NoLaunch> {
+    /// How the buffers of a launch are bound.
+    fn forms(
+        &mut self,
+        launch: &Launch,
+        address: &dyn Fn(usize) -> *mut u8,
+    ) -> Result<Vec<BindingForm>, NoLaunch> {
         let abilities = &self.divided.abilities;
         let (whole, part) = (abilities.binding_bytes.min(u64::from(u32::MAX)), abilities.part_bytes());
         let most = abilities.buffer_bytes;
-        let mut counts = Vec::with_capacity(launch.shader.bindings.len());
+        let mut forms = Vec::with_capacity(launch.shader.bindings.len());
         for (index, &(buffer, _)) in launch.shader.bindings.iter().enumerate() {
             let mirror = self.mirror(buffer).ok_or(NoLaunch::Host)?;
             if !mirror.host.address.is_null()
@@ -423,16 +408,26 @@ impl<'d> Run<'d> {
                 return Err(NoLaunch::Host);
             }
             let count = if bytes <= whole { 1 } else { bytes.div_ceil(part) };
-            counts.push(u32::try_from(count).map_err(|_| NoLaunch::Host)?);
+            let parts = u32::try_from(count).map_err(|_| NoLaunch::Host)?;
+            forms.push(BindingForm { parts, beside_written: false });
         }
-        Ok(counts)
+        let is_shared = |buffer| self.mirrors.get(buffer).is_some_and(Mirror::is_shared);
+        let bindings = &launch.shader.bindings;
+        if bindings.iter().any(|(buffer, known)| known.written && is_shared(buffer)) {
+            for (form, (buffer, known)) in forms.iter_mut().zip(bindings) {
+                form.beside_written = !known.written && is_shared(buffer);
+            }
+        }
+        Ok(forms)
     }
 
     /// Makes the mirrors of a launch current, and the host's bytes stale where it writes.
-    fn bind(&mut self, launch: &Launch, parts: &[u32]) -> Result<Vec<Piece>, NoLaunch> {
+    fn bind(&mut self, launch: &Launch, forms: &[BindingForm]) -> Result<Vec<Piece>, NoLaunch> {
         let stale = |run: &Self| {
-            launch.shader.bindings.iter().any(|(buffer, _)| {
-                run.mirrors.get(buffer).is_some_and(|mirror| mirror.pending && !mirror.device_current)
+            launch.shader.bindings.iter().filter_map(|(buffer, _)| run.mirrors.get(buffer)).any(|mirror| {
+                // In a shared buffer, the bytes may be those of another mirror whose life is over.
+                let used = mirror.pending || mirror.is_shared() && !run.pending.is_empty();
+                used && !mirror.device_current
             })
         };
         if stale(self) {
@@ -447,27 +442,28 @@ impl<'d> Run<'d> {
         let gpu = &self.divided.gpu;
         let part = self.divided.abilities.part_bytes();
         let mut pieces = Vec::with_capacity(launch.shader.bindings.len());
-        for (&(buffer, known), &count) in launch.shader.bindings.iter().zip(parts) {
+        for (&(buffer, known), form) in launch.shader.bindings.iter().zip(forms) {
             let Some(mirror) = self.mirrors.get_mut(&buffer) else { return Err(NoLaunch::Host) };
             let bytes = padded(mirror.device_bytes());
-            let device = mirror.device.get_or_insert_with(|| gpu.take(bytes)).clone();
+            let spot = mirror.device.get_or_insert_with(|| Spot::whole(gpu.take(bytes))).clone();
             if !mirror.device_current {
                 // SAFETY: the run's memory is valid while the session lives, and the kernel waits for this call.
-                unsafe { mirror.send(&gpu.queue, &device) };
+                unsafe { mirror.send(&gpu.queue, &spot) };
                 mirror.device_current = true;
             }
             if known.written {
                 mirror.host_current = false;
             }
             mirror.pending = true;
-            if count == 1 {
-                pieces.push(Piece { buffer: device, offset: 0, size: None });
+            if form.parts == 1 {
+                let size = NonZeroU64::new(bytes).filter(|_| spot.shared);
+                pieces.push(Piece { buffer: spot.buffer, offset: spot.offset, size });
                 continue;
             }
-            for number in 0..u64::from(count) {
+            for number in 0..u64::from(form.parts) {
                 let offset = number * part;
                 let size = NonZeroU64::new(part.min(bytes - offset));
-                pieces.push(Piece { buffer: device.clone(), offset, size });
+                pieces.push(Piece { buffer: spot.buffer.clone(), offset: spot.offset + offset, size });
             }
         }
         gpu.healthy()?;
@@ -561,9 +557,7 @@ impl<'d> Run<'d> {
     /// Makes the host's bytes current where it reads or writes, and the device's stale where it writes. False if the
     /// program has to stop.
     fn serve_host(&mut self, reads: &[BufferId], writes: &[BufferId]) -> Result<bool, Diagnostic> {
-        let mut wanted: Vec<BufferId> = reads.iter().chain(writes).copied().collect();
-        wanted.sort_unstable();
-        wanted.dedup();
+        let mut wanted = named(reads, writes);
         wanted.retain(|buffer| self.mirrors.get(buffer).is_some_and(|mirror| !mirror.host_current));
         let goes_on = wanted.is_empty() || self.download(&wanted)?;
         for buffer in writes {
@@ -583,8 +577,8 @@ impl<'d> Run<'d> {
         let mut places = Vec::with_capacity(wanted.len());
         for buffer in wanted {
             let Some(mirror) = self.mirrors.get(buffer) else { continue };
-            let Some(device) = mirror.device.as_ref().filter(|_| mirror.host.bytes > 0) else { continue };
-            places.push((*buffer, device.clone(), total));
+            let Some(spot) = mirror.device.as_ref().filter(|_| mirror.host.bytes > 0) else { continue };
+            places.push((*buffer, spot.clone(), total));
             total += padded(mirror.device_bytes()).next_multiple_of(16);
         }
         let staging = gpu.device.create_buffer(&wgpu::BufferDescriptor {
@@ -597,8 +591,9 @@ impl<'d> Run<'d> {
         if let Some(stop) = &checked {
             encoder.copy_buffer_to_buffer(stop, 0, &staging, 0, 4);
         }
-        for (_, device, at) in &places {
-            encoder.copy_buffer_to_buffer(device, 0, &staging, *at, device.size());
+        for (buffer, spot, at) in &places {
+            let bytes = self.mirrors.get(buffer).map_or(0, |mirror| padded(mirror.device_bytes()));
+            encoder.copy_buffer_to_buffer(&spot.buffer, spot.offset, &staging, *at, bytes);
         }
         gpu.queue.submit([encoder.finish()]);
         self.divided.submitted.fetch_add(1, Ordering::Relaxed);
@@ -634,22 +629,12 @@ impl<'d> Run<'d> {
     }
 }
 
-/// Bytes of a device buffer for so many bytes of the host.
-pub(super) fn padded(bytes: usize) -> u64 {
-    (bytes as u64).max(16).next_multiple_of(16)
-}
-
-/// Writes bytes to a device buffer; copies have to be whole words.
-pub(super) fn upload(queue: &wgpu::Queue, device: &Buffer, bytes: &[u8]) {
-    let whole = bytes.len() / 4 * 4;
-    if whole > 0 {
-        queue.write_buffer(device, 0, &bytes[..whole]);
-    }
-    if whole < bytes.len() {
-        let mut last = [0; 4];
-        last[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
-        queue.write_buffer(device, whole as u64, &last);
-    }
+/// Buffers that a call of the host names, in the order of their addresses.
+fn named(reads: &[BufferId], writes: &[BufferId]) -> Vec<BufferId> {
+    let mut all: Vec<BufferId> = reads.iter().chain(writes).copied().collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 impl Session for Run<'_> {
@@ -680,26 +665,33 @@ impl Session for Run<'_> {
             let Some(mut mirror) = self.mirrors.remove(&buffer) else { continue };
             if let Some(before) = lent.before {
                 if stopped {
-                    mirror.device.get_or_insert_with(|| gpu.take(padded(mirror.host.bytes)));
-                    if let Some(device) = &mirror.device {
-                        gpu.copy(&before, device);
-                    }
+                    let bytes = padded(mirror.host.bytes);
+                    let spot = mirror.device.get_or_insert_with(|| Spot::whole(gpu.take(bytes)));
+                    gpu.copy(&before, &spot.buffer);
                     (mirror.device_current, mirror.host_current) = (true, false);
                 }
                 gpu.give_back(before);
             }
             let mut sides = lent.sides.lock().unwrap_or_else(PoisonError::into_inner);
             *sides = Sides {
-                device: mirror.device,
+                device: mirror.device.map(|spot| spot.buffer),
                 host_current: mirror.host_current,
                 device_current: mirror.device_current,
             };
         }
-        for mirror in std::mem::take(&mut self.mirrors).into_values() {
-            if let Some(buffer) = mirror.device {
-                gpu.give_back(buffer);
+        let mut used = DeviceMemory { apart: self.slab.apart.values().sum(), ..DeviceMemory::default() };
+        let fresh = std::mem::take(&mut self.fresh).into_values().filter_map(|fresh| fresh.old);
+        for mirror in std::mem::take(&mut self.mirrors).into_values().chain(fresh) {
+            if let Some(spot) = mirror.device.filter(|spot| !spot.shared) {
+                used.others += spot.buffer.size();
+                gpu.give_back(spot.buffer);
             }
         }
+        if let Some(buffer) = self.slab.take() {
+            used.slab = buffer.size();
+            gpu.give_back(buffer);
+        }
+        self.divided.note_memory(used);
         match self.failed.take() {
             Some(diagnostic) => Err(diagnostic),
             None => Ok(()),

@@ -56,9 +56,10 @@ pub(super) struct Launch {
 pub(super) enum Site {
     /// Runs a nest: block, then addresses of its buffers.
     Launch(usize),
-    /// The host is about to read and write these; their addresses follow.
+    /// The host is about to read and write these; their addresses follow, each once, in the order of their numbers.
     Host { reads: Vec<BufferId>, writes: Vec<BufferId> },
-    /// Memory was taken: address, bytes.
+    /// Memory was taken: bytes. Its address comes with the first other call that names it, so that the life of the buffer does
+    /// not begin before.
     Allocated { buffer: BufferId, zero: bool },
     /// Memory that is kept from call to call is there: address, bytes.
     Kept { buffer: BufferId },
@@ -220,7 +221,7 @@ impl<'k> Part<'k> {
     ) -> Result<(Launch, Vec<ValueId>), String> {
         let together = self.own.map(|(reduced, stage)| &reduced.stages[stage].together);
         let nest = Nest::of(kernel, facts, self.region, self.stmt, together)?;
-        let shader = valid(wgsl::shader(&nest, abilities, &wgsl::Parts::new(), &self.title)?)?;
+        let shader = valid(wgsl::shader(&nest, abilities, &wgsl::Forms::new(), &self.title)?)?;
         let launch = Launch {
             title: self.title.clone(),
             loops: nest.loops.clone(),
@@ -279,12 +280,12 @@ fn spoilt(kernel: &Kernel, division: &Division) -> HashSet<BufferId> {
     written.into_iter().filter(|buffer| read.contains(buffer) && is_argument(buffer)).collect()
 }
 
-/// The shader of a nest whose buffers are split between bindings; `kernel` is the one that was divided, as it was before.
-pub(super) fn shader_in_parts(
+/// The shader of a nest whose buffers are bound in these forms; `kernel` is the one that was divided, as it was before.
+pub(super) fn shader_in_forms(
     kernel: &Kernel,
     abilities: &Abilities,
     launch: &Launch,
-    parts: &wgsl::Parts,
+    forms: &wgsl::Forms,
 ) -> Result<Shader, String> {
     let facts = Facts::of(kernel, launch.own.iter().flat_map(|(reduced, _)| reduced.all()));
     let outermost = launch.loops.first().map(|spread| spread.variable);
@@ -294,8 +295,13 @@ pub(super) fn shader_in_parts(
         Some(stage) => &stage.stmt,
         None => Stmt::all(&kernel.body).find(is_wanted).ok_or("its loop is gone")?,
     };
-    let nest = Nest::of(kernel, &facts, &launch.region, stmt, stage.map(|stage| &stage.together))?;
-    valid(wgsl::shader(&nest, abilities, parts, &launch.title)?)
+    let mut nest = Nest::of(kernel, &facts, &launch.region, stmt, stage.map(|stage| &stage.together))?;
+    for (buffer, form) in forms {
+        if let Some(known) = nest.buffers.get_mut(buffer) {
+            known.beside_written = form.beside_written;
+        }
+    }
+    valid(wgsl::shader(&nest, abilities, forms, &launch.title)?)
 }
 
 /// Checks a shader as the driver's front end will.
@@ -376,8 +382,13 @@ impl Pass<'_> {
                 host.push(stmt);
                 self.host(&mut host, &visible, &mut result);
                 visible.insert(buffer);
-                let site = if persists { Site::Kept { buffer } } else { Site::Allocated { buffer, zero } };
-                self.call(site, &[buffer], &[], &[], &[bytes], &mut result);
+                match persists {
+                    true => self.call(Site::Kept { buffer }, &[buffer], &[], &[], &[bytes], &mut result),
+                    false => {
+                        let site = Site::Allocated { buffer, zero };
+                        self.call(site, &[], &[], &[], &[bytes], &mut result);
+                    }
+                }
             } else {
                 host.push(stmt);
             }
@@ -477,7 +488,7 @@ impl Pass<'_> {
             if let Stmt::Alloc { buffer, bytes, zero, .. } = stmt {
                 visible.insert(*buffer);
                 let site = Site::Allocated { buffer: *buffer, zero: *zero };
-                self.call(site, &[*buffer], &[], &[], &[*bytes], result);
+                self.call(site, &[], &[], &[], &[*bytes], result);
             }
         }
         // Whether the host has to do it, after each launch.

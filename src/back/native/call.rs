@@ -204,6 +204,11 @@ pub struct Instance {
 }
 
 impl Instance {
+    /// The slab of a run that has taken memory, if its planned buffers lie in one.
+    pub fn slab(&mut self) -> Option<(*mut u8, usize)> {
+        self.slab.memory()
+    }
+
     /// Takes memory for a run of the code: for its environment and its planned buffers.
     ///
     /// # Errors
@@ -492,7 +497,7 @@ pub(in crate::back) mod tests {
         let memory: Vec<(*mut u8, usize)> =
             arguments.iter_mut().map(|bytes| (bytes.as_mut_ptr(), bytes.len())).collect();
         let addresses: Vec<*mut u8> = memory.iter().map(|&(address, _)| address).collect();
-        let mut session = companion.begin(HostArguments { memory, overlap: false }).unwrap();
+        let mut session = companion.begin(HostArguments { memory, slab: None, overlap: false }).unwrap();
         let mut instance = Instance::default();
         instance.take(&code, &Planned::default(), &[], &MemoryOptions::default()).unwrap();
         // SAFETY: as the caller says.

@@ -28,6 +28,8 @@ pub type Recruit<'r> = dyn Fn(&mut Kernel) -> Result<std::sync::Arc<dyn Companio
 pub struct HostArguments {
     /// First byte, and how many the program may reach.
     pub memory: Vec<(*mut u8, usize)>,
+    /// The slab that planned transients lie in, if they do.
+    pub slab: Option<(*mut u8, usize)>,
     /// Whether an argument that is written shares bytes with another one.
     pub overlap: bool,
 }

@@ -543,7 +543,7 @@ impl Compiled {
         let mut session = match &self.draft.companion {
             Some(companion) => {
                 let memory = bound.addresses.iter().copied().zip(bound.bytes.iter().copied()).collect();
-                Some(companion.begin(HostArguments { memory, overlap })?)
+                Some(companion.begin(HostArguments { memory, slab: instance.slab(), overlap })?)
             }
             None => None,
         };

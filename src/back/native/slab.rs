@@ -89,6 +89,12 @@ impl Slab {
         Ok(())
     }
 
+    /// The memory behind the places, if it is one piece.
+    pub fn memory(&mut self) -> Option<(*mut u8, usize)> {
+        let peak = usize::try_from(self.plan.peak).ok()?;
+        self.lease.as_mut().map(|lease| (lease.block().address(), peak))
+    }
+
     /// The run is over.
     pub fn give_back(&mut self) {
         self.lease = None;

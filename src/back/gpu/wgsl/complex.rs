@@ -10,20 +10,22 @@ impl Emitter<'_, '_> {
     /// The real or imaginary part of a function.
     pub(super) fn complex(&mut self, func: Func, imaginary: bool, operands: &[ValueId]) -> Emit<String> {
         let ty = self.real(DType::F64);
-        let [re, im] = operands else { return Err(format!("{func:?} of complex numbers stays on the host")) };
+        let [re, im] = operands else {
+            return Err(format!("there is no definition of {func:?} of complex numbers for shaders"));
+        };
         let name = match func {
             Func::Exp => self.complex_exp(ty, imaginary)?,
             Func::Sqrt if ty == DType::F64 => self.complex_sqrt(imaginary)?,
-            _ => return Err(format!("{func:?} of complex numbers stays on the host")),
+            _ => return Err(format!("there is no definition of {func:?} of complex numbers for shaders")),
         };
         Ok(format!("{name}({}, {})", self.typed(*re)?, self.typed(*im)?))
     }
 
     fn complex_exp(&mut self, ty: DType, imaginary: bool) -> Emit<String> {
         let of = |name: &str| [(ty, name.to_owned())];
-        let size = self.math(Func::Exp, ty, &of("x"))?;
-        let turn = self.math(if imaginary { Func::Sin } else { Func::Cos }, ty, &of("y"))?;
-        let finite = self.math(Func::IsFinite, DType::Bool, &of("y"))?;
+        let size = self.math(Func::Exp, &of("x"))?;
+        let turn = self.math(if imaginary { Func::Sin } else { Func::Cos }, &of("y"))?;
+        let finite = self.math(Func::IsFinite, &of("y"))?;
         let product = self.kept(ty, format!("size * {turn}"))?;
         let (float, zero, infinity, nan) = match ty {
             DType::F64 => {
@@ -61,24 +63,23 @@ impl Emitter<'_, '_> {
         let of = |names: &[&str]| -> Vec<(DType, String)> {
             names.iter().map(|&name| (ty, name.to_owned())).collect()
         };
-        let endless = |emitter: &mut Self, name: &str| emitter.math(Func::IsInf, DType::Bool, &of(&[name]));
+        let endless = |emitter: &mut Self, name: &str| emitter.math(Func::IsInf, &of(&[name]));
         let (x_endless, y_endless) = (endless(self, "x")?, endless(self, "y")?);
-        let nan = self.math(Func::IsNan, DType::Bool, &of(&["y"]))?;
-        let signed =
-            |emitter: &mut Self, of_what: &str| emitter.math(Func::CopySign, ty, &of(&[of_what, "y"]));
+        let nan = self.math(Func::IsNan, &of(&["y"]))?;
+        let signed = |emitter: &mut Self, of_what: &str| emitter.math(Func::CopySign, &of(&[of_what, "y"]));
         let zero = signed(self, "0.0lf")?;
         let infinity = "bitcast<f64>(9218868437227405312lu)";
         let signed_infinity = signed(self, infinity)?;
         let re = self.kept(ty, "x * scale".to_owned())?;
         let im = self.kept(ty, "y * scale".to_owned())?;
-        let length = self.math(Func::Hypot, ty, &of(&["re", "im"]))?;
+        let length = self.math(Func::Hypot, &of(&["re", "im"]))?;
         let both = self.kept(ty, format!("abs(re) + {length}"))?;
         let half = self.kept(ty, "both * 0.5lf".to_owned())?;
-        let size = self.math(Func::Sqrt, ty, &of(&["half"]))?;
+        let size = self.math(Func::Sqrt, &of(&["half"]))?;
         let twice = self.kept(ty, "size * 2.0lf".to_owned())?;
         let other = self.kept(ty, "im / twice".to_owned())?;
-        let magnitude = self.math(Func::Abs, ty, &of(&["other"]))?;
-        let turned = self.math(Func::CopySign, ty, &[(ty, "size".to_owned()), (ty, "im".to_owned())])?;
+        let magnitude = self.math(Func::Abs, &of(&["other"]))?;
+        let turned = self.math(Func::CopySign, &[(ty, "size".to_owned()), (ty, "im".to_owned())])?;
         let result = self.kept(ty, "root * back".to_owned())?;
         let (name, at_zero, upright, right, left, ahead, behind) = match imaginary {
             false => (

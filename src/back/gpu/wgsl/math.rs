@@ -9,8 +9,8 @@ use crate::scalar::{DType, Func};
 use super::{Emit, Emitter, Operation};
 
 impl Emitter<'_, '_> {
-    /// A function of operands with their types; `result` is the type of its value.
-    pub(super) fn math(&mut self, func: Func, result: DType, operands: &[(DType, String)]) -> Emit<String> {
+    /// A function of operands with their types.
+    pub(super) fn math(&mut self, func: Func, operands: &[(DType, String)]) -> Emit<String> {
         let Some((ty, x)) = operands.first().cloned() else { return Err("a function of nothing".to_owned()) };
         match ty {
             DType::F32 | DType::F64 => self.float_function(func, ty, &x, operands),
@@ -20,9 +20,9 @@ impl Emitter<'_, '_> {
                 Func::Abs if ty.is_unsigned() || ty == DType::Bool => Ok(x),
                 Func::Abs if ty == DType::I64 => Ok(format!("select({x}, 0li - {x}, {x} < 0li)")),
                 Func::Abs if ty == DType::I32 => Ok(format!("select({x}, 0i - {x}, {x} < 0i)")),
-                _ => Err(format!("{func:?} of {ty} stays on the host")),
+                _ => Err(no_definition(func, ty)),
             },
-            _ => Err(format!("{func:?} of {ty} stays on the host (result {result})")),
+            _ => Err(no_definition(func, ty)),
         }
     }
 
@@ -153,7 +153,9 @@ impl Emitter<'_, '_> {
     }
 
     fn by_recipe(&mut self, func: Func, ty: DType, operands: &[(DType, String)]) -> Emit<String> {
-        let Some(recipe) = recipe(func) else { return Err(format!("{func:?} stays on the host")) };
+        let Some(recipe) = recipe(func) else {
+            return Err(no_definition(func, ty));
+        };
         self.element(DType::F64)?;
         let hidden = !self.abilities.is_right(Operation::Kept);
         if !hidden {
@@ -210,6 +212,10 @@ impl Emitter<'_, '_> {
         self.trust(Operation::Bits)?;
         Ok(format!("((bitcast<u64>({x}) & 9223372036854775807lu) {compare} 9218868437227405312lu)"))
     }
+}
+
+fn no_definition(func: Func, ty: DType) -> String {
+    format!("there is no definition of `{}` of {ty} for shaders", format!("{func:?}").to_lowercase())
 }
 
 /// `exp(x) - 1` without its cancellation, after Kahan.

@@ -24,7 +24,7 @@ const fn is_packed(known: &Use) -> bool {
 impl Emitter<'_, '_> {
     /// Between how many bindings a buffer is split.
     pub(super) fn parts_of(&self, buffer: BufferId) -> u32 {
-        self.parts.get(&buffer).copied().unwrap_or(1)
+        self.forms.get(&buffer).map_or(1, |form| form.parts)
     }
 
     /// The element type of the array behind a binding.
@@ -50,7 +50,8 @@ impl Emitter<'_, '_> {
         };
         let mut functions = String::new();
         for (&buffer, known) in &self.nest.buffers {
-            let access = if known.written { "read_write" } else { "read" };
+            // A buffer has one kind of access in a launch, in all of its bindings.
+            let access = if known.written || known.beside_written { "read_write" } else { "read" };
             let (name, element) = (&self.names[&buffer], self.stored_as(known));
             let parts = self.parts_of(buffer);
             if parts == 1 {

@@ -106,12 +106,27 @@ impl Form {
 /// What emitting something gives, or why it cannot be.
 type Emit<T> = Result<T, Reason>;
 
-/// Buffers that are split between several bindings, and between how many.
-pub(super) type Parts = HashMap<BufferId, u32>;
+/// How a buffer is bound.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct BindingForm {
+    /// Bindings that it is split between.
+    pub parts: u32,
+    /// See [`Use::beside_written`].
+    pub beside_written: bool,
+}
+
+impl Default for BindingForm {
+    fn default() -> Self {
+        BindingForm { parts: 1, beside_written: false }
+    }
+}
+
+/// Buffers that are not bound as usual.
+pub(super) type Forms = HashMap<BufferId, BindingForm>;
 
 /// The shader of a nest; `title` says where it comes from.
-pub(super) fn shader(nest: &Nest<'_>, abilities: &Abilities, parts: &Parts, title: &str) -> Emit<Shader> {
-    let more: u32 = parts.values().map(|&count| count.saturating_sub(1)).sum();
+pub(super) fn shader(nest: &Nest<'_>, abilities: &Abilities, forms: &Forms, title: &str) -> Emit<Shader> {
+    let more: u32 = forms.values().map(|form| form.parts.saturating_sub(1)).sum();
     let bindings = u32::try_from(nest.buffers.len()).unwrap_or(u32::MAX).saturating_add(more);
     if bindings.saturating_add(1) > abilities.buffers {
         return Err(format!("it reaches {bindings} buffers, and the device binds {}", abilities.buffers));
@@ -119,7 +134,7 @@ pub(super) fn shader(nest: &Nest<'_>, abilities: &Abilities, parts: &Parts, titl
     let mut emitter = Emitter {
         nest,
         abilities,
-        parts,
+        forms,
         needs: Needs::of(nest),
         out: String::new(),
         depth: 1,
@@ -146,7 +161,7 @@ pub(super) fn shader(nest: &Nest<'_>, abilities: &Abilities, parts: &Parts, titl
 struct Emitter<'n, 'k> {
     nest: &'n Nest<'k>,
     abilities: &'n Abilities,
-    parts: &'n Parts,
+    forms: &'n Forms,
     needs: Needs,
     /// The body of the entry point so far.
     out: String,

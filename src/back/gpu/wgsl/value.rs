@@ -185,7 +185,7 @@ impl Emitter<'_, '_> {
         let ty = self.ty(value);
         let (held, text) = if ty != DType::I64 {
             self.element(ty)?;
-            let text = self.operation(value, op)?;
+            let text = self.operation(op)?;
             // Negations are hidden as well: the sum of one is a difference.
             let computed = matches!(op, Op::Unary(..) | Op::Binary(..) | Op::Cast(..) | Op::Math(..));
             (Held::Typed, if computed { self.kept(ty, text)? } else { text })
@@ -290,7 +290,7 @@ impl Emitter<'_, '_> {
                 for &operand in operands {
                     texts.push((self.ty(operand), self.typed(operand)?));
                 }
-                let text = self.math(*func, DType::I64, &texts)?;
+                let text = self.math(*func, &texts)?;
                 Ok(if narrow { format!("i32({text})") } else { text })
             }
             Op::Const(_) | Op::Base(_) | Op::Complex(..) => {
@@ -310,8 +310,7 @@ impl Emitter<'_, '_> {
     }
 
     /// An operation whose result is no `int64`.
-    fn operation(&mut self, value: ValueId, op: &Op) -> Emit<String> {
-        let ty = self.ty(value);
+    fn operation(&mut self, op: &Op) -> Emit<String> {
         match op {
             Op::Get(variable) => self.read_variable(*variable),
             Op::Load { buffer, address, displacement, ty } => {
@@ -353,7 +352,7 @@ impl Emitter<'_, '_> {
                 for &operand in operands {
                     texts.push((self.ty(operand), self.typed(operand)?));
                 }
-                self.math(*func, ty, &texts)
+                self.math(*func, &texts)
             }
             Op::Complex(func, imaginary, operands) => self.complex(*func, *imaginary, operands),
             Op::Const(_) | Op::Base(_) => Err("a constant is computed".to_owned()),
