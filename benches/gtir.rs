@@ -1,4 +1,4 @@
-//! From raw GTIR to something that can be called: what a GT4Py user waits for.
+//! From raw GTIR to the end of the first call: what a GT4Py user waits for.
 //!
 //! ```text
 //! cargo bench --bench gtir                 # the corpus, then the synthetic families
@@ -6,21 +6,23 @@
 //! cargo bench --bench gtir -- families
 //! ```
 //!
-//! *read* is JSON or text to the tree, *lower* the tree to a validated graph, *compile* the graph to machine code.
+//! *read* is JSON or text to the tree, *lower* the tree to a validated graph, *compile* the graph to machine code, and the
+//! first call, whose sizes that code is for; the families are compiled for any sizes and not called.
 //! Times are the least of some runs in one process, in milliseconds; everything runs on one thread. The families grow
 //! from 10 to 10,000 field operations; the exponent says how the time grows from one line to the next: 1 is linear.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use indexmap::IndexMap;
 use pelton::check::gtir_case;
 use pelton::exec::gtir::{GtirProgram, environment};
 use pelton::exec::npz;
-use pelton::exec::{Engine, Prepared};
+use pelton::exec::{Engine, Options, Outcome, Prepared, Settings};
 use pelton::front::gtir::lower::{Environment, ParamType};
-use pelton::front::gtir::{self, DimKind};
+use pelton::front::gtir::{self, DimKind, GtirArgs};
 use pelton::scalar::DType;
 
 /// Milliseconds per stage.
@@ -52,8 +54,12 @@ fn milliseconds(start: Instant) -> f64 {
     start.elapsed().as_secs_f64() * 1e3
 }
 
-/// One way to the callable.
-fn stages(bytes: &[u8], environment: &Environment) -> Result<(Stages, String), String> {
+/// One way to the first result.
+fn stages(
+    bytes: &[u8],
+    environment: &Environment,
+    args: Option<GtirArgs<'_>>,
+) -> Result<(Stages, String), String> {
     let start = Instant::now();
     let program = gtir::read(bytes).map_err(|error| error.to_string())?;
     let read = milliseconds(start);
@@ -63,8 +69,17 @@ fn stages(bytes: &[u8], environment: &Environment) -> Result<(Stages, String), S
         .map_err(|error| error.to_string())?;
     let lower = milliseconds(start);
     let start = Instant::now();
-    let prepared =
-        Prepared::new(&lowered.program, Engine::Native, false).map_err(|error| error.to_string())?;
+    let settings = Settings { any_sizes: args.is_none(), ..Settings::default() };
+    let prepared = Prepared::with(Arc::new(lowered.program.clone()), Engine::Native, false, settings)
+        .map_err(|error| error.to_string())?;
+    if let Some(mut args) = args {
+        let mut bound = lowered.bind(&mut args).map_err(|error| error.to_string())?;
+        match prepared.run(&mut bound, &Options::default()) {
+            Ok(Outcome::Done(_)) => {}
+            Ok(Outcome::Trap(fault)) => return Err(fault.to_string()),
+            Err(error) => return Err(error.to_string()),
+        }
+    }
     let compile = milliseconds(start);
     let engine = prepared.engine();
     let why = if engine == Engine::Native { String::new() } else { format!("{engine}: {}", prepared.why()) };
@@ -72,10 +87,15 @@ fn stages(bytes: &[u8], environment: &Environment) -> Result<(Stages, String), S
 }
 
 /// The fastest of some runs.
-fn least(bytes: &[u8], environment: &Environment, runs: usize) -> Result<(Stages, String), String> {
+fn least(
+    bytes: &[u8],
+    environment: &Environment,
+    args: &dyn Fn() -> Option<GtirArgs<'static>>,
+    runs: usize,
+) -> Result<(Stages, String), String> {
     let mut best: Option<(Stages, String)> = None;
     for _ in 0..runs {
-        let next = stages(bytes, environment)?;
+        let next = stages(bytes, environment, args())?;
         if best.as_ref().is_none_or(|(known, _)| next.0.total() < known.total()) {
             best = Some(next);
         }
@@ -119,7 +139,7 @@ fn case(folder: &std::path::Path) -> Result<(Stages, String), String> {
     let args = gtir_case::arguments(&description, &inputs).map_err(|error| error.to_string())?;
     let program = gtir::read(&bytes).map_err(|error| error.to_string())?;
     let environment = environment(&program, &args).map_err(|error| error.to_string())?;
-    least(&bytes, &environment, 3)
+    least(&bytes, &environment, &|| gtir_case::arguments(&description, &inputs).ok(), 3)
 }
 
 fn summary(suite: &str, mut rows: Vec<(String, Stages)>) {
@@ -176,7 +196,7 @@ fn families() {
         for n in [10, 100, 1_000, 10_000] {
             let text = family(n);
             let runs = if n < 1_000 { 5 } else { 1 };
-            match least(text.as_bytes(), &columns(), runs) {
+            match least(text.as_bytes(), &columns(), &|| None, runs) {
                 Ok((stages, why)) => {
                     let exponent = before.map_or(String::new(), |(count, time)| {
                         format!("{:.2}", (stages.total() / time).ln() / (n as f64 / count as f64).ln())

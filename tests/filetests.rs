@@ -18,13 +18,14 @@
 //! ```
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use libtest_mimic::{Arguments as Command, Failed, Trial};
 
 use pelton::diag::Diagnostic;
 use pelton::entity::Name;
 use pelton::exec::load::finish;
-use pelton::exec::{Engine, Format, Prepared};
+use pelton::exec::{Engine, Format, Prepared, Settings};
 use pelton::front::pel;
 use pelton::interp::{Options, Outcome};
 use pelton::ir::canonical::{canonical, difference, strip_code};
@@ -132,7 +133,10 @@ impl Case {
                 if Prepared::new(&self.program()?, Engine::Native, false)?.engine() != Engine::Native {
                     return Ok(());
                 }
-                self.gives_what_is_expected(Engine::Native, false)?;
+                for any_sizes in [false, true] {
+                    let settings = Settings { any_sizes, ..Settings::default() };
+                    self.gives_with(Engine::Native, false, settings)?;
+                }
                 match pelton::back::gpu::open() {
                     Ok(_) => self.gives_what_is_expected(Engine::Gpu, false),
                     Err(_) => Ok(()),
@@ -190,9 +194,13 @@ impl Case {
     }
 
     fn gives_what_is_expected(&self, engine: Engine, checked: bool) -> Check {
+        self.gives_with(engine, checked, Settings::default())
+    }
+
+    fn gives_with(&self, engine: Engine, checked: bool, settings: Settings) -> Check {
         let program = self.program()?;
         let mut args = self.arguments(&program)?;
-        let prepared = Prepared::new(&program, engine, checked)?;
+        let prepared = Prepared::with(Arc::new(program.clone()), engine, checked, settings)?;
         for _ in 0..self.runs {
             match prepared.run(&mut args, &options(checked))? {
                 Outcome::Done(_) => {}

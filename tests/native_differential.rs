@@ -132,11 +132,17 @@ struct Way {
     vector_bits: u32,
     /// Split every loop that may be between threads, and code in pieces of a few statements.
     always_split: bool,
+    /// Code for any sizes, not for those of the call.
+    any_sizes: bool,
 }
 
 impl Way {
     const fn new(tier: Tier, threads: usize, vector_bits: u32, always_split: bool) -> Way {
-        Way { tier, threads, vector_bits, always_split }
+        Way { tier, threads, vector_bits, always_split, any_sizes: false }
+    }
+
+    const fn for_any_sizes(self) -> Way {
+        Way { any_sizes: true, ..self }
     }
 
     fn settings(self) -> Settings {
@@ -145,6 +151,7 @@ impl Way {
             threads: Some(self.threads),
             vector_bits: Some(self.vector_bits),
             always_split: self.always_split,
+            any_sizes: self.any_sizes,
             ..Settings::default()
         }
     }
@@ -153,17 +160,17 @@ impl Way {
 /// Every way that has to give the interpreter's bits.
 const WAYS: [Way; 12] = [
     Way::new(Tier::Best, 2, 512, true),
-    Way::new(Tier::Best, 1, 512, false),
-    Way::new(Tier::Best, 2, 256, true),
+    Way::new(Tier::Best, 1, 512, false).for_any_sizes(),
+    Way::new(Tier::Best, 2, 256, true).for_any_sizes(),
     Way::new(Tier::Best, 1, 256, false),
     Way::new(Tier::Best, 2, 128, true),
-    Way::new(Tier::Best, 1, 128, false),
-    Way::new(Tier::Fast, 2, 256, true),
+    Way::new(Tier::Best, 1, 128, false).for_any_sizes(),
+    Way::new(Tier::Fast, 2, 256, true).for_any_sizes(),
     Way::new(Tier::Fast, 1, 256, false),
     Way::new(Tier::Fast, 2, 128, true),
-    Way::new(Tier::Fast, 1, 128, false),
+    Way::new(Tier::Fast, 1, 128, false).for_any_sizes(),
     Way::new(Tier::Fast, 3, 0, true),
-    Way::new(Tier::Best, 1, 0, false),
+    Way::new(Tier::Best, 1, 0, false).for_any_sizes(),
 ];
 
 /// Steps after which the interpreter is stopped.

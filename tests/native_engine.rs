@@ -23,7 +23,8 @@ fn compiled(program: &Arc<Program>, settings: Settings) -> Prepared {
 }
 
 fn with_threads(threads: usize) -> Settings {
-    Settings { tier: Tier::Best, threads: Some(threads), always_split: true, ..Settings::default() }
+    let usual = Settings::default();
+    Settings { tier: Tier::Best, threads: Some(threads), always_split: true, any_sizes: true, ..usual }
 }
 
 fn done(outcome: Result<Outcome, pelton::Diagnostic>) -> Vec<String> {
@@ -126,7 +127,7 @@ fn only_loops_whose_iterations_are_apart_are_split() {
 /// Nothing decides at run time what can only have one answer.
 #[test]
 fn programs_that_run_on_one_thread_have_no_loops_to_split() {
-    let settings = Settings { tier: Tier::Best, threads: Some(1), ..Settings::default() };
+    let settings = Settings { threads: Some(1), any_sizes: true, ..Settings::default() };
     let prepared = compiled(&program(SMOOTH), settings);
     let loops = prepared.compiled().unwrap().loops();
     assert!(loops.iter().all(|report| report.serial == Some("the program runs on one thread")), "{loops:?}");
@@ -202,7 +203,9 @@ fn a_fold_into_what_nobody_wrote_starts_the_same_in_every_call() {
 #[test]
 fn calls_raise_the_tier_and_give_the_same_bits() {
     let program = program(SMOOTH);
-    let auto = Prepared::with(Arc::clone(&program), Engine::Auto, false, Settings::default()).unwrap();
+    // Code for any sizes, so that codes can be told by their lengths.
+    let settings = Settings { any_sizes: true, ..Settings::default() };
+    let auto = Prepared::with(Arc::clone(&program), Engine::Auto, false, settings).unwrap();
     assert_eq!(auto.engine(), Engine::Native);
     assert!(auto.compiled().is_none(), "nothing was called");
     let expected = smooth(&compiled(&program, with_threads(1)));
@@ -225,13 +228,13 @@ fn calls_raise_the_tier_and_give_the_same_bits() {
     }
     assert!(tiers.iter().all(|(_, found)| *found == tiers[0].1));
     let codes: Vec<_> = tiers.into_iter().map(|(code, _)| code).collect();
-    let best = compiled(&program, Settings { tier: Tier::Best, ..Settings::default() });
+    let best = compiled(&program, Settings { tier: Tier::Best, ..settings });
     let best = best.compiled().map(|code| code.code_bytes());
     assert_eq!(codes[0], None);
     assert!(codes[1..].iter().all(|code| *code == best), "{codes:?}");
     assert_eq!(call(&auto, 37).1, expected);
     // Much work takes the best tier at once.
-    let much = Prepared::with(program.clone(), Engine::Auto, false, Settings::default()).unwrap();
+    let much = Prepared::with(program.clone(), Engine::Auto, false, settings).unwrap();
     call(&much, 20_000);
     assert_eq!(much.compiled().map(|code| code.code_bytes()), best);
     // Who asks for machine code gets it, whatever the work.
@@ -241,6 +244,40 @@ fn calls_raise_the_tier_and_give_the_same_bits() {
     doubles(&mut args, "b", &[3, 53], &[0.0; 159]);
     assert!(done(native.run(&mut args, &Options::default())).is_empty());
     assert!(native.compiled().is_some());
+}
+
+/// Code is made for the sizes of the first call; then for what the next one has in common with it; then for any.
+#[test]
+fn code_is_made_for_the_sizes_of_calls() {
+    let program = program(SMOOTH);
+    let interp = Prepared::new(&program, Engine::Interp, false).unwrap();
+    for engine in [Engine::Native, Engine::Auto] {
+        let settings = Settings { threads: Some(1), ..Settings::default() };
+        let prepared = Prepared::with(Arc::clone(&program), engine, false, settings).unwrap();
+        let mut codes = Vec::new();
+        // The first calls on little are interpreted by `auto`.
+        let warm = if engine == Engine::Auto { [[3, 53]; 2].as_slice() } else { &[] };
+        let calls = [[3, 53], [3, 53], [4, 53], [9, 53], [4, 53], [3, 53], [5, 60], [2, 7], [9, 53], [1, 53]];
+        for &[rows, columns] in warm.iter().chain(&calls) {
+            let values: Vec<f64> = (0..rows * columns).map(|k| ((k * 7919) % 1009) as f64 / 17.0).collect();
+            let call = |prepared: &Prepared| {
+                let mut args = Arguments::new();
+                doubles(&mut args, "a", &[rows, columns], &values);
+                doubles(&mut args, "b", &[rows, columns], &vec![0.0; values.len()]);
+                done(prepared.run(&mut args, &Options::default()));
+                read(&args, "b")
+            };
+            assert_eq!(call(&prepared), call(&interp), "{rows} x {columns} on {engine}");
+            codes.push(prepared.compiled().map(|code| code.code_bytes()));
+        }
+        let codes = &codes[warm.len()..];
+        let same = |codes: &[Option<usize>]| codes.iter().all(|code| *code == codes[0]);
+        let [first, second, rest] = [&codes[..2], &codes[2..6], &codes[6..]];
+        assert!(codes[0].is_some() && same(first) && same(second) && same(rest), "{codes:?}");
+        assert!(codes[0] != codes[2] && codes[2] != codes[6], "other code each time: {codes:?}");
+        let general = compiled(&program, Settings { any_sizes: true, tier: Tier::Best, ..settings });
+        assert_eq!(codes[9], general.compiled().map(|code| code.code_bytes()));
+    }
 }
 
 /// Vector code takes for granted that arguments are apart. Calls for which that is wrong get other code, and the order

@@ -32,6 +32,8 @@ pub struct Chaos {
     dirty: Option<usize>,
     /// The first call that runs as machine code.
     switch: usize,
+    /// Code for any sizes, not those of the first call.
+    any_sizes: bool,
 }
 
 impl Chaos {
@@ -49,6 +51,7 @@ impl Chaos {
             packing: choices.chance(70).then(|| choices.word()),
             dirty: choices.chance(40).then(|| (1 << 18) + choices.below(64)),
             switch: choices.below(CALLS + 1),
+            any_sizes: choices.chance(50),
         }
     }
 
@@ -77,7 +80,8 @@ impl fmt::Display for Chaos {
         if let Some(dirty) = self.dirty {
             write!(f, " in {dirty} dirty bytes")?;
         }
-        write!(f, ", machine code from call {} of {CALLS}", self.switch + 1)
+        let sizes = if self.any_sizes { "any sizes" } else { "its sizes" };
+        write!(f, ", machine code for {sizes} from call {} of {CALLS}", self.switch + 1)
     }
 }
 
@@ -108,6 +112,7 @@ pub fn judge(program: &Program, args: &Arguments<'_>, chaos: &Chaos) -> Verdict 
         tier: chaos.tier,
         threads: Some(chaos.threads),
         always_split: true,
+        any_sizes: chaos.any_sizes,
         ..Settings::default()
     };
     let memory =

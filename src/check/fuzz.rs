@@ -121,6 +121,7 @@ pub fn fuzz(plan: &Plan, progress: &mut dyn FnMut(&Tally)) -> Result<Tally> {
             Subject::Sides(sides) => {
                 let generated = generate(&mut choices, &plan.settings);
                 let [left, right] = sides;
+                let right = &right.for_any_sizes(seed % 2 == 1);
                 let judged =
                     |program: &Arc<Program>, args: &Arguments<'_>| judge_shared(program, args, [left, right]);
                 let what = trial_by(&generated, &judged, &mut tally);

@@ -19,7 +19,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 use serde_json::Value;
@@ -102,16 +102,18 @@ impl CaseReport {
         self.why = prepared.why().to_owned();
     }
 
-    /// Runs and notes the time it took; a fault of the program is an error.
+    /// Runs and notes the time it took, without what it compiled; a fault of the program is an error.
     pub(super) fn run(
         &mut self,
         prepared: &Prepared,
         args: &mut Arguments<'_>,
         options: &Options,
     ) -> Result<()> {
-        let start = Instant::now();
+        let made = || prepared.times().map_or(Duration::ZERO, |(lower, compile)| lower + compile);
+        let (start, before) = (Instant::now(), made());
         let outcome = prepared.run(args, options);
-        self.run_seconds = start.elapsed().as_secs_f64();
+        self.run_seconds = start.elapsed().saturating_sub(made().saturating_sub(before)).as_secs_f64();
+        self.runs_on(prepared);
         self.launches = prepared.launches();
         match outcome? {
             Outcome::Done(_) => Ok(()),

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::diag::{Diagnostic, Result};
-use crate::exec::{Engine, Options, Outcome, Prepared};
+use crate::exec::{Engine, Options, Outcome, Prepared, Settings};
 use crate::interp::{Fault, infer_symbols};
 use crate::ir::Program;
 use crate::memory::{Arguments, Binding, Buffer, View};
@@ -30,6 +30,8 @@ pub struct Side {
     pub name: String,
     /// What runs the program.
     pub engine: Engine,
+    /// How machine code is made.
+    pub settings: Settings,
     /// What happens to the graph before.
     pub rewrite: Option<Rewrite>,
     /// Whether a program that ends in a fault may end otherwise here. An optimizer may leave out a computation that nobody
@@ -104,13 +106,18 @@ impl fmt::Display for Disagreement {
 impl Side {
     /// An engine as it is.
     pub fn engine(engine: Engine) -> Side {
-        Side { name: engine.name().to_owned(), engine, rewrite: None, may_lose_faults: false }
+        let (name, settings) = (engine.name().to_owned(), Settings::default());
+        Side { name, engine, settings, rewrite: None, may_lose_faults: false }
+    }
+
+    /// The same with code for arguments of any sizes, or with code for the sizes that a call brings.
+    pub fn for_any_sizes(&self, any_sizes: bool) -> Side {
+        Side { settings: Settings { any_sizes, ..self.settings }, ..self.clone() }
     }
 
     /// The reference interpreter after a rewrite of the graph.
     pub fn rewritten(name: &str, rewrite: Rewrite) -> Side {
-        let (engine, rewrite) = (Engine::Interp, Some(rewrite));
-        Side { name: name.to_owned(), engine, rewrite, may_lose_faults: false }
+        Side { name: name.to_owned(), rewrite: Some(rewrite), ..Side::engine(Engine::Interp) }
     }
 
     /// The reference interpreter after a planted mistake.
@@ -169,7 +176,7 @@ impl Side {
 
     fn prepare_as_it_is(&self, program: Arc<Program>) -> std::result::Result<Ready, End> {
         guarded(|| {
-            let prepared = Prepared::shared(program, self.engine, false)?;
+            let prepared = Prepared::with(program, self.engine, false, self.settings)?;
             if self.engine == Engine::Native && prepared.engine() != Engine::Native {
                 return Err(Diagnostic::error("P0710", prepared.why().to_owned()));
             }

@@ -117,7 +117,9 @@ fn program(
     let program = Arc::new(load(path)?.program);
     let tier = settings.tier;
     // What the tier is raised to in the end.
-    let settings = Settings { tier: if tier == Tier::Auto { Tier::Best } else { tier }, ..settings };
+    let tier = if tier == Tier::Auto { Tier::Best } else { tier };
+    // Nobody calls it, so nobody says which sizes.
+    let settings = Settings { tier, any_sizes: true, ..settings };
     let prepared = Prepared::with(program, engine, false, settings)?;
     if let Some(divided) = prepared.divided() {
         return gpu(path, &prepared, &divided, format, out);

@@ -26,6 +26,10 @@ pub struct NativeArgs {
     /// programs that need float64 are refused there.
     #[arg(long)]
     allow_f32: bool,
+    /// Make code once, before the run, for arguments of any sizes; without it, code is made for the sizes that a call
+    /// brings (docs/tiers.md).
+    #[arg(long)]
+    any_sizes: bool,
     /// Whether --engine auto may take a GPU: never, or for calls where a model says that it pays (docs/gpu.md).
     #[arg(long, value_enum, default_value = "never", value_name = "WHEN")]
     auto_gpu: When,
@@ -60,6 +64,7 @@ impl NativeArgs {
             mode: self.mode,
             threads: self.threads.map(NonZeroUsize::get),
             vector_bits: self.vector_bits,
+            any_sizes: self.any_sizes,
             gpu: Wishes {
                 allow_f32: self.allow_f32,
                 no_double: lesser.no_double,

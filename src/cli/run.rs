@@ -109,18 +109,23 @@ pub(super) enum Form {
 #[derive(Default)]
 pub(super) struct Times {
     pub(super) load: Duration,
+    pub(super) optimize: Duration,
     pub(super) lower: Duration,
     pub(super) compile: Duration,
     pub(super) run: Duration,
 }
 
 impl Times {
-    /// What a call has compiled is no part of its run. Whether it was compiled before the call, too.
-    pub(super) fn take_apart(&mut self, prepared: &Prepared, before: bool) {
-        if let (Some((_, compile)), false) = (prepared.times(), before) {
-            self.compile += compile;
-            self.run = self.run.saturating_sub(compile);
-        }
+    /// What was lowered and compiled is no part of what it took to make the program ready, nor of its run if the call did it.
+    pub(super) fn take_apart(&mut self, prepared: &Prepared, ready: Option<(Duration, Duration)>) {
+        let Some((lower, compile)) = prepared.times() else {
+            self.compile = std::mem::take(&mut self.optimize);
+            return;
+        };
+        let ready = ready.map_or(Duration::ZERO, |(lower, compile)| lower + compile);
+        (self.lower, self.compile) = (lower, compile);
+        self.optimize = self.optimize.saturating_sub(ready);
+        self.run = self.run.saturating_sub((lower + compile).saturating_sub(ready));
     }
 }
 
@@ -165,11 +170,8 @@ pub fn run(args: &RunArgs, out: &mut Output) -> anyhow::Result<Verdict> {
     let program = Arc::new(program);
     let start = Instant::now();
     let prepared = Prepared::with(Arc::clone(&program), args.engine, is_observed(&options), args.settings())?;
-    times.compile = start.elapsed();
-    let compiled = prepared.compiled();
-    if let Some((lower, compile)) = prepared.times() {
-        (times.lower, times.compile) = (lower, compile);
-    }
+    times.optimize = start.elapsed();
+    let ready = prepared.times();
     if let Some(form) = args.dump {
         return show(&prepared, form, out);
     }
@@ -183,7 +185,7 @@ pub fn run(args: &RunArgs, out: &mut Output) -> anyhow::Result<Verdict> {
     let start = Instant::now();
     let outcome = prepared.run(&mut bound, &options);
     times.run = start.elapsed();
-    times.take_apart(&prepared, compiled.is_some());
+    times.take_apart(&prepared, ready);
     spinner.finish_and_clear();
     let stats = match outcome? {
         Outcome::Done(mut stats) => {
@@ -200,7 +202,7 @@ pub fn run(args: &RunArgs, out: &mut Output) -> anyhow::Result<Verdict> {
     }
     let results = results(&program, &bound);
     let (engine, why) = (prepared.engine(), prepared.why());
-    report(args, out, &Ran { engine, why, stats: &stats, times: &times, results: &results })?;
+    report(args, out, &Ran { engine, why: &why, stats: &stats, times: &times, results: &results })?;
     Ok(Verdict::Good)
 }
 
@@ -351,6 +353,7 @@ fn to_json(args: &RunArgs, ran: &Ran<'_>) -> Value {
         "checked": args.checked,
         "seconds": {
             "load": times.load.as_secs_f64(),
+            "optimize": times.optimize.as_secs_f64(),
             "lower": times.lower.as_secs_f64(),
             "compile": times.compile.as_secs_f64(),
             "run": times.run.as_secs_f64(),
@@ -396,8 +399,9 @@ fn write_text(out: &mut Output, args: &RunArgs, ran: &Ran<'_>) -> anyhow::Result
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
         writeln!(
             out,
-            "\nload {:.3} ms, lower {:.3} ms, compile {:.3} ms, run {:.3} ms on {} ({})",
+            "\nload {:.3} ms, optimize {:.3} ms, lower {:.3} ms, compile {:.3} ms, run {:.3} ms on {} ({})",
             milliseconds(times.load),
+            milliseconds(times.optimize),
             milliseconds(times.lower),
             milliseconds(times.compile),
             milliseconds(times.run),

@@ -48,6 +48,8 @@ pub(super) fn run(args: &RunArgs, arrays: &FileArrays, out: &mut Output) -> anyh
         let lowered = GtirProgram::new(&program, &call).map_err(inside)?;
         let program = Arc::new(lowered.program.clone());
         let prepared = Prepared::with(program, args.engine, is_observed(&options), args.settings())?;
+        times.optimize = start.elapsed();
+        let ready = prepared.times();
         if let Some(form) = args.dump {
             return show(&prepared, form, out);
         }
@@ -56,13 +58,11 @@ pub(super) fn run(args: &RunArgs, arrays: &FileArrays, out: &mut Output) -> anyh
             let plan = super::plan::plan_for(&lowered.program, &bound)?;
             super::plan::refuse_above(&plan, limit).map_err(inside)?;
         }
-        times.compile = start.elapsed();
         let spinner = spinner(&shown);
         let start = Instant::now();
-        let before = prepared.compiled().is_some();
         let outcome = prepared.run(&mut bound, &options);
         times.run = start.elapsed();
-        times.take_apart(&prepared, before);
+        times.take_apart(&prepared, ready);
         spinner.finish_and_clear();
         lowered.unbind(bound, &mut call);
         stats = match outcome? {

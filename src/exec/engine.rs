@@ -23,6 +23,7 @@ use crate::back::gpu::{self, Divided, Gpu};
 use crate::back::native::companion::Companion;
 use crate::back::native::{self, Unbound};
 use crate::diag::{Diagnostic, Result};
+use crate::entity::Name;
 use crate::interp::{self, FaultKind};
 use crate::ir::Program;
 use crate::kernel::cost::Work;
@@ -128,10 +129,32 @@ struct Variant {
     code: Option<Arc<native::Compiled>>,
     /// The part of it that runs on the device.
     divided: Option<Arc<Divided>>,
+    /// Code for certain sizes: for those of the first call, then for what the next one had in common with it.
+    sized: Vec<Sized>,
     /// Whether the code is what calls will run on from now on.
     settled: bool,
     /// What calls did until it was settled.
     history: History,
+}
+
+/// Code for calls with certain sizes.
+#[derive(Debug)]
+struct Sized {
+    /// Integer symbols and their values, in order of their names.
+    sizes: Vec<(Name, i64)>,
+    code: Arc<native::Compiled>,
+}
+
+impl Variant {
+    /// What was compiled last, for the most.
+    fn newest(&self) -> Option<&Arc<native::Compiled>> {
+        self.code.as_ref().or_else(|| self.sized.last().map(|sized| &sized.code))
+    }
+
+    /// Everything that was compiled.
+    fn compiled(&self) -> impl Iterator<Item = &Arc<native::Compiled>> {
+        self.code.iter().chain(self.sized.iter().map(|sized| &sized.code))
+    }
 }
 
 /// What a call runs on.
@@ -265,10 +288,9 @@ impl Prepared {
                 match prepared.compile(Specialization::default(), true) {
                     Ok(variant) => {
                         prepared.engine = Engine::Native;
-                        prepared.why = match &variant.code {
-                            Some(code) => format!("{} CLIF instructions", code.instructions()),
-                            None => "machine code, made when calls are worth it".to_owned(),
-                        };
+                        let when =
+                            if prepared.by_calls { "when calls are worth it" } else { "for the sizes of a call" };
+                        prepared.why = format!("machine code, made {when}");
                         if let Some(divided) = &variant.divided {
                             prepared.engine = Engine::Gpu;
                             let loops = divided.maps();
@@ -357,7 +379,8 @@ impl Prepared {
         };
         let draft = Arc::new(draft);
         // What survives a call survives in one place.
-        let now = !self.by_calls || gpu.is_some() || options.keep_text || draft.is_persistent();
+        let now = gpu.is_some() || options.keep_text || draft.is_persistent();
+        let now = now || (!self.by_calls && self.settings.any_sizes);
         let code = match now {
             true => Some(Arc::new(native::Compiled::of(Arc::clone(&draft), &options)?)),
             false => None,
@@ -367,6 +390,7 @@ impl Prepared {
             draft: Some(draft),
             code,
             divided,
+            sized: Vec::new(),
             settled: now,
             history: History::default(),
         })
@@ -378,14 +402,18 @@ impl Prepared {
     }
 
     /// Why it was chosen.
-    pub fn why(&self) -> &str {
-        &self.why
+    pub fn why(&self) -> String {
+        match self.compiled().filter(|_| self.engine == Engine::Native) {
+            Some(code) => format!("{} CLIF instructions", code.instructions()),
+            None => self.why.clone(),
+        }
     }
 
-    /// The machine code for arguments that are all there, as far as it was made.
+    /// The machine code for arguments that are all there, as far as it was made: the one for any sizes, or else the newest
+    /// one for certain sizes.
     pub fn compiled(&self) -> Option<Arc<native::Compiled>> {
         let known = self.code.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
-        known.first().and_then(|variant| variant.code.clone())
+        known.first().and_then(|variant| variant.newest().cloned())
     }
 
     /// The division between host and device for arguments that are all there, if maps run on a GPU.
@@ -441,12 +469,13 @@ impl Prepared {
         }
     }
 
-    /// How long lowering for such arguments has taken, and compiling so far.
+    /// How long lowering for such arguments has taken so far, and compiling.
     pub fn times(&self) -> Option<(Duration, Duration)> {
         let known = self.code.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
         let variant = known.first()?;
-        let compile = variant.code.as_ref().map_or(Duration::ZERO, |code| code.times().1);
-        Some((variant.draft.as_ref()?.lower_time(), compile))
+        let sized: Duration = variant.sized.iter().map(|sized| sized.code.times().0).sum();
+        let compile = variant.compiled().map(|code| code.times().1).sum();
+        Some((variant.draft.as_ref()?.lower_time() + sized, compile))
     }
 
     /// What a call has to bring, in the order of [`Prepared::run_given`].
@@ -471,7 +500,9 @@ impl Prepared {
         let mut needed = plan.shared.peak.saturating_add(plan.private.peak);
         if let Some(variants) = &self.code {
             let variants = variants.lock().unwrap_or_else(PoisonError::into_inner);
-            for draft in variants.iter().filter_map(|variant| variant.draft.as_ref()) {
+            let sized = variants.iter().flat_map(|variant| &variant.sized);
+            let drafts = variants.iter().filter_map(|variant| variant.draft.as_deref());
+            for draft in drafts.chain(sized.map(|sized| &**sized.code.draft())) {
                 let plan =
                     draft.plan(&value).map_err(|error| Diagnostic::error("P0752", error.to_string()))?;
                 needed = needed.max(plan.peak);
@@ -556,8 +587,9 @@ impl Prepared {
         let fits = self.fast.as_ref().is_none_or(|fast| fast.fits(given));
         let variants = if fits { self.code.as_ref()? } else { &self.plain };
         let variants = variants.lock().unwrap_or_else(PoisonError::into_inner);
-        let settled = variants.iter().filter(|variant| variant.settled);
-        settled.filter_map(|variant| variant.code.as_ref()).find_map(|code| {
+        let settled = variants.iter().filter_map(|variant| variant.code.as_ref().filter(|_| variant.settled));
+        let sized = variants.iter().flat_map(|variant| &variant.sized).map(|sized| &sized.code);
+        sized.chain(settled).find_map(|code| {
             // SAFETY: as the caller says.
             let call = unsafe { code.rehearse(given, varies) }?;
             Some(Rehearsal { code: code.clone(), call, threads: self.threads })
@@ -666,6 +698,9 @@ impl Prepared {
         given: &[Given<'_>],
     ) -> Result<Option<Choice>> {
         let mut known = variants.lock().unwrap_or_else(PoisonError::into_inner);
+        // Codes for certain sizes stand behind the one for any.
+        let wanted = wanted.map(|wanted| Specialization { sizes: Vec::new(), ..wanted.clone() });
+        let wanted = wanted.as_ref();
         let found = known.iter().position(|variant| wanted.is_none_or(|wanted| variant.special == *wanted));
         let at = match found {
             Some(found) => found,
@@ -676,7 +711,8 @@ impl Prepared {
                     Ok(variant) => variant,
                     Err(Refused::Unsupported { .. }) => {
                         let history = History::default();
-                        Variant { special, draft: None, code: None, divided: None, settled: true, history }
+                        let (draft, code, divided, sized) = (None, None, None, Vec::new());
+                        Variant { special, draft, code, divided, sized, settled: true, history }
                     }
                     Err(Refused::Invalid(diagnostic)) => return Err(diagnostic),
                 });
@@ -689,8 +725,10 @@ impl Prepared {
         }
         // SAFETY: as the caller says.
         let choice = unsafe { self.raise(variant, fast, given)? };
-        let stays = fast && at == 0 && variant.settled && variant.divided.is_none();
-        if let Some(code) = variant.code.as_ref().filter(|_| stays) {
+        let stays = fast && at == 0 && variant.divided.is_none();
+        if let Some(Choice::Code(code)) = choice.as_ref().filter(|_| stays)
+            && (variant.settled || !variant.sized.is_empty())
+        {
             // Another call may have been first.
             drop(self.settled.set(Arc::clone(code)));
         }
@@ -703,6 +741,9 @@ impl Prepared {
     /// As [`Prepared::run_given`].
     unsafe fn raise(&self, variant: &mut Variant, fast: bool, given: &[Given<'_>]) -> Result<Option<Choice>> {
         let Some(draft) = &variant.draft else { return Ok(None) };
+        if !variant.sized.is_empty() {
+            return Ok(Some(Choice::Code(self.resized(variant, fast, given)?)));
+        }
         // SAFETY: as the caller says.
         let work = match unsafe { draft.work(given) } {
             Ok(work) => work,
@@ -710,26 +751,88 @@ impl Prepared {
             Err(Unbound::Other(special)) => return Ok(Some(Choice::Other(special))),
         };
         variant.history.add(work);
-        let step = Thresholds::of_process().step(draft.length(), variant.history);
+        let step = match self.by_calls {
+            true => Thresholds::of_process().step(draft.length(), variant.history),
+            false if self.settings.tier == Tier::Fast => Step::Fast,
+            false => Step::Best,
+        };
         if step == Step::Interpret {
             let done = variant.history.operations;
             let why = format!("interpreted, because {done:.0} operations are cheaper than code for them");
             return Ok(Some(Choice::Interpret(why)));
         }
         let best = step == Step::Best;
+        let last = best || !self.by_calls;
         // SAFETY: as the caller says.
-        let made = if best { unsafe { self.on_gpu(&variant.special, fast, work, given) } } else { None };
+        let made =
+            if best && self.by_calls { unsafe { self.on_gpu(&variant.special, fast, work, given) } } else { None };
         if let Some(made) = made {
             *variant = made;
             return Ok(variant.code.clone().map(Choice::Code));
         }
         let Some(draft) = &variant.draft else { return Ok(None) };
+        if last && !self.settings.any_sizes {
+            let sizes = draft.sizes(given)?;
+            if let Some(code) = self.sized(&variant.special, sizes.clone(), fast)? {
+                variant.sized.push(Sized { sizes, code: Arc::clone(&code) });
+                return Ok(Some(Choice::Code(code)));
+            }
+        }
         if variant.code.is_none() || best {
             let options = native::Options { optimize: best, ..self.options(variant.special.clone()) };
             variant.code = Some(Arc::new(native::Compiled::of(Arc::clone(draft), &options)?));
-            variant.settled = best;
+            variant.settled = last;
         }
         Ok(variant.code.clone().map(Choice::Code))
+    }
+
+    /// What a call runs on where calls of certain sizes have code of their own.
+    fn resized(
+        &self,
+        variant: &mut Variant,
+        fast: bool,
+        given: &[Given<'_>],
+    ) -> Result<Arc<native::Compiled>> {
+        let Some(draft) = &variant.draft else {
+            return Err(Diagnostic::error("P0704", "there is code, but nothing it was made of"));
+        };
+        let sizes = draft.sizes(given)?;
+        let holds = |size: &(Name, i64)| sizes.binary_search(size).is_ok();
+        if let Some(known) = variant.sized.iter().find(|known| known.sizes.iter().all(holds)) {
+            return Ok(Arc::clone(&known.code));
+        }
+        // Twice is a coincidence; then sizes change all the time.
+        if let [first] = variant.sized.as_slice() {
+            let common: Vec<(Name, i64)> = first.sizes.iter().copied().filter(holds).collect();
+            if let Some(code) = self.sized(&variant.special, common.clone(), fast)? {
+                variant.sized.push(Sized { sizes: common, code: Arc::clone(&code) });
+                return Ok(code);
+            }
+        }
+        let options = self.options(variant.special.clone());
+        let code = Arc::new(native::Compiled::of(Arc::clone(draft), &options)?);
+        variant.code = Some(Arc::clone(&code));
+        variant.settled = true;
+        Ok(code)
+    }
+
+    /// Code for certain sizes; none if there are none, or the program is not compiled for them.
+    fn sized(
+        &self,
+        special: &Specialization,
+        sizes: Vec<(Name, i64)>,
+        fast: bool,
+    ) -> Result<Option<Arc<native::Compiled>>> {
+        if sizes.is_empty() {
+            return Ok(None);
+        }
+        let options = self.options(Specialization { sizes, ..special.clone() });
+        let program = self.fast.as_ref().filter(|_| fast).map_or(&self.program, |fast| &fast.program);
+        match native::Draft::new(program, &self.required, &options, None) {
+            Ok(draft) => Ok(Some(Arc::new(native::Compiled::of(Arc::new(draft), &options)?))),
+            Err(Refused::Unsupported { .. }) => Ok(None),
+            Err(Refused::Invalid(diagnostic)) => Err(diagnostic),
+        }
     }
 
     /// The variant with maps on a GPU, if `auto` may take one, there is one, all maps can run there, and it pays.

@@ -67,6 +67,9 @@ pub struct Settings {
     /// Split parallel loops between threads however little work they are, and code in pieces however short it is: for
     /// tests.
     pub always_split: bool,
+    /// Make code for arguments of any sizes, once, before the first call. Without it, code is made at the first call for the
+    /// sizes it brings, and again where they change.
+    pub any_sizes: bool,
     /// Measure each launch on a GPU with the device's clock; launches then run one by one.
     pub measured: bool,
     /// What is asked of a GPU; its `fast` follows `mode`.

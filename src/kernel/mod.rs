@@ -37,6 +37,7 @@ pub mod print;
 mod program;
 pub mod scaled;
 pub mod scratch;
+pub mod sizes;
 pub mod vector;
 pub mod verify;
 

@@ -1,9 +1,12 @@
 //! Building arguments, and running a program on every engine.
 
+use std::sync::Arc;
+
 use pelton::check::gtir_oracle;
 use pelton::diag::{Diagnostic, Result};
 use pelton::exec::engine::{Engine, Options, Outcome, Prepared};
 use pelton::exec::gtir::GtirProgram;
+use pelton::exec::Settings;
 use pelton::front::gtir::{Connectivity, DimKind, GtirArg, GtirArgs, table_name, text};
 use pelton::memory::{Binding, View};
 use pelton::scalar::{DType, Scalar, Type, arith};
@@ -146,10 +149,23 @@ pub fn run_native(source: &str, setup: Setup) -> Result<GtirArgs<'static>> {
     run_lowered(source, setup, Engine::Native)
 }
 
-pub fn run_lowered(source: &str, mut setup: Setup, engine: Engine) -> Result<GtirArgs<'static>> {
+pub fn run_any_sizes(source: &str, setup: Setup) -> Result<GtirArgs<'static>> {
+    run_with(source, setup, Engine::Native, Settings { any_sizes: true, ..Settings::default() })
+}
+
+pub fn run_lowered(source: &str, setup: Setup, engine: Engine) -> Result<GtirArgs<'static>> {
+    run_with(source, setup, engine, Settings::default())
+}
+
+fn run_with(
+    source: &str,
+    mut setup: Setup,
+    engine: Engine,
+    settings: Settings,
+) -> Result<GtirArgs<'static>> {
     setup.args.column_axis = Some("K".to_owned());
     let lowered = GtirProgram::new(&text::read(source)?, &setup.args)?;
-    let prepared = Prepared::new(&lowered.program, engine, false)?;
+    let prepared = Prepared::with(Arc::new(lowered.program.clone()), engine, false, settings)?;
     let mut bound = lowered.bind(&mut setup.args)?;
     let outcome = prepared.run(&mut bound, &Options::default());
     lowered.unbind(bound, &mut setup.args);
@@ -161,9 +177,13 @@ pub fn run_lowered(source: &str, mut setup: Setup, engine: Engine) -> Result<Gti
 
 pub type Run = fn(&str, Setup) -> Result<GtirArgs<'static>>;
 
-/// The oracle of the lowering, the reference interpreter, machine code.
-pub const ENGINES: [(&str, Run); 3] =
-    [("oracle", run_oracle), ("interp", run_interp), ("native", run_native)];
+/// The oracle of the lowering, the reference interpreter, machine code for the sizes of the call and for any.
+pub const ENGINES: [(&str, Run); 4] = [
+    ("oracle", run_oracle),
+    ("interp", run_interp),
+    ("native", run_native),
+    ("native for any sizes", run_any_sizes),
+];
 
 /// Runs a program on every engine; all have to give the expected arrays, bit for bit the same.
 pub fn expect(source: &str, setup: impl Fn() -> Setup, expected: &[(&str, &[f64])]) {

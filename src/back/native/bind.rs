@@ -16,6 +16,7 @@ use crate::entity::Name;
 use crate::ir::Program;
 use crate::kernel::Literal;
 use crate::kernel::lower::{ArrayArgument, Lowered, Specialization};
+use crate::kernel::sizes::sizes;
 use crate::memory::{Declared, Fit, Given, GivenArray, Required, Tells, convert_scalar, meets};
 use crate::scalar::{DType, Scalar, StructTable, Type, arith};
 use crate::symbolic::{CompiledExpr, EvalError};
@@ -67,6 +68,10 @@ struct SymbolPlan {
     optional: bool,
     /// Whether a layout depends on it.
     in_layout: bool,
+    /// The value that the code takes for granted.
+    pinned: Option<i64>,
+    /// Its name, where calls may have code of their own for its value: an integer that decides how often loops turn or how memory lies.
+    size: Option<Name>,
 }
 
 /// An argument that is memory.
@@ -139,12 +144,17 @@ impl Binder {
                 given: position(name).filter(|_| !hidden),
                 told,
                 parameter,
-                optional: parameter.is_none() || lowered.optional.contains(&name),
+                optional: (parameter.is_none() && special.size(name).is_none())
+                    || lowered.optional.contains(&name),
                 in_layout: false,
+                pinned: special.size(name),
+                size: None,
             };
             (name, plan)
         };
         symbols.extend(lowered.symbols.iter().map(|&(name, dtype)| plan(name, Some(dtype))));
+        let parameters = symbols.len();
+        symbols.extend(special.sizes.iter().map(|&(name, _)| plan(name, None)));
         let mut slot = |name: Name| {
             let known = symbols.iter().position(|(known, _)| *known == name);
             let at = known.unwrap_or_else(|| {
@@ -174,6 +184,11 @@ impl Binder {
                 literal: matches!(array.shape[..], [extent] if program.exprs.as_int(extent).is_some()),
                 written,
             });
+        }
+        let turns = sizes(&lowered.kernel);
+        for (at, (name, plan)) in symbols.iter_mut().enumerate().take(parameters) {
+            let is_size = plan.in_layout || turns.get(at).copied().unwrap_or(false);
+            plan.size = Some(*name).filter(|_| is_size && plan.declared.is_integral() && !plan.optional);
         }
         let absent = special.absent.iter().filter_map(|&name| position(name)).collect();
         let written =
@@ -208,7 +223,11 @@ impl Binder {
         let mut slots: SmallVec<[i64; 16]> = SmallVec::with_capacity(self.symbols.len());
         for symbol in &self.symbols {
             let value = symbol.value(given)?;
-            slots.push(if value.dtype().is_integral() { value.as_i64() } else { 0 });
+            let slot = if value.dtype().is_integral() { value.as_i64() } else { 0 };
+            if symbol.pinned.is_some_and(|pinned| pinned != slot) {
+                return Err(Unbound::Other(Specialization { sizes: Vec::new(), ..self.special.clone() }));
+            }
+            slots.push(slot);
             if let Some(dtype) = symbol.parameter {
                 let value = if value.dtype() == dtype { value } else { arith::cast(dtype, value) };
                 bound.parameters.push(Literal::from_scalar(value).map_or(0, |literal| literal.bits));
@@ -239,18 +258,36 @@ impl Binder {
         Ok(())
     }
 
+    /// The sizes that a call brings, in order of their names.
+    ///
+    /// # Errors
+    /// Values that do not fit their symbols, or are missing.
+    pub fn sizes(&self, given: &[Given<'_>]) -> Result<Vec<(Name, i64)>, Diagnostic> {
+        let mut sizes = Vec::new();
+        for symbol in &self.symbols {
+            if let Some(name) = symbol.size {
+                sizes.push((name, symbol.value(given)?.as_i64()));
+            }
+        }
+        sizes.sort_unstable();
+        Ok(sizes)
+    }
+
     /// What may vary in calls like the one that was bound: every address, and the numbers that `varies` names by
-    /// position. None if a layout depends on such a number, or memory of our own stands for an argument.
+    /// position, except those that the code takes for granted. None if a layout depends on such a number, or memory of our
+    /// own stands for an argument.
     pub fn rehearse(&self, mut bound: Bound, varies: &dyn Fn(usize) -> bool) -> Option<Rehearsal> {
         if !bound.own.is_empty() || !bound.copies.is_empty() || !bound.cells.is_empty() {
             return None;
         }
         let arrays = self.arrays.iter().map(|array| array.given).collect::<Option<_>>()?;
-        let mut numbers = Vec::new();
+        let (mut numbers, mut pinned) = (Vec::new(), Vec::new());
         let mut parameter = 0;
         for symbol in &self.symbols {
             if let Some(at) = symbol.given.filter(|&at| varies(at)) {
-                if symbol.in_layout {
+                if let Some(value) = symbol.pinned {
+                    pinned.push((at, value));
+                } else if symbol.in_layout {
                     return None;
                 }
                 if let Some(dtype) = symbol.parameter {
@@ -260,7 +297,7 @@ impl Binder {
             parameter += usize::from(symbol.parameter.is_some());
         }
         bound.overlap = Some(self.overlap(&bound));
-        Some(Rehearsal { bound, idle: Mutex::default(), arrays, numbers })
+        Some(Rehearsal { bound, idle: Mutex::default(), arrays, numbers, pinned })
     }
 
     /// What the code was specialised on.
@@ -505,6 +542,8 @@ pub struct Rehearsal {
     arrays: Vec<usize>,
     /// Numbers: position among the arguments, among the kernel's parameters, declared type, the parameter's type.
     numbers: Vec<(usize, usize, DType, DType)>,
+    /// Numbers that the code takes for granted: position among the arguments, value.
+    pinned: Vec<(usize, i64)>,
 }
 
 // SAFETY: the addresses in `bound` are replaced before use; nothing is read through them.
@@ -527,6 +566,12 @@ impl Rehearsal {
         number: &dyn Fn(usize) -> Option<Scalar>,
         unmoved: bool,
     ) -> Option<Bound> {
+        let as_ever = |&(at, value): &(usize, i64)| {
+            number(at).is_some_and(|number| number.dtype().is_integral() && number.as_i64() == value)
+        };
+        if !self.pinned.iter().all(as_ever) {
+            return None;
+        }
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut bound = idle.unwrap_or_else(|| Bound {
             addresses: self.bound.addresses.clone(),

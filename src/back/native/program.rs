@@ -245,6 +245,14 @@ impl Draft {
         self.lower_time
     }
 
+    /// The sizes that a call brings: the integers that decide how often loops turn and how memory lies.
+    ///
+    /// # Errors
+    /// Values that do not fit their symbols, or are missing.
+    pub fn sizes(&self, given: &[Given<'_>]) -> Result<Vec<(Name, i64)>, Diagnostic> {
+        self.binder.sizes(given)
+    }
+
     /// What a call does, roughly.
     ///
     /// # Errors

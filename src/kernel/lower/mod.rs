@@ -138,9 +138,17 @@ pub struct Specialization {
     pub extents: Vec<(Name, i64)>,
     /// Arguments that are written may share memory with others. Without it, they do not.
     pub overlapping: bool,
+    /// Integer symbols that have these values, in order of their names.
+    pub sizes: Vec<(Name, i64)>,
 }
 
 impl Specialization {
+    /// The value of a symbol, if it is known.
+    pub fn size(&self, name: Name) -> Option<i64> {
+        let at = self.sizes.binary_search_by_key(&name, |&(name, _)| name).ok()?;
+        self.sizes.get(at).map(|&(_, value)| value)
+    }
+
     /// The program as it is for such arguments: with the extents that its arrays have.
     pub fn applied<'p>(&self, program: &'p Program) -> Cow<'p, Program> {
         if self.extents.is_empty() {

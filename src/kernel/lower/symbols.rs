@@ -5,7 +5,7 @@ use std::rc::Rc;
 use hashbrown::HashMap;
 
 use crate::entity::Name;
-use crate::scalar::{BinaryOp, DType, Func, Type, UnaryOp};
+use crate::scalar::{BinaryOp, DType, Func, Scalar, Type, UnaryOp, arith};
 use crate::symbolic::ExprId;
 use crate::symbolic::node::{self, CompareOp, Merge, NaryOp, Node};
 
@@ -27,8 +27,8 @@ pub(super) enum Symbol {
 }
 
 impl Lowerer<'_> {
-    /// Free symbols of the outermost graph become parameters of the kernel; symbols that the graph assigns become
-    /// variables that start with the parameter's value.
+    /// Free symbols of the outermost graph become parameters of the kernel, or constants where their values are known;
+    /// symbols that the graph assigns become variables that start with the parameter's value.
     pub fn root_symbols(&mut self) -> Vec<(Name, DType)> {
         let graph = self.cx.graph;
         let mut names: Vec<Name> = graph.symbols.keys().copied().collect();
@@ -46,8 +46,17 @@ impl Lowerer<'_> {
             if dtype.is_complex() {
                 continue;
             }
-            let value = self.b.parameter(self.program.names.get(name), dtype);
-            parameters.push((name, dtype));
+            let value = match self.special.size(name) {
+                Some(size) => {
+                    let size = arith::cast(dtype, Scalar::I64(size));
+                    Literal::from_scalar(size).map(|literal| self.b.constant(literal))
+                }
+                None => None,
+            };
+            let value = value.unwrap_or_else(|| {
+                parameters.push((name, dtype));
+                self.b.parameter(self.program.names.get(name), dtype)
+            });
             self.bind_symbol(name, value, dtype);
         }
         self.assigned_symbols();
