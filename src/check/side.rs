@@ -30,8 +30,8 @@ pub struct Side {
     pub name: String,
     /// What runs the program.
     pub engine: Engine,
-    /// How machine code is made.
-    pub settings: Settings,
+    /// Whether machine code is made for arguments of any sizes, or for the sizes that a call brings.
+    pub any_sizes: bool,
     /// What happens to the graph before.
     pub rewrite: Option<Rewrite>,
     /// Whether a program that ends in a fault may end otherwise here. An optimizer may leave out a computation that nobody
@@ -106,13 +106,13 @@ impl fmt::Display for Disagreement {
 impl Side {
     /// An engine as it is.
     pub fn engine(engine: Engine) -> Side {
-        let (name, settings) = (engine.name().to_owned(), Settings::default());
-        Side { name, engine, settings, rewrite: None, may_lose_faults: false }
+        let name = engine.name().to_owned();
+        Side { name, engine, any_sizes: false, rewrite: None, may_lose_faults: false }
     }
 
     /// The same with code for arguments of any sizes, or with code for the sizes that a call brings.
     pub fn for_any_sizes(&self, any_sizes: bool) -> Side {
-        Side { settings: Settings { any_sizes, ..self.settings }, ..self.clone() }
+        Side { any_sizes, ..self.clone() }
     }
 
     /// The reference interpreter after a rewrite of the graph.
@@ -176,7 +176,8 @@ impl Side {
 
     fn prepare_as_it_is(&self, program: Arc<Program>) -> std::result::Result<Ready, End> {
         guarded(|| {
-            let prepared = Prepared::with(program, self.engine, false, self.settings)?;
+            let settings = Settings { any_sizes: self.any_sizes, ..Settings::default() };
+            let prepared = Prepared::with(program, self.engine, false, settings)?;
             if self.engine == Engine::Native && prepared.engine() != Engine::Native {
                 return Err(Diagnostic::error("P0710", prepared.why().to_owned()));
             }

@@ -288,8 +288,11 @@ impl Prepared {
                 match prepared.compile(Specialization::default(), true) {
                     Ok(variant) => {
                         prepared.engine = Engine::Native;
-                        let when =
-                            if prepared.by_calls { "when calls are worth it" } else { "for the sizes of a call" };
+                        let when = if prepared.by_calls {
+                            "when calls are worth it"
+                        } else {
+                            "for the sizes of a call"
+                        };
                         prepared.why = format!("machine code, made {when}");
                         if let Some(divided) = &variant.divided {
                             prepared.engine = Engine::Gpu;
@@ -764,8 +767,11 @@ impl Prepared {
         let best = step == Step::Best;
         let last = best || !self.by_calls;
         // SAFETY: as the caller says.
-        let made =
-            if best && self.by_calls { unsafe { self.on_gpu(&variant.special, fast, work, given) } } else { None };
+        let made = if best && self.by_calls {
+            unsafe { self.on_gpu(&variant.special, fast, work, given) }
+        } else {
+            None
+        };
         if let Some(made) = made {
             *variant = made;
             return Ok(variant.code.clone().map(Choice::Code));

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use pelton::check::gtir_oracle;
 use pelton::diag::{Diagnostic, Result};
+use pelton::exec::Settings;
 use pelton::exec::engine::{Engine, Options, Outcome, Prepared};
 use pelton::exec::gtir::GtirProgram;
-use pelton::exec::Settings;
 use pelton::front::gtir::{Connectivity, DimKind, GtirArg, GtirArgs, table_name, text};
 use pelton::memory::{Binding, View};
 use pelton::scalar::{DType, Scalar, Type, arith};
@@ -157,12 +157,7 @@ pub fn run_lowered(source: &str, setup: Setup, engine: Engine) -> Result<GtirArg
     run_with(source, setup, engine, Settings::default())
 }
 
-fn run_with(
-    source: &str,
-    mut setup: Setup,
-    engine: Engine,
-    settings: Settings,
-) -> Result<GtirArgs<'static>> {
+fn run_with(source: &str, mut setup: Setup, engine: Engine, settings: Settings) -> Result<GtirArgs<'static>> {
     setup.args.column_axis = Some("K".to_owned());
     let lowered = GtirProgram::new(&text::read(source)?, &setup.args)?;
     let prepared = Prepared::with(Arc::new(lowered.program.clone()), engine, false, settings)?;

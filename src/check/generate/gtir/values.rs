@@ -126,20 +126,23 @@ impl Generator<'_, '_> {
             let at = 1 + self.choices.below(self.mesh.sizes[dim] as usize - 1);
             return [format!("{name} < {at}"), format!("{name} >= {at}")][self.choices.below(2)].clone();
         }
-        let bound = |generator: &mut Self| {
-            let at = generator.choices.below(generator.mesh.sizes[dim] as usize + 3) as i64 - 1;
-            match generator.choices.pick(&generator.scalars) {
-                Some((scalar, _)) if at == 0 => scalar.clone(),
-                _ => at.to_string(),
-            }
-        };
-        let first = bound(self);
-        match self.choices.below(5) {
+        let mut bound = || (self.choices.below(self.mesh.sizes[dim] as usize + 3) as i64 - 1).to_string();
+        let (mut first, second) = (bound(), bound());
+        let form = self.choices.below(5);
+        // With an end that only the call knows, GT4Py takes every part of a mask for not empty; masks of one part have none
+        // that could be.
+        if form < 2
+            && self.choices.chance(15)
+            && let Some((scalar, _)) = self.choices.pick(&self.scalars)
+        {
+            first.clone_from(scalar);
+        }
+        match form {
             0 => format!("{name} < {first}"),
             1 => format!("{name} >= {first}"),
             2 => format!("{name} == {first}"),
-            3 => format!("{name} > {first} ∧ {name} < {}", bound(self)),
-            _ => format!("{name} < {first} ∨ {name} > {}", bound(self)),
+            3 => format!("{name} > {first} ∧ {name} < {second}"),
+            _ => format!("{name} < {first} ∨ {name} > {second}"),
         }
     }
 
