@@ -20,7 +20,7 @@ fn main() {
             let program = make(size);
             let mut best = f64::MAX;
             let mut fired = 0;
-            for _ in 0..if size < 1000 { 5 } else { 2 } {
+            for _ in 0..(5000 / size).clamp(2, 100) {
                 let mut made = program.clone();
                 let options = Options { validate: false, ..Options::default() };
                 let start = Instant::now();

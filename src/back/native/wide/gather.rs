@@ -115,12 +115,12 @@ impl Select<'_> {
         let base = self.sum_of(&affine.terms, affine.constant.wrapping_add(displacement))?;
         let first = self.integer();
         self.emit_either(Code::Mov_r64_rm64, &[give(first, View::Full), take(index, View::Full)], 1);
-        self.emit_either(Code::Imul_r64_rm64, &[change(first, View::Full), take(distance, View::Full)], 1);
-        self.emit_either(Code::Add_r64_rm64, &[change(first, View::Full), take(base, View::Full)], 1);
+        self.multiply(first, distance);
+        self.add(first, base);
         if copy > 0 {
             let times = factor.checked_mul(copy * count).ok_or("a stride is too large")?;
             let (ahead, _) = self.distances(value, times)?;
-            self.emit_either(Code::Add_r64_rm64, &[change(first, View::Full), take(ahead, View::Full)], 1);
+            self.add(first, ahead);
         }
         let place = Place { base: Base::Register(first), index: None, displacement: 0 };
         if count == 1 {
@@ -131,9 +131,9 @@ impl Select<'_> {
         Ok(Some(self.gather(Place { index: Some((offsets, 1)), ..place })))
     }
 
-    /// A distance `factor * value` and its multiples from zero to seven: at the entry where it is known there, else in front
+    /// A distance `factor * value` and its multiples from zero on, as many as there are lanes: at the entry where it is known there, else in front
     /// of the loop.
-    fn distances(&mut self, value: ValueId, factor: i64) -> Result<(Reg, Reg), Reason> {
+    pub fn distances(&mut self, value: ValueId, factor: i64) -> Result<(Reg, Reg), Reason> {
         let key = (value, factor);
         if let Some(&known) = self.outside_distances.get(&key).or_else(|| self.caches.distances.get(&key)) {
             return Ok(known);
@@ -145,7 +145,8 @@ impl Select<'_> {
             select.scaled(distance, stride, factor)?;
             let distances = select.broadcast_integer(distance, DType::I64);
             let numbers = select.constant_vector([0, 1, 2, 3, 4, 5, 6, 7]);
-            Ok::<_, Reason>((distance, select.long_product(View::Zmm, distances, numbers)))
+            let view = select.whole();
+            Ok::<_, Reason>((distance, select.long_product(view, distances, numbers)))
         };
         if outside {
             let lanes = self.lanes.take();

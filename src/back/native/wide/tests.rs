@@ -125,6 +125,7 @@ fn kernel(shape: &Shape, apart: bool) -> Kernel {
     let trap = b.trap(TrapInfo { kind: TrapKind::OutOfRange, message: String::new(), place: Vec::new() });
     let unit = b.parameter("unit", DType::I64);
     let factor = b.parameter("factor", DType::F64);
+    let far = b.parameter("far", DType::I64);
     let buffers = [0, 1, 2, 3].map(|index| b.buffer("buffer", BufferKind::Argument(index)));
     let bases = buffers.map(|buffer| b.value(Op::Base(buffer), DType::I64));
     let empty = b.bool(false);
@@ -182,6 +183,12 @@ fn kernel(shape: &Shape, apart: bool) -> Kernel {
     }
     if shape.index {
         values.push(variable);
+        // Times a distance that only run time tells, and something more.
+        let moved = b.mul(variable, far);
+        values.push(moved);
+        let (row, eight) = (b.mul(row, far), b.int(8));
+        let moved = b.mul(moved, eight);
+        values.push(b.add(moved, row));
     }
     for &(kind, x, y, z) in &shape.steps {
         let x = values[x % values.len()];
@@ -299,7 +306,7 @@ fn compare(shape: &Shape, bits: u32, seed: u64) -> Result<bool, TestCaseError> {
     let kernel = kernel(shape, shape.shifted.is_some());
     prop_assert_eq!(verify::verify(&oracle), Ok(()));
     prop_assert_eq!(verify::verify(&kernel), Ok(()));
-    let parameters = [Literal::i64(1).bits, 1.25_f64.to_bits()];
+    let parameters = [Literal::i64(1).bits, 1.25_f64.to_bits(), Literal::i64(-3).bits];
     let mut expected = buffers(shape, seed);
     let ended = eval::run(&oracle, &mut expected, &parameters, 1_000_000);
     prop_assert_eq!(ended, Ok(eval::Ended::Done));
