@@ -73,6 +73,8 @@ pub struct Body {
     pub unit_accesses: usize,
     /// Others.
     pub other_accesses: usize,
+    /// Those that do not move by one element, or may turn out not to.
+    pub apart: usize,
     /// What iterations accumulate.
     pub reductions: Vec<Reduction>,
     /// Whether it holds loops, which all lanes run through together.
@@ -416,8 +418,13 @@ impl Classifier<'_> {
         let pairs = paired_loads(&self.classes, self.step, body);
         let in_pairs = pairs.len() + paired_stores(self.kernel, &self.classes, self.step, body);
         let unit_accesses = moving.clone().filter(unit).count() + in_pairs;
+        let is_known =
+            |access: &&Access| matches!(&access.form, Some(Affine { stride: Stride::Constant(_), .. }));
+        let certain = moving.clone().filter(unit).filter(is_known).count() + in_pairs;
+        let moving = moving.count();
         Ok(Body {
-            other_accesses: moving.count().saturating_sub(unit_accesses),
+            other_accesses: moving.saturating_sub(unit_accesses),
+            apart: moving.saturating_sub(certain),
             unit_accesses,
             classes: self.classes,
             lane_bytes,

@@ -24,6 +24,12 @@ pub(super) struct Counter {
     pub step: i64,
 }
 
+/// What is known of vectorisable loops inside of a loop.
+struct Inside {
+    /// All of them reach for elements that lie apart.
+    all_apart: bool,
+}
+
 impl Select<'_> {
     pub fn list(&mut self, stmts: &[Stmt]) -> Result<(), Reason> {
         stmts.iter().try_for_each(|stmt| self.stmt(stmt))
@@ -66,10 +72,15 @@ impl Select<'_> {
         let at = self.reports.len();
         let depth = self.depth;
         let report = |decision, writes| LoopReport { variable: counter.variable, writes, depth, decision };
-        let classified = if self.vectorises_inside(body) {
-            Err("an inner loop is vectorised".to_owned())
-        } else {
-            self.classified(counter.variable, counter.step, parallel, body)
+        let classified = match self.inside(body) {
+            None => self.classified(counter.variable, counter.step, parallel, body),
+            // Elements side by side here rather than elements apart there.
+            Some(Inside { all_apart: true }) => self
+                .classified(counter.variable, counter.step, parallel, body)
+                .ok()
+                .filter(|facts| facts.apart == 0 && is_worth(facts))
+                .ok_or_else(|| "an inner loop is vectorised".to_owned()),
+            Some(_) => Err("an inner loop is vectorised".to_owned()),
         };
         let result = match classified {
             Ok(facts) if is_worth(&facts) => {
@@ -105,15 +116,21 @@ impl Select<'_> {
         result
     }
 
-    /// Whether a loop inside can be vectorised by itself.
-    fn vectorises_inside(&self, body: &[Stmt]) -> bool {
-        body.iter().any(|stmt| match stmt {
-            Stmt::For { variable, step, parallel, body, .. } => {
-                self.vectorises_inside(body)
-                    || self.classified(*variable, *step, *parallel, body).is_ok_and(|facts| is_worth(&facts))
+    /// Loops inside that can be vectorised by themselves, if there are any.
+    fn inside(&self, body: &[Stmt]) -> Option<Inside> {
+        let mut found: Option<Inside> = None;
+        for stmt in body {
+            let Stmt::For { variable, step, parallel, body, .. } = stmt else { continue };
+            let own = self.inside(body).or_else(|| {
+                let facts = self.classified(*variable, *step, *parallel, body).ok()?;
+                is_worth(&facts).then_some(Inside { all_apart: facts.apart > 0 })
+            });
+            if let Some(own) = own {
+                let all_apart = own.all_apart && found.as_ref().is_none_or(|found| found.all_apart);
+                found = Some(Inside { all_apart });
             }
-            _ => false,
-        })
+        }
+        found
     }
 
     fn classified(
