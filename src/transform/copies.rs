@@ -41,6 +41,15 @@ impl Correspondence {
         Correspondence::new((0..rank).map(|dim| (Some(dim), zero)).collect(), rank)
     }
 
+    /// Whether the result has the same dimensions in the same order, behind others that stand still.
+    pub fn keeps_dimensions(&self) -> bool {
+        let Some(fixed) = self.dims.len().checked_sub(self.rank) else { return false };
+        self.dims.iter().enumerate().all(|(at, dimension)| match *dimension {
+            Dimension::Fixed(_) => at < fixed,
+            Dimension::Follows(from, _) => from + fixed == at,
+        })
+    }
+
     /// The elements that `subset` becomes.
     pub fn map(&self, exprs: &mut ExprPool, subset: &Subset) -> Option<Subset> {
         if subset.ranges.len() != self.rank {

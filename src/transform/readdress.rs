@@ -1,7 +1,7 @@
 //! A container that shows the memory of another one: which element of the other one each of its elements is.
 
 use crate::entity::Name;
-use crate::ir::{Array, Data, EdgeId, Memlet, NodeId, Range, Subset};
+use crate::ir::{Array, Data, EdgeId, Memlet, NodeId, NodeKind, Range, Subset};
 use crate::symbolic::{ExprId, ExprPool};
 
 use super::copies::{self, Correspondence};
@@ -74,6 +74,11 @@ impl Readdress {
         Some(made)
     }
 
+    /// Whether a box of elements is one of the target with the same dimensions, behind others of one index.
+    fn keeps_dimensions(&self) -> bool {
+        matches!(self, Readdress::Slice { map, .. } if map.keeps_dimensions())
+    }
+
     /// Whether a copy of a box of elements is one of the target as well.
     pub fn keeps_order(&self) -> bool {
         matches!(self, Readdress::Slice { in_order: true, .. })
@@ -136,8 +141,14 @@ pub fn others(view: &View<'_>, node: NodeId, but: Option<EdgeId>) -> Vec<EdgeId>
     edges.map(|(id, _)| id).filter(|id| Some(*id) != but).collect()
 }
 
+/// Whether a node multiplies matrices: dimensions of one index in front of theirs make no difference to it.
+fn multiplies_matrices(kind: &NodeKind) -> bool {
+    matches!(kind, NodeKind::Library(library) if matches!(library.class(), "MatMul" | "Gemm" | "BatchedMatMul"))
+}
+
 /// New memlets of all edges of the paths that lead to an access node of an alias, or from it, through some of its edges. `None`
-/// unless all of them take single values or copy boxes of elements; whether there are such copies out of the node.
+/// unless all of them take single values, copy boxes of elements or multiply matrices; whether there are such copies out of the
+/// node.
 pub fn uses(
     view: &View<'_>,
     exprs: &mut ExprPool,
@@ -150,6 +161,8 @@ pub fn uses(
     let mut values: Vec<EdgeId> = Vec::new();
     let mut copied: Vec<EdgeId> = Vec::new();
     let mut copies_out = false;
+    // A matrix has two dimensions at least.
+    let is_matrix = view.graph.data.get(&alias).is_some_and(|data| data.shape().len() >= 2);
     for &id in edges {
         let edge = view.edge(id);
         let is_read = edge.src == node;
@@ -157,6 +170,13 @@ pub fn uses(
         if view.accessed(other).is_some() {
             copied.push(id);
             copies_out |= is_read;
+        } else if view.kind(other).is_some_and(multiplies_matrices) {
+            let memlet = &edge.memlet;
+            let is_box = memlet.data == Some(alias) && memlet.subset.is_some() && memlet.other_subset.is_none();
+            if !is_matrix || !is_box || memlet.dynamic || memlet.wcr.is_some() || !by.keeps_dimensions() {
+                return None;
+            }
+            values.push(id);
         } else if is_read {
             values.extend(copies::value_reads_from(view, exprs, vec![id], alias)?);
         } else {

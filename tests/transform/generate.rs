@@ -578,12 +578,13 @@ fn write_backs(random: &mut Random) -> String {
 
 /// Views of rows, columns, windows and wholes of matrices and of a vector, read and written in maps or copied.
 fn views(random: &mut Random) -> String {
-    let kind = random.below(5);
+    let kind = random.below(6);
     let (shape, strides, subset, other) = match kind {
         0 => ("N", "", "a[1, 0:N]", "0:N"),
         1 => ("N", " strides(N)", "a[0:N, 1]", "0:N"),
         2 => ("N, N", "", "a[0:N, 0:N]", "0:N, 0:N"),
         3 => ("N - 1, N - 1", " strides(N, 1)", "a[1:N, 0:N - 1]", "0:N - 1, 0:N - 1"),
+        4 => ("N, N", "", "q[1, 0:N, 0:N]", "0:N, 0:N"),
         _ => ("N, N", "", "w[0:N * N]", "0:N, 0:N"),
     };
     let rank = if kind < 2 { 1 } else { 2 };
@@ -600,7 +601,19 @@ fn views(random: &mut Random) -> String {
     };
     let result = if rank == 1 { "b[i, 0]" } else { "b[i, j]" };
     let (part, part_other) = if rank == 1 { ("[0:2]", "[0:2, 1]") } else { ("[0, 0:1]", "[1, 0:1]") };
-    let main = match random.below(4) {
+    let product = "n3 = library mm \"dace.libraries.blas.nodes.matmul.MatMul\" (_a, _b) -> (_c)\n";
+    let main = match random.below(if rank == 1 { 4 } else { 6 }) {
+        // Read and written by products.
+        4 => format!(
+            "n0 = access {source}\nn1 = access v\nn2 = access b\nn4 = access c\n{product}\
+             n0 -> n1.views : {subset} other [{other}]\nn1 -> n3._a : v{whole}\n\
+             n2 -> n3._b : b{whole}\nn3._c -> n4 : c{whole}\n"
+        ),
+        5 => format!(
+            "n0 = access {source}\nn1 = access v\nn2 = access b\nn4 = access c\n{product}\
+             n4 -> n3._a : c{whole}\nn2 -> n3._b : b{whole}\nn3._c -> n1 : v{whole}\n\
+             n1.views -> n0 : {subset} other [{other}]\n"
+        ),
         // Read in a map.
         0 | 1 => {
             let copy = if random.below(3) == 0 {
@@ -644,7 +657,7 @@ fn views(random: &mut Random) -> String {
         false => format!("state main {{\n{main}}}"),
     };
     matrices(&body)
-        .replace("u: f64[N, N]", "u: f64[N, N], w: f64[N * N]")
+        .replace("u: f64[N, N]", "u: f64[N, N], w: f64[N * N], q: f64[2, N, N]")
         .replace("  transient t: f64[N]", &declared)
 }
 

@@ -178,3 +178,35 @@ fn random_programs_keep_their_bits_rule_by_rule() {
         assert!(parts.any(|agreed| agreed > 0), "{} never fires", rule.name);
     }
 }
+
+/// A product takes a matrix out of a stack of them without the view; a vector keeps its view, because a column of a matrix is a
+/// matrix, too.
+#[test]
+fn products_take_matrices_without_their_views() {
+    let product = |shape: &str, shown: &str, part: &str, result: &str| {
+        format!(
+            "
+program stack(a: f64[3, 4, 4], b: f64[4, 4], c: f64[4, 4], d: f64[4]) {{
+  transient view v: f64[{shape}]
+  state main {{
+    n0 = access a
+    n1 = access v
+    n2 = access b
+    n3 = library mm \"dace.libraries.blas.nodes.matmul.MatMul\" (_a, _b) -> (_c)
+    n4 = access {}
+    n0 -> n1.views : a[{shown}] other [{part}]
+    n1 -> n3._a : v[{part}]
+    n2 -> n3._b : b[0:4, 0:4]
+    n3._c -> n4 : {result}
+  }}
+}}",
+            &result[..1]
+        )
+    };
+    keeps_bits(&product("4, 4", "2, 0:4, 0:4", "0:4, 0:4", "c[0:4, 0:4]"), &["view_removal"]);
+    for (shape, shown, part) in [("4", "2, 1, 0:4", "0:4"), ("4, 1", "2, 0:4, 1", "0:4, 0")] {
+        let before = program(&product(shape, shown, part, "d[0:4]"));
+        let (_, report) = after(&before, &["view_removal"]);
+        assert_eq!(report.fired(), 0, "{shape} of {shown}");
+    }
+}

@@ -5,7 +5,8 @@
 //! ## Legal when
 //! - the view shows elements of the container's own type, in dimensions that have the strides of dimensions of the container
 //!   (a slice), or a container of one dimension without gaps row by row (a reshape);
-//! - through the view, maps and tasklets take or give single values, or boxes of elements are copied.
+//! - through the view, maps and tasklets take or give single values, boxes of elements are copied, or matrices are multiplied that
+//!   are the last dimensions of the container.
 //!
 //! ## Before
 //! ```pelton
