@@ -30,8 +30,8 @@ struct Side {
     options: Options,
     /// Blocks that calls took from the system.
     blocks: Arc<AtomicU64>,
-    /// Bytes of transients that persist.
-    kept: u64,
+    /// Bytes of transients that persist, and how many there are.
+    kept: (u64, u64),
     least: f64,
 }
 
@@ -39,7 +39,7 @@ impl Side {
     fn of(case: &Case, variants: bool, suffix: &str) -> Option<Side> {
         let own = case.programs(variants).into_iter().find(|item| item.suffix == suffix)?;
         let (program, args) = bound_case(case, &own).ok()?;
-        let kept = persistent_bytes(&program, &args);
+        let kept = persistent(&program, &args);
         let settings = Settings { threads: Some(1), ..Settings::default() };
         let prepared = Prepared::with(Arc::new(program), Engine::Native, false, settings).ok()?;
         let blocks = Arc::new(AtomicU64::new(0));
@@ -62,8 +62,9 @@ impl Side {
     fn bytes(&self) -> String {
         let statistics =
             self.options.memory.workspace.as_ref().map(Workspace::statistics).unwrap_or_default();
-        let more = self.blocks.load(Ordering::Relaxed) > statistics.growths;
-        format!("{}{}", self.kept + statistics.plan_peak, if more { "+" } else { "" })
+        let (bytes, count) = self.kept;
+        let more = self.blocks.load(Ordering::Relaxed) > statistics.growths + count;
+        format!("{}{}", bytes + statistics.plan_peak, if more { "+" } else { "" })
     }
 }
 
@@ -78,23 +79,24 @@ impl Source for Counted {
     }
 }
 
-/// Bytes of the transients that a program keeps from call to call.
-fn persistent_bytes(program: &Program, args: &Arguments<'_>) -> u64 {
+/// Bytes of the transients that a program keeps from call to call, and how many there are.
+fn persistent(program: &Program, args: &Arguments<'_>) -> (u64, u64) {
     struct Known(indexmap::IndexMap<Name, Scalar>);
     impl Env for Known {
         fn symbol(&self, name: Name) -> Option<Scalar> {
             self.0.get(&name).copied()
         }
     }
-    let Ok(known) = infer_symbols(program, args).map(Known) else { return 0 };
-    let mut bytes = 0;
+    let Ok(known) = infer_symbols(program, args).map(Known) else { return (0, 0) };
+    let (mut bytes, mut count) = (0, 0);
     for data in program.graphs.values().flat_map(|graph| graph.data.values()) {
         if data.transient && data.lifetime == Lifetime::Persistent {
             let extents = data.shape().iter().map(|&extent| program.exprs.eval(extent, &known).unwrap_or(0));
             bytes += extents.product::<i64>().unsigned_abs() * data.ty.bytes(&program.structs) as u64;
+            count += 1;
         }
     }
-    bytes
+    (bytes, count)
 }
 
 fn main() {

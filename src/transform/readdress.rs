@@ -172,7 +172,8 @@ pub fn uses(
             copies_out |= is_read;
         } else if view.kind(other).is_some_and(multiplies_matrices) {
             let memlet = &edge.memlet;
-            let is_box = memlet.data == Some(alias) && memlet.subset.is_some() && memlet.other_subset.is_none();
+            let is_box =
+                memlet.data == Some(alias) && memlet.subset.is_some() && memlet.other_subset.is_none();
             if !is_matrix || !is_box || memlet.dynamic || memlet.wcr.is_some() || !by.keeps_dimensions() {
                 return None;
             }
