@@ -8,13 +8,15 @@ use std::fmt::Write;
 
 use pelton::back::gpu::{self, Abilities};
 use pelton::exec::engine::{Engine, Options, Outcome, Prepared};
-use pelton::exec::{DeviceArray, synchronize};
+use pelton::exec::settings::Wishes;
+use pelton::exec::{DeviceArray, Settings, synchronize};
 use pelton::kernel::lower::{Specialization, lower};
 use pelton::kernel::{parallel, verify};
 use pelton::memory::{Arguments, Binding};
 use pelton::scalar::{DType, Type};
 
 use common::small::{doubles, program, read};
+use on_gpu::prepared;
 
 /// Whether there is a device; says so if not.
 fn device() -> bool {
@@ -183,7 +185,8 @@ const FUNCTIONS: [&str; 14] = [
     "atanh", "sqrt",
 ];
 
-/// Compares expressions of `a` and `p`, of that type, on both engines, bit by bit; each is a map.
+/// Compares expressions of `a` and `p`, of that type, on both engines, bit by bit; each is a map. The GPU also as one whose
+/// driver may contract and regroup.
 fn compare(ty: &str, bodies: &[String], inputs: &[f64]) {
     let (count, rows) = (inputs.len(), bodies.len());
     let mut text = format!("program f(a: {ty}[{count}], p: {ty}[{count}], b: {ty}[{rows}, {count}]) {{\n");
@@ -201,12 +204,13 @@ fn compare(ty: &str, bodies: &[String], inputs: &[f64]) {
     };
     let (element, size) = if ty == "f32" { (Type::Scalar(DType::F32), 4) } else { (Type::F64, 8) };
     let mut results = Vec::new();
-    for engine in [Engine::Interp, Engine::Gpu] {
+    for (engine, contracted) in [(Engine::Interp, false), (Engine::Gpu, false), (Engine::Gpu, true)] {
+        let gpu = Wishes { contracted, ..Wishes::default() };
         let mut args = Arguments::new();
         args.insert_array("a", element, size, &[count], bytes(inputs));
         args.insert_array("p", element, size, &[count], bytes(&second));
         args.insert_array("b", element, size, &[rows, count], vec![0; size * rows * count]);
-        let prepared = Prepared::new(&program(&text), engine, false).unwrap();
+        let prepared = prepared(&text, engine, Settings { gpu, ..Settings::default() });
         for map in prepared.divided().iter().flat_map(|divided| divided.maps()) {
             assert_eq!(map.host, None, "{bodies:?}");
         }
@@ -224,10 +228,35 @@ fn compare(ty: &str, bodies: &[String], inputs: &[f64]) {
         };
         results.push(numbers);
     }
-    for (index, (right, found)) in results[0].iter().zip(&results[1]).enumerate() {
+    for (index, right) in results[0].iter().enumerate() {
         let (x, y) = (inputs[index % count], second[index % count]);
         let body = &bodies[index / count];
-        assert!(same(*right, *found), "{body} of {ty} {x:?}, {y:?}: {right:?}, on the GPU {found:?}");
+        for found in [results[1][index], results[2][index]] {
+            assert!(same(*right, found), "{body} of {ty} {x:?}, {y:?}: {right:?}, on the GPU {found:?}");
+        }
+    }
+}
+
+/// Mesa regroups what it may, and does not where it is told so.
+#[test]
+fn contraction_is_forbidden_where_it_can_be() {
+    if !device() {
+        return;
+    }
+    let gpu = gpu::open().unwrap();
+    let strict = gpu.abilities_for(Wishes::default()).unwrap();
+    let contracted = gpu.abilities_for(Wishes { contracted: true, ..Wishes::default() }).unwrap();
+    let fast = gpu.abilities_for(Wishes { fast: true, ..Wishes::default() }).unwrap();
+    assert!(!contracted.uncontracted && !fast.uncontracted);
+    if !strict.uncontracted {
+        println!("skipped, because {} takes no SPIR-V", gpu.name);
+        return;
+    }
+    for operation in [gpu::Operation::Kept, gpu::Operation::SingleApart, gpu::Operation::DoubleApart] {
+        assert!(strict.is_right(operation), "{operation}");
+    }
+    if gpu.name.contains("llvmpipe") {
+        assert!(!contracted.is_right(gpu::Operation::Kept));
     }
 }
 

@@ -37,6 +37,7 @@ fn text(report: &AdapterReport, out: &mut Output) -> std::io::Result<()> {
     let yes = |there: bool| if there { "yes" } else { "no" };
     writeln!(out, "  float64: {}", yes(abilities.double))?;
     writeln!(out, "  64-bit integers: {}", yes(abilities.long))?;
+    writeln!(out, "  contraction can be forbidden: {}", yes(abilities.uncontracted))?;
     writeln!(
         out,
         "  buffers of one map: {}, of {} each",
@@ -61,6 +62,7 @@ fn json(report: &AdapterReport) -> Value {
         Ok(abilities) => {
             value["float64"] = json!(abilities.double);
             value["int64"] = json!(abilities.long);
+            value["uncontracted"] = json!(abilities.uncontracted);
             value["buffers"] = json!(abilities.buffers.saturating_sub(1));
             value["binding_bytes"] = json!(abilities.binding_bytes);
             value["wrong"] = abilities.wrong.iter().map(|operation| json!(operation.name())).collect();

@@ -33,8 +33,9 @@ pub struct NativeArgs {
     /// Whether --engine auto may take a GPU: never, or for calls where a model says that it pays (docs/gpu.md).
     #[arg(long, value_enum, default_value = "never", value_name = "WHEN")]
     auto_gpu: When,
-    /// With --engine gpu: take the GPU for a lesser one, to try programs for such here. A list of no-f64 and
-    /// binding=BYTES (what a shader reaches of one buffer at once).
+    /// With --engine gpu: take the GPU for a lesser one, to try programs for such here. A list of no-f64,
+    /// contracted (arithmetic cannot be forbidden to be contracted) and binding=BYTES (what a shader reaches of one buffer
+    /// at once).
     #[arg(long, value_name = "LESS", value_parser = lesser)]
     gpu_as: Option<Lesser>,
 }
@@ -52,6 +53,7 @@ enum When {
 #[derive(Clone, Copy, Debug, Default)]
 struct Lesser {
     no_double: bool,
+    contracted: bool,
     binding_bytes: Option<u64>,
 }
 
@@ -68,6 +70,7 @@ impl NativeArgs {
             gpu: Wishes {
                 allow_f32: self.allow_f32,
                 no_double: lesser.no_double,
+                contracted: lesser.contracted,
                 binding_bytes: lesser.binding_bytes,
                 auto: if self.auto_gpu == When::Pays { AutoGpu::Pays } else { AutoGpu::Never },
                 ..Wishes::default()
@@ -90,10 +93,15 @@ fn lesser(text: &str) -> Result<Lesser, String> {
     for part in text.split(',').filter(|part| !part.is_empty()) {
         match part.split_once('=') {
             None if part == "no-f64" => lesser.no_double = true,
+            None if part == "contracted" => lesser.contracted = true,
             Some(("binding", bytes)) if bytes.parse::<u64>().is_ok_and(|bytes| bytes >= 256) => {
                 lesser.binding_bytes = bytes.parse().ok();
             }
-            _ => return Err(format!("{part} is neither no-f64 nor binding=BYTES with at least 256 bytes")),
+            _ => {
+                return Err(format!(
+                    "{part} is none of no-f64, contracted, and binding=BYTES with at least 256 bytes"
+                ));
+            }
         }
     }
     Ok(lesser)

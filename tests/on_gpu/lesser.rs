@@ -90,8 +90,14 @@ fn too_many_parts_are_the_hosts() {
     assert!(read(&args, "b").iter().zip(&values).all(|(found, x)| *found == x * 3.0));
 }
 
-const NO_DOUBLE: Wishes =
-    Wishes { allow_f32: false, fast: false, no_double: true, binding_bytes: None, auto: AutoGpu::Never };
+const NO_DOUBLE: Wishes = Wishes {
+    allow_f32: false,
+    fast: false,
+    no_double: true,
+    contracted: false,
+    binding_bytes: None,
+    auto: AutoGpu::Never,
+};
 
 #[test]
 fn programs_of_float64_are_refused_where_there_is_none() {

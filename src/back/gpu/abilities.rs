@@ -27,6 +27,8 @@ pub struct Wishes {
     pub auto: AutoGpu,
     /// The device is taken for one without `float64`: to try programs for such devices elsewhere.
     pub no_double: bool,
+    /// The device is taken for one whose driver cannot be forbidden to contract and regroup arithmetic.
+    pub contracted: bool,
     /// The device is taken for one whose shaders reach so many bytes of a buffer at once, if it reaches more.
     pub binding_bytes: Option<u64>,
 }
@@ -40,6 +42,8 @@ pub struct Abilities {
     pub narrowed: bool,
     /// Arithmetic may be regrouped and contracted.
     pub fast: bool,
+    /// Shaders forbid the driver to contract and regroup arithmetic.
+    pub uncontracted: bool,
     /// 64-bit integers.
     pub long: bool,
     /// Buffers that one shader can reach.
@@ -65,6 +69,7 @@ impl Abilities {
             double: true,
             narrowed: false,
             fast: false,
+            uncontracted: true,
             long: true,
             buffers: 32,
             binding_bytes: 1 << 27,

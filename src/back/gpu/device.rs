@@ -6,12 +6,14 @@ use wgpu::{
     Backends, BufferUsages, DeviceDescriptor, Features, Instance, InstanceDescriptor, Limits, PollType,
 };
 
+use hashbrown::HashMap;
+
 use crate::diag::Diagnostic;
 
-use super::abilities::{Abilities, Wishes};
-use super::probe;
+use super::abilities::{Abilities, Operation, Wishes};
 use super::resident::Residents;
 use super::wgsl::Shader;
+use super::{probe, spirv};
 
 /// An adapter, as `pelton info --gpu` shows it.
 #[derive(Clone, Debug)]
@@ -45,6 +47,8 @@ pub struct Gpu {
     /// Nanoseconds of a timestamp's unit, if it takes timestamps.
     pub(super) tick: Option<f64>,
     fault: Arc<Mutex<Option<Fault>>>,
+    /// What the probe found, by whether arithmetic is uncontracted, and whether there is `float64`.
+    probed: Mutex<HashMap<(bool, bool), Vec<Operation>>>,
     /// Buffers that no run uses at present.
     spare: Mutex<Vec<wgpu::Buffer>>,
     /// Arrays that stay between runs.
@@ -137,7 +141,10 @@ pub fn open() -> Result<Arc<Gpu>, Diagnostic> {
 impl Gpu {
     fn open(adapter: &wgpu::Adapter) -> Result<Gpu, Diagnostic> {
         let info = adapter.get_info();
-        let wanted = Features::SHADER_F64 | Features::SHADER_INT64 | Features::TIMESTAMP_QUERY;
+        let mut wanted = Features::SHADER_F64 | Features::SHADER_INT64 | Features::TIMESTAMP_QUERY;
+        if info.backend == wgpu::Backend::Vulkan {
+            wanted |= Features::PASSTHROUGH_SHADERS;
+        }
         let features = adapter.features() & wanted;
         let limits: Limits = adapter.limits();
         let descriptor = DeviceDescriptor {
@@ -179,6 +186,7 @@ impl Gpu {
                 double: features.contains(Features::SHADER_F64),
                 narrowed: false,
                 fast: false,
+                uncontracted: features.contains(Features::PASSTHROUGH_SHADERS),
                 long: features.contains(Features::SHADER_INT64),
                 buffers: limits.max_storage_buffers_per_shader_stage,
                 binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
@@ -198,11 +206,28 @@ impl Gpu {
             storage_alignment: limits.min_storage_buffer_offset_alignment.max(16) as usize,
             uniform_alignment: limits.min_uniform_buffer_offset_alignment.max(16) as usize,
             fault,
+            probed: Mutex::default(),
             spare: Mutex::default(),
             residents: Residents::default(),
         };
-        gpu.abilities.wrong = probe::wrong(&gpu, &gpu.abilities)?;
+        if gpu.abilities.uncontracted && probe::wrong(&gpu, &gpu.abilities).is_err() {
+            // The driver does not take what wgpu has not looked at.
+            gpu.abilities.uncontracted = false;
+        }
+        gpu.abilities.wrong = gpu.probed(&gpu.abilities)?;
         Ok(gpu)
+    }
+
+    /// Operations that the device gets wrong.
+    fn probed(&self, abilities: &Abilities) -> Result<Vec<Operation>, Diagnostic> {
+        let key = (abilities.uncontracted, abilities.double);
+        let mut known = self.probed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(wrong) = known.get(&key) {
+            return Ok(wrong.clone());
+        }
+        let wrong = probe::wrong(self, abilities)?;
+        known.insert(key, wrong.clone());
+        Ok(wrong)
     }
 
     /// What shaders may use, if somebody wishes this.
@@ -215,13 +240,12 @@ impl Gpu {
         if let Some(bytes) = wishes.binding_bytes {
             abilities.binding_bytes = abilities.binding_bytes.min(bytes);
         }
-        if wishes.no_double && abilities.double {
-            abilities.double = false;
-            abilities.wrong = probe::wrong(self, &abilities)?;
-        }
+        abilities.double &= !wishes.no_double;
+        abilities.uncontracted &= !wishes.fast && !wishes.contracted;
+        abilities.wrong = self.probed(&abilities)?;
         if !abilities.double && wishes.allow_f32 {
             abilities.narrowed = true;
-            abilities.functions = probe::functions(self)?;
+            abilities.functions = probe::functions(self, &abilities)?;
         }
         Ok(abilities)
     }
@@ -284,24 +308,39 @@ impl Gpu {
         self.queue.submit([encoder.finish()]);
     }
 
-    /// Compiles a shader. The layout is spelt out: the one that wgpu would find leaves out what the shader does not use.
-    pub(super) fn pipeline(&self, title: &str, shader: &Shader) -> Result<wgpu::ComputePipeline, Diagnostic> {
+    /// Compiles the shader of a nest.
+    pub(super) fn pipeline(
+        &self,
+        title: &str,
+        shader: &Shader,
+        abilities: &Abilities,
+    ) -> Result<wgpu::ComputePipeline, Diagnostic> {
+        let storage = |read_only| wgpu::BufferBindingType::Storage { read_only };
+        let mut types = vec![wgpu::BufferBindingType::Uniform];
+        types.extend(shader.may_stop.then(|| storage(false)));
+        for (&(_, known), &parts) in shader.bindings.iter().zip(&shader.parts) {
+            let read_only = !known.written && !known.beside_written;
+            types.extend(std::iter::repeat_n(storage(read_only), parts as usize));
+        }
+        self.compile(title, &shader.text, &types, abilities.uncontracted)
+    }
+
+    /// Compiles WGSL whose buffers are of these types. The layout is spelt out: the one that wgpu would find leaves out what
+    /// the shader does not use.
+    pub(super) fn compile(
+        &self,
+        title: &str,
+        text: &str,
+        types: &[wgpu::BufferBindingType],
+        uncontracted: bool,
+    ) -> Result<wgpu::ComputePipeline, Diagnostic> {
         let entry = |binding: u32, ty| wgpu::BindGroupLayoutEntry {
             binding,
             visibility: wgpu::ShaderStages::COMPUTE,
             ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
             count: None,
         };
-        let storage = |read_only| wgpu::BufferBindingType::Storage { read_only };
-        let mut types = vec![wgpu::BufferBindingType::Uniform];
-        types.extend(shader.may_stop.then(|| storage(false)));
-        for (&(_, known), &parts) in shader.bindings.iter().zip(&shader.parts) {
-            types.extend(std::iter::repeat_n(
-                storage(!known.written && !known.beside_written),
-                parts as usize,
-            ));
-        }
-        let entries: Vec<_> = (0..).zip(types).map(|(binding, ty)| entry(binding, ty)).collect();
+        let entries: Vec<_> = (0..).zip(types).map(|(binding, &ty)| entry(binding, ty)).collect();
         let group = self
             .device
             .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries });
@@ -310,10 +349,16 @@ impl Gpu {
             bind_group_layouts: &[Some(&group)],
             immediate_size: 0,
         });
-        let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some(title),
-            source: wgpu::ShaderSource::Wgsl(shader.text.as_str().into()),
-        });
+        let module = if uncontracted {
+            spirv::module(&self.device, title, text).map_err(|problem| {
+                Diagnostic::error("P0805", format!("a shader cannot be translated: {problem}"))
+            })?
+        } else {
+            self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
+                label: Some(title),
+                source: wgpu::ShaderSource::Wgsl(text.into()),
+            })
+        };
         let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(title),
             layout: Some(&layout),

@@ -35,6 +35,7 @@ mod probe;
 mod report;
 mod resident;
 mod session;
+mod spirv;
 mod split;
 #[cfg(test)]
 mod tests;
@@ -235,7 +236,7 @@ impl Divided {
         let unusual = bindings.map(|((buffer, _), &form)| (*buffer, form)).collect();
         let shader = split::shader_in_forms(&self.division.origin, &self.abilities, launch, &unusual);
         let made = match shader {
-            Ok(shader) => Some(self.gpu.pipeline(&launch.title, &shader)?),
+            Ok(shader) => Some(self.gpu.pipeline(&launch.title, &shader, &self.abilities)?),
             Err(_) => None,
         };
         known.insert((number, forms.to_vec()), made.clone());
@@ -247,7 +248,7 @@ impl Divided {
         let missing = || Diagnostic::error("P0704", "a launch of a nest that does not exist");
         let slot = self.pipelines.get(number).ok_or_else(missing)?;
         let made = slot.get_or_init(|| match self.division.launches.get(number) {
-            Some(launch) => self.gpu.pipeline(&launch.title, &launch.shader),
+            Some(launch) => self.gpu.pipeline(&launch.title, &launch.shader, &self.abilities),
             None => Err(missing()),
         });
         made.as_ref().map_err(Clone::clone)

@@ -5,8 +5,8 @@
 
 use std::fmt::Write;
 
+use wgpu::BufferUsages;
 use wgpu::util::{BufferInitDescriptor, DeviceExt};
-use wgpu::{BufferUsages, ShaderModuleDescriptor, ShaderSource};
 
 use crate::diag::Diagnostic;
 
@@ -18,8 +18,15 @@ use super::device::Gpu;
 /// Triples of numbers that each operation is tried on.
 const TRIALS: usize = 192;
 
+/// A device, and how it gets shaders.
+struct Tried<'g> {
+    gpu: &'g Gpu,
+    uncontracted: bool,
+}
+
 /// Operations that the device gets wrong, of those that these abilities speak of.
 pub(super) fn wrong(gpu: &Gpu, abilities: &Abilities) -> Result<Vec<Operation>, Diagnostic> {
+    let gpu = &Tried { gpu, uncontracted: abilities.uncontracted };
     let mut wrong = Vec::new();
     single(gpu, !abilities.double, &mut wrong)?;
     match abilities.double {
@@ -77,7 +84,8 @@ const BUILTINS: [Builtin; 17] = {
 const OFF: f64 = 1.0 / 2048.0;
 
 /// The driver's functions of `float32` that are what their names say. Drivers return garbage without a word.
-pub(super) fn functions(gpu: &Gpu) -> Result<Vec<Func>, Diagnostic> {
+pub(super) fn functions(gpu: &Gpu, abilities: &Abilities) -> Result<Vec<Func>, Diagnostic> {
+    let gpu = &Tried { gpu, uncontracted: abilities.uncontracted };
     let mut given: Vec<f32> = Vec::with_capacity(BUILTINS.len() * TRIALS);
     for builtin in &BUILTINS {
         let distance = (builtin.to - builtin.from) / (TRIALS - 1) as f64;
@@ -161,7 +169,7 @@ macro_rules! float_trials {
     }};
 }
 
-fn single(gpu: &Gpu, alone: bool, wrong: &mut Vec<Operation>) -> Result<(), Diagnostic> {
+fn single(gpu: &Tried<'_>, alone: bool, wrong: &mut Vec<Operation>) -> Result<(), Diagnostic> {
     use Operation::*;
     let plain: Vec<f32> = numbers(TRIALS * 3)
         .into_iter()
@@ -202,7 +210,7 @@ fn single(gpu: &Gpu, alone: bool, wrong: &mut Vec<Operation>) -> Result<(), Diag
     run(gpu, "f32", &tiny, &trials, wrong)
 }
 
-fn double(gpu: &Gpu, wrong: &mut Vec<Operation>) -> Result<(), Diagnostic> {
+fn double(gpu: &Tried<'_>, wrong: &mut Vec<Operation>) -> Result<(), Diagnostic> {
     use Operation::*;
     let plain: Vec<f64> = numbers(TRIALS * 3)
         .into_iter()
@@ -231,7 +239,7 @@ fn double(gpu: &Gpu, wrong: &mut Vec<Operation>) -> Result<(), Diagnostic> {
     run(gpu, "f64", &tiny, &trials, wrong)
 }
 
-fn long(gpu: &Gpu, wrong: &mut Vec<Operation>) -> Result<(), Diagnostic> {
+fn long(gpu: &Tried<'_>, wrong: &mut Vec<Operation>) -> Result<(), Diagnostic> {
     use Operation::Long;
     let plain: Vec<i64> = numbers(TRIALS * 3).into_iter().map(|bits| bits as i64 >> (bits % 50)).collect();
     let trials: [Trial<i64>; 13] = [
@@ -256,7 +264,7 @@ fn long(gpu: &Gpu, wrong: &mut Vec<Operation>) -> Result<(), Diagnostic> {
     run(gpu, "i64", &plain, &trials, wrong)
 }
 
-fn bits(gpu: &Gpu, wrong: &mut Vec<Operation>) -> Result<(), Diagnostic> {
+fn bits(gpu: &Tried<'_>, wrong: &mut Vec<Operation>) -> Result<(), Diagnostic> {
     use Operation::{Bits, FromInteger, ToInteger};
     let plain: Vec<i64> = numbers(TRIALS * 3).into_iter().map(|bits| bits as i64).collect();
     let trials: [Trial<i64>; 7] = [
@@ -303,7 +311,7 @@ fn bits(gpu: &Gpu, wrong: &mut Vec<Operation>) -> Result<(), Diagnostic> {
 
 /// Runs trials on triples of `numbers` and notes the operations whose results have other bits.
 fn run<T: bytemuck::Pod>(
-    gpu: &Gpu,
+    gpu: &Tried<'_>,
     ty: &str,
     numbers: &[T],
     trials: &[Trial<T>],
@@ -335,21 +343,11 @@ fn run<T: bytemuck::Pod>(
 }
 
 /// Runs a shader with one buffer in and one out.
-pub(super) fn compute(gpu: &Gpu, text: &str, input: &[u8], output: usize) -> Result<Vec<u8>, Diagnostic> {
+fn compute(tried: &Tried<'_>, text: &str, input: &[u8], output: usize) -> Result<Vec<u8>, Diagnostic> {
+    let gpu = tried.gpu;
     let device = &gpu.device;
-    let module = device.create_shader_module(ShaderModuleDescriptor {
-        label: None,
-        source: ShaderSource::Wgsl(text.into()),
-    });
-    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-        label: Some("probe"),
-        layout: None,
-        module: &module,
-        entry_point: Some("main"),
-        compilation_options: wgpu::PipelineCompilationOptions::default(),
-        cache: None,
-    });
-    gpu.healthy()?;
+    let types = [true, false].map(|read_only| wgpu::BufferBindingType::Storage { read_only });
+    let pipeline = gpu.compile("probe", text, &types, tried.uncontracted)?;
     let given = device.create_buffer_init(&BufferInitDescriptor {
         label: None,
         contents: input,

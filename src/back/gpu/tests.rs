@@ -21,14 +21,14 @@ fn device() -> Option<Arc<Gpu>> {
 }
 
 /// The kernel with its loop parallel, and divided.
-fn divided(gpu: &Arc<Gpu>, mut kernel: Kernel) -> (Kernel, Divided) {
+fn divided(gpu: &Arc<Gpu>, mut kernel: Kernel, contracted: bool) -> (Kernel, Divided) {
     for stmt in &mut kernel.body {
         if let Stmt::For { parallel, .. } = stmt {
             *parallel = true;
         }
     }
     parallel::find_nests(&mut kernel);
-    let divided = Divided::new(gpu, &mut kernel, Wishes::default()).unwrap();
+    let divided = Divided::new(gpu, &mut kernel, Wishes { contracted, ..Wishes::default() }).unwrap();
     (kernel, divided)
 }
 
@@ -65,6 +65,7 @@ proptest! {
         out in element_type(),
         count in 0_i64..9,
         backwards: bool,
+        contracted: bool,
         steps in prop::collection::vec((any::<u8>(), 0_usize..20, 0_usize..20, 0_usize..90), 1..8),
         bytes in prop::collection::vec(any::<u8>(), 128),
     ) {
@@ -74,7 +75,7 @@ proptest! {
         let fresh = || vec![input(a, &bytes[..64]), input(b, &bytes[64..]), vec![0_u8; 64]];
         let mut expected = fresh();
         prop_assert_eq!(eval::run(&whole, &mut expected, &[], 100_000), Ok(eval::Ended::Done));
-        let (kernel, divided) = divided(&gpu, whole);
+        let (kernel, divided) = divided(&gpu, whole, contracted);
         prop_assert_eq!(verify::verify(&kernel), Ok(()));
         for reason in divided.division.refused.values() {
             prop_assert!(!reason.contains("defect"), "{}\n{}", reason, kernel);
@@ -95,7 +96,7 @@ proptest! {
 fn kernels_of_every_type_are_launched() {
     let Some(gpu) = device() else { return };
     for ty in TYPES {
-        let (kernel, divided) = divided(&gpu, kernel(ty, ty, ty, 8, 1, &vec![(0, 0, 1, 0)]));
+        let (kernel, divided) = divided(&gpu, kernel(ty, ty, ty, 8, 1, &vec![(0, 0, 1, 0)]), false);
         let mut arguments = vec![input(ty, &[3; 64]), input(ty, &[5; 64]), vec![0; 64]];
         assert_eq!(run_with(&kernel, &mut arguments, &divided), None);
         assert_eq!(divided.launched(), 1, "{ty}: {:?}", divided.division.refused);

@@ -1,0 +1,132 @@
+//! WGSL as SPIR-V in which arithmetic is what it says.
+//!
+//! WGSL lets a driver contract a product and a sum, and some regroup sums as well. SPIR-V has a word against that,
+//! `NoContraction`, which WGSL cannot say. So shaders that have to keep their bits are translated here, by the translator
+//! that would do it anyway, each of their floating-point operations gets that word, and the driver is given the result.
+
+use naga::back::spv;
+use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+
+/// A shader whose entry point is `main`, for a device that takes SPIR-V.
+///
+/// # Errors
+/// It is not valid, or cannot be said in SPIR-V.
+pub(super) fn module(device: &wgpu::Device, title: &str, text: &str) -> Result<wgpu::ShaderModule, String> {
+    let words = uncontracted(text)?;
+    // The size is the shader's, and only Metal has to be told.
+    let entry_points = [wgpu::PassthroughShaderEntryPoint { name: "main".into(), workgroup_size: (1, 1, 1) }];
+    let descriptor = wgpu::ShaderModuleDescriptorPassthrough {
+        label: Some(title),
+        entry_points: entry_points[..].into(),
+        spirv: Some(words.into()),
+        ..Default::default()
+    };
+    // SAFETY: the words are those of a validated shader, translated with checks of its indices, and marks that every
+    // driver knows.
+    Ok(unsafe { device.create_shader_module_passthrough(descriptor) })
+}
+
+/// The words of a shader whose entry point is `main`.
+fn uncontracted(text: &str) -> Result<Vec<u32>, String> {
+    let module = naga::front::wgsl::parse_str(text).map_err(|error| error.emit_to_string(text))?;
+    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::all());
+    let info = validator.validate(&module).map_err(|error| error.emit_to_string(text))?;
+    let options = spv::Options {
+        lang_version: (1, 0),
+        flags: spv::WriterFlags::empty(),
+        // What wgpu does itself where it does not know better.
+        bounds_check_policies: BoundsCheckPolicies {
+            index: BoundsCheckPolicy::Restrict,
+            buffer: BoundsCheckPolicy::Restrict,
+            image_load: BoundsCheckPolicy::Restrict,
+            binding_array: BoundsCheckPolicy::Unchecked,
+        },
+        // Memory of a group is written before it is read.
+        zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
+        force_loop_bounding: false,
+        ..spv::Options::default()
+    };
+    let entry =
+        spv::PipelineOptions { shader_stage: naga::ShaderStage::Compute, entry_point: "main".to_owned() };
+    let words = spv::write_vec(&module, &info, &options, Some(&entry)).map_err(|error| error.to_string())?;
+    Ok(decorated(&words))
+}
+
+/// Words in front of the first instruction.
+const HEADER: usize = 5;
+const OP_DECORATE: u32 = 71;
+const OP_MEMBER_DECORATE: u32 = 72;
+const NO_CONTRACTION: u32 = 42;
+
+/// Negation, sums, differences, products, quotients, remainders of floats.
+const ARITHMETIC: [u32; 7] = [127, 129, 131, 133, 136, 140, 141];
+
+/// Instructions: where each begins, its operation, how many words it has.
+fn instructions(words: &[u32]) -> impl Iterator<Item = (usize, u32, usize)> + '_ {
+    let mut at = HEADER;
+    std::iter::from_fn(move || {
+        let first = *words.get(at)?;
+        let (begin, count) = (at, (first >> 16).max(1) as usize);
+        at += count;
+        Some((begin, first & 0xffff, count))
+    })
+}
+
+/// The same with every floating-point operation forbidden to be contracted.
+fn decorated(words: &[u32]) -> Vec<u32> {
+    let results = instructions(words)
+        .filter(|(_, operation, _)| ARITHMETIC.contains(operation))
+        .filter_map(|(at, ..)| words.get(at + 2));
+    // Decorations stand together; buffers always have some.
+    let first =
+        instructions(words).find(|(_, operation, _)| [OP_DECORATE, OP_MEMBER_DECORATE].contains(operation));
+    let Some((place, ..)) = first else { return words.to_vec() };
+    let (before, behind) = words.split_at(place);
+    let mut all = before.to_vec();
+    all.extend(results.flat_map(|&result| [3 << 16 | OP_DECORATE, result, NO_CONTRACTION]));
+    all.extend(behind);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two buffers of that type, and what becomes of an element.
+    fn shader(expression: &str) -> Vec<u32> {
+        uncontracted(&format!(
+            "@group(0) @binding(0) var<storage, read> a: array<f64>;
+             @group(0) @binding(1) var<storage, read_write> b: array<f64>;
+             fn twice(x: f64) -> f64 {{ return x * 2.0lf; }}
+             @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3<u32>) {{
+                let i = id.x;
+                b[i] = {expression};
+             }}"
+        ))
+        .unwrap()
+    }
+
+    /// How many operations are there, and how many may not be contracted; every word belongs to an instruction.
+    fn counts(words: &[u32]) -> (usize, usize) {
+        let all: Vec<_> = instructions(words).collect();
+        let end = all.last().map(|(at, _, count)| at + count);
+        assert_eq!(end, Some(words.len()));
+        let arithmetic = all.iter().filter(|(_, operation, _)| ARITHMETIC.contains(operation)).count();
+        let is_decorated = |&&(at, operation, _): &&(usize, u32, usize)| {
+            operation == OP_DECORATE && words[at + 2] == NO_CONTRACTION
+        };
+        (arithmetic, all.iter().filter(is_decorated).count())
+    }
+
+    #[test]
+    fn every_operation_on_floats_is_marked() {
+        assert_eq!(counts(&shader("a[i]")), (1, 1));
+        assert_eq!(counts(&shader("a[i] * a[i] + a[i + 1u] / twice(a[i]) - (-a[i])")), (6, 6));
+    }
+
+    #[test]
+    fn what_is_not_valid_is_described() {
+        assert!(uncontracted("fn main() { let x = 1 + 2.0f; }").is_err());
+    }
+}
