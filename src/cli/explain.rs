@@ -233,13 +233,23 @@ fn gpu(
         return Ok(Verdict::Good);
     }
     writeln!(out, "{}; the rest is machine code.", prepared.why())?;
-    // Loops of one map that fare alike are told together.
-    for alike in divided.maps().chunk_by(|a, b| a.place == b.place && runs(a) == runs(b)) {
-        let Some(first) = alike.first() else { continue };
-        let parameters: Vec<&str> = alike.iter().map(|map| map.parameter.as_str()).collect();
-        let word = if alike.len() > 1 { "parameters" } else { "parameter" };
-        writeln!(out, "\n{}, {word} {}", first.place.join(" / "), parameters.join(", "))?;
-        writeln!(out, "  {}", runs(first))?;
+    // Loops of one map that fare alike are told together. Maps of GTIR share places, but not parameters.
+    let mut groups: Vec<Vec<&MapReport>> = Vec::new();
+    for map in divided.maps() {
+        let fits = |group: &Vec<&MapReport>| {
+            let alike = |other: &&MapReport| other.place == map.place && runs(other) == runs(map);
+            group.iter().all(|other| alike(other) && other.parameter != map.parameter)
+        };
+        match groups.last_mut().filter(|group| fits(group)) {
+            Some(group) => group.push(map),
+            None => groups.push(vec![map]),
+        }
+    }
+    for group in groups {
+        let parameters: Vec<&str> = group.iter().map(|map| map.parameter.as_str()).collect();
+        let word = if group.len() > 1 { "parameters" } else { "parameter" };
+        writeln!(out, "\n{}, {word} {}", group[0].place.join(" / "), parameters.join(", "))?;
+        writeln!(out, "  {}", runs(group[0]))?;
     }
     Ok(Verdict::Good)
 }

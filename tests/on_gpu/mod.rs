@@ -4,6 +4,7 @@ pub mod auto;
 pub mod lesser;
 pub mod memory;
 pub mod reductions;
+pub mod small;
 
 use std::sync::Arc;
 

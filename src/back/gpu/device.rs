@@ -210,11 +210,14 @@ impl Gpu {
             spare: Mutex::default(),
             residents: Residents::default(),
         };
-        if gpu.abilities.uncontracted && probe::wrong(&gpu, &gpu.abilities).is_err() {
-            // The driver does not take what wgpu has not looked at.
-            gpu.abilities.uncontracted = false;
-        }
-        gpu.abilities.wrong = gpu.probed(&gpu.abilities)?;
+        gpu.abilities.wrong = match gpu.probed(&gpu.abilities) {
+            Err(_) if gpu.abilities.uncontracted => {
+                // The driver does not take what wgpu has not looked at.
+                gpu.abilities.uncontracted = false;
+                gpu.probed(&gpu.abilities)?
+            }
+            found => found?,
+        };
         Ok(gpu)
     }
 

@@ -344,6 +344,10 @@ impl<'d> Run<'d> {
                 Form::Typed(DType::U16) => u32::from(bits as u16).to_le_bytes().to_vec(),
                 Form::Typed(DType::I8) => i32::from(bits as i8).to_le_bytes().to_vec(),
                 Form::Typed(DType::I16) => i32::from(bits as i16).to_le_bytes().to_vec(),
+                Form::Typed(DType::F16) => half::f16::from_bits(bits as u16).to_f32().to_le_bytes().to_vec(),
+                Form::Typed(DType::BF16) => {
+                    half::bf16::from_bits(bits as u16).to_f32().to_le_bytes().to_vec()
+                }
                 Form::Typed(ty) if ty.bytes() == 8 => bits.to_le_bytes().to_vec(),
                 Form::Typed(_) => (bits as u32).to_le_bytes().to_vec(),
             };

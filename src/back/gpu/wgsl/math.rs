@@ -6,6 +6,7 @@ use std::fmt::Write;
 use crate::scalar::math::recipe::{Recipe, Step, StepId, recipe};
 use crate::scalar::{DType, Func};
 
+use super::small::is_small;
 use super::{Emit, Emitter, Operation};
 
 impl Emitter<'_, '_> {
@@ -14,6 +15,7 @@ impl Emitter<'_, '_> {
         let Some((ty, x)) = operands.first().cloned() else { return Err("a function of nothing".to_owned()) };
         match ty {
             DType::F32 | DType::F64 => self.float_function(func, ty, &x, operands),
+            _ if is_small(ty) => self.small_function(func, ty, operands),
             _ if ty.is_integral() => match func {
                 Func::Identity | Func::Conj | Func::Real | Func::Floor | Func::Ceil => Ok(x),
                 Func::Trunc | Func::Round | Func::RoundEven => Ok(x),

@@ -144,10 +144,10 @@ impl Emitter<'_, '_> {
             DType::I64 | DType::U64 if !self.abilities.long => {
                 Err("the device has no 64-bit integers".to_owned())
             }
-            DType::F32 => self.trust(Operation::Single),
+            DType::F16 | DType::BF16 | DType::F32 => self.trust(Operation::Single),
             DType::F64 => self.trust(Operation::Double),
             DType::I64 | DType::U64 => self.trust(Operation::Long),
-            DType::F16 | DType::BF16 | DType::F8E4M3 | DType::F8E5M2 | DType::C64 | DType::C128 => {
+            DType::F8E4M3 | DType::F8E5M2 | DType::C64 | DType::C128 => {
                 Err(format!("{ty} is not done on the device"))
             }
             _ => Ok(()),
@@ -173,6 +173,9 @@ impl Emitter<'_, '_> {
             DType::Bool => format!("((({word} >> (({offset} & 3u) * 8u)) & 0xffu) != 0u)"),
             DType::U8 => format!("(({word} >> (({offset} & 3u) * 8u)) & 0xffu)"),
             DType::U16 => format!("(({word} >> (({offset} & 2u) * 8u)) & 0xffffu)"),
+            DType::F16 | DType::BF16 => {
+                self.widened(ty, &format!("(({word} >> (({offset} & 2u) * 8u)) & 0xffffu)"))
+            }
             DType::I8 => format!("(bitcast<i32>({word} << (24u - ({offset} & 3u) * 8u)) >> 24u)"),
             DType::I16 => format!("(bitcast<i32>({word} << (16u - ({offset} & 2u) * 8u)) >> 16u)"),
             _ => self.read(buffer, &format!("{offset} >> {}u", ty.bytes().trailing_zeros())),
@@ -203,6 +206,7 @@ impl Emitter<'_, '_> {
         let bits = match ty {
             DType::Bool => format!("select(0u, 1u, {text})"),
             DType::I8 | DType::I16 => format!("(bitcast<u32>({text}) & {mask})"),
+            DType::F16 | DType::BF16 => self.encoded(ty, &text),
             _ => text,
         };
         self.line("{");

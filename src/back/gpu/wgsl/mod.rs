@@ -14,6 +14,7 @@ mod helpers;
 mod math;
 mod memory;
 mod needs;
+mod small;
 mod stmt;
 mod together;
 mod value;

@@ -5,6 +5,7 @@ use crate::scalar::{BinaryOp, DType, Trap, UnaryOp, arith};
 
 use super::super::facts::{Interval, Root};
 use super::needs::is_ring;
+use super::small::is_small;
 use super::{Emit, Emitter, Form, Operation, Source};
 
 /// How a value is held.
@@ -51,6 +52,15 @@ pub(super) fn long_literal(number: i64) -> String {
     }
 }
 
+/// The value of a literal that is held as `f32`.
+fn single(literal: Literal) -> f32 {
+    match literal.ty {
+        DType::F16 => half::f16::from_bits(literal.bits as u16).to_f32(),
+        DType::BF16 => half::bf16::from_bits(literal.bits as u16).to_f32(),
+        _ => f32::from_bits(literal.bits as u32),
+    }
+}
+
 fn bits_of(ty: DType) -> usize {
     if ty == DType::Bool { 1 } else { 8 * ty.bytes() }
 }
@@ -84,10 +94,10 @@ impl Emitter<'_, '_> {
                     format!("bitcast<f64>({}lu)", literal.bits)
                 }
             },
-            DType::F32 => match f32::from_bits(literal.bits as u32) {
+            DType::F16 | DType::BF16 | DType::F32 => match single(literal) {
                 number if number.is_finite() && number.is_sign_positive() => format!("{number:?}f"),
                 number if number.is_finite() => format!("({number:?}f)"),
-                _ => format!("bitcast<f32>({}u)", literal.bits as u32),
+                number => format!("bitcast<f32>({}u)", number.to_bits()),
             },
             _ => int_literal(literal.as_int().unwrap_or(0)),
         })
@@ -364,6 +374,10 @@ impl Emitter<'_, '_> {
         match ty {
             DType::Bool => Ok(bool_binary(op, a, b)),
             DType::F32 | DType::F64 => self.float_binary(op, ty, a, b),
+            _ if is_small(ty) => {
+                let text = self.float_binary(op, DType::F32, a, b)?;
+                Ok(if op.is_comparison() { text } else { self.rounded(ty, &text) })
+            }
             _ => self.int_binary(op, ty, a, b),
         }
     }
@@ -454,6 +468,13 @@ impl Emitter<'_, '_> {
         }
         self.element(from)?;
         self.element(to)?;
+        if is_small(from) {
+            return self.cast(DType::F32, to, a);
+        }
+        if is_small(to) {
+            let single = self.cast(from, DType::F32, a)?;
+            return Ok(self.rounded(to, &single));
+        }
         match (from, to) {
             (DType::Bool, _) => {
                 let (zero, one) = match to {
@@ -520,12 +541,12 @@ fn unary(op: UnaryOp, ty: DType, a: &str) -> String {
         (UnaryOp::Neg, DType::Bool) => a.to_owned(),
         (UnaryOp::Not | UnaryOp::BitNot, DType::Bool) => format!("!({a})"),
         (UnaryOp::Not, DType::F64) => format!("({a} == 0.0lf)"),
-        (UnaryOp::Not, DType::F32) => format!("({a} == 0.0f)"),
+        (UnaryOp::Not, DType::F16 | DType::BF16 | DType::F32) => format!("({a} == 0.0f)"),
         (UnaryOp::Not, DType::I64) => format!("({a} == 0li)"),
         (UnaryOp::Not, DType::U64) => format!("({a} == 0lu)"),
         (UnaryOp::Not, DType::U8 | DType::U16 | DType::U32) => format!("({a} == 0u)"),
         (UnaryOp::Not, _) => format!("({a} == 0i)"),
-        (UnaryOp::BitNot, DType::F32 | DType::F64) => a.to_owned(),
+        (UnaryOp::BitNot, DType::F16 | DType::BF16 | DType::F32 | DType::F64) => a.to_owned(),
         (UnaryOp::Neg, DType::U8 | DType::U16 | DType::U32) => wrapped(ty, format!("(0u - {a})")),
         (UnaryOp::Neg, DType::U64) => format!("(0lu - {a})"),
         (UnaryOp::Neg, DType::I64) => format!("(0li - {a})"),
