@@ -8,7 +8,7 @@ use pelton::scalar::DType;
 use crate::common::small::{doubles, read};
 use crate::device;
 
-use super::{array, prepared};
+use super::{array, prepared, run};
 
 /// Lives of `t` and `w` are apart, those of `u` and `v` too. The host writes an element of `w`, whose bytes were those of
 /// `t` in launches that were not yet submitted. Values from elsewhere keep maps from being fused.
@@ -73,4 +73,43 @@ fn transients_share_one_buffer_of_the_device() {
     assert_eq!((own.slab, own.apart), (0, 0));
     assert_eq!((used.apart, used.others + used.apart), (4 * each, own.others));
     assert!(used.slab >= 2 * each && used.slab < 3 * each + 1024, "{used:?}");
+}
+
+/// Of two ways, one is a launch and the other the host's, who reads what was written on the device and writes what is read
+/// there afterwards.
+const BRANCHES: &str = "program branches(a: f64[N], n: i64[1], b: f64[N]) {
+    symbol N: i32
+    map i in 0:N { b[i] = a[i] * 2.0 }
+    conditional way {
+      case n[0] > 0 { map i in 0:N { b[i] = b[i] + 1.0 } }
+      case else {
+        state host { b_in = access b  k = tasklet last (x) -> (y) { y = x * 10.0 }  b_out = access b
+                     b_in -> k.x : b[N - 1]  k.y -> b_out : b[0] }
+      }
+    }
+    map i in 0:N { b[i] = b[i] + 0.5 }
+  }";
+
+#[test]
+fn the_host_sees_the_devices_results_in_branches_without_launches() {
+    if !device() {
+        return;
+    }
+    let oracle = prepared(BRANCHES, Engine::Interp, Settings::default());
+    let gpu = prepared(BRANCHES, Engine::Gpu, Settings::default());
+    for way in [1_i64, 0] {
+        let fresh = || {
+            let mut args = Arguments::new();
+            doubles(&mut args, "a", &[5], &[1.0, 2.0, 3.0, 4.0, 5.0]);
+            array(&mut args, "n", DType::I64, &[1], way.to_le_bytes().to_vec());
+            doubles(&mut args, "b", &[5], &[-1.0; 5]);
+            args
+        };
+        let (mut right, mut found) = (fresh(), fresh());
+        run(&oracle, &mut right);
+        let before = gpu.launches().unwrap();
+        run(&gpu, &mut found);
+        assert_eq!(gpu.launches().unwrap() - before, if way > 0 { 3 } else { 2 });
+        assert_eq!(read(&found, "b"), read(&right, "b"), "{way}");
+    }
 }

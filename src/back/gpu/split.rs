@@ -357,9 +357,6 @@ impl Pass<'_> {
 
     /// A list, and which buffers may be named in it.
     fn list(&mut self, stmts: Vec<Stmt>, mut visible: HashSet<BufferId>) -> Vec<Stmt> {
-        if !Stmt::all(&stmts).any(|stmt| self.is_launch(stmt)) {
-            return stmts;
-        }
         let mut result = Vec::with_capacity(stmts.len());
         let mut host: Vec<Stmt> = Vec::new();
         for stmt in stmts {
