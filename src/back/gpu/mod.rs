@@ -5,7 +5,9 @@
 //!        ── wgsl ──> a shader per nest, checked by naga
 //!        ── partial ─> loops that accumulate in one place, spread over threads all the same
 //!        ── split ─> the kernel with calls in their place, which machine code runs
-//! session: what happens at these calls: mirrors of memory, launches, copies
+//! session: what happens at these calls: launches, copies, and which side has the newest bytes (mirror)
+//! spirv: shaders as Vulkan gets them, with contraction forbidden
+//! report: where each map runs, for people
 //! ```
 //!
 //! The host runs the program: machine code does control flow, library calls, serial loops, and maps that the device
