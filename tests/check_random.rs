@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use arbitrary::{Arbitrary, Unstructured};
 use proptest::prelude::*;
 
 use pelton::check::evaluated;
@@ -146,7 +147,7 @@ proptest! {
     /// Whatever bytes drive the generator: the program is valid, survives its text, and both engines agree.
     #[test]
     fn any_bytes_give_a_program_on_which_engines_agree(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-        let generated = generate(&mut Choices::from_bytes(&bytes), &Settings::default());
+        let generated = Generated::arbitrary(&mut Unstructured::new(&bytes)).expect("any bytes will do");
         let program = generated.program().map_err(|error| TestCaseError::fail(format!("{error}\n{}", generated.text)))?;
         let printed = pel::print(&program);
         prop_assert_eq!(pel::print(&pel::parse(&printed).unwrap()), printed);

@@ -1,7 +1,7 @@
 //! Random programs that are valid and whose runs mean something.
 //!
 //! There is one generator, for fuzzing runs ([`Choices::from_seed`]), for coverage-guided fuzzers and property tests
-//! ([`Choices::from_bytes`]). It writes `.pel` text, so whatever it makes can be read, saved and
+//! ([`Choices::from_bytes`], and `arbitrary::Arbitrary` of [`Generated`] and [`GeneratedGtir`]). It writes `.pel` text, so whatever it makes can be read, saved and
 //! edited; inputs come with it.
 //!
 //! # What it covers
@@ -44,6 +44,8 @@ mod templates;
 pub use choices::Choices;
 pub use coverage::Coverage;
 pub use gtir::{GeneratedGtir, GtirSettings, generate_gtir};
+
+use arbitrary::{Arbitrary, Unstructured};
 
 use crate::diag::{Diagnostic, Result};
 use crate::exec::Format;
@@ -108,6 +110,22 @@ impl Generated {
         let loaded = finish(pel::parse(&self.text)?, Format::Pel, Vec::new());
         let error = loaded.errors().next().cloned();
         error.map_or(Ok(loaded.program), Err)
+    }
+}
+
+/// What bytes drive; all of them are taken.
+impl<'a> Arbitrary<'a> for Generated {
+    fn arbitrary(bytes: &mut Unstructured<'a>) -> arbitrary::Result<Generated> {
+        let bytes = bytes.bytes(bytes.len())?;
+        Ok(generate(&mut Choices::from_bytes(bytes), &Settings::default()))
+    }
+}
+
+/// What bytes drive; all of them are taken.
+impl<'a> Arbitrary<'a> for GeneratedGtir {
+    fn arbitrary(bytes: &mut Unstructured<'a>) -> arbitrary::Result<GeneratedGtir> {
+        let bytes = bytes.bytes(bytes.len())?;
+        Ok(generate_gtir(&mut Choices::from_bytes(bytes), GtirSettings::default()))
     }
 }
 
