@@ -325,6 +325,18 @@ fn vectors_go_lane_by_lane() {
 }
 
 #[test]
+fn code_may_define_functions() {
+    let case = || Case::default().input("a", f(3.0)).output("o", DType::F64);
+    assert_eq!(case().result("g = lambda x, y: x * y + a\no = g(2.0, a) + g(a, 1.0)"), f(9.0 + 6.0));
+    // Parameters hide locals for the call; other names mean what they mean there.
+    assert_eq!(case().result("x = 5.0\nt = 1.0\ng = lambda x: x + t\nt = 2.0\no = g(a) + x"), f(10.0));
+    let mut indexed = Case::default().symbol("i", Scalar::I64(4)).output("o", DType::F64);
+    assert_eq!(indexed.result("g = lambda k: k + i\no = g(i)"), f(8.0));
+    indexed = Case::default().symbol("i", Scalar::I64(4)).output("o", DType::F64);
+    assert_eq!(refused(indexed, "i *= 2\no = i"), "P0304", "others would see that");
+}
+
+#[test]
 fn functions_with_several_results() {
     let case = |a, b| {
         let case = Case::default().input("a", a).input("b", b);
@@ -433,6 +445,9 @@ fn what_has_no_meaning_is_refused_with_its_code() {
         ("return a", "P0304"),
         ("for x in a:\n    o = 1", "P0304"),
         ("o = 'text'", "P0304"),
+        ("if a:\n    f = lambda x: x\no = f(a)", "P0304"),
+        ("f = lambda x: f(x)\no = f(a)", "P0304"),
+        ("f = lambda x: x\no = f(a, a)", "P0308"),
         ("o = 99999999999999999999999999", "P0304"),
         ("a[0].b = 1", "P0306"),
     ] {

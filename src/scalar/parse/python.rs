@@ -37,10 +37,17 @@ pub fn lambda(text: &str) -> Result<(Vec<String>, Expr), Diagnostic> {
     let ast::Expr::Lambda(lambda) = &*module.syntax().body else {
         return Err(Diagnostic::error("P0302", "expected a lambda").with_note(format!("text: {text}")));
     };
+    lambda_parts(lambda, 0)
+}
+
+fn lambda_parts(lambda: &ast::ExprLambda, depth: usize) -> Result<(Vec<String>, Expr), Diagnostic> {
     let parameters = lambda.parameters.iter().flat_map(|list| list.iter());
     let names = parameters.map(|parameter| parameter.name().to_string()).collect();
-    Ok((names, expr(&lambda.body, 0)?))
+    Ok((names, expr(&lambda.body, depth)?))
 }
+
+/// The depth of statements that stand in nothing.
+const OUTERMOST: usize = 1;
 
 fn syntax_error(message: &str, text: &str) -> Diagnostic {
     let shown: String = text.chars().take(200).collect();
@@ -129,6 +136,15 @@ fn block(body: &[ast::Stmt], depth: usize) -> Result<Vec<Stmt>, Diagnostic> {
 
 fn statement(item: &ast::Stmt, depth: usize, list: &mut Vec<Stmt>) -> Result<(), Diagnostic> {
     list.push(match item {
+        // Elsewhere it would depend on the run which function a name means.
+        ast::Stmt::Assign(assign)
+            if depth == OUTERMOST
+                && let ([ast::Expr::Name(name)], ast::Expr::Lambda(lambda)) =
+                    (&*assign.targets, &*assign.value) =>
+        {
+            let (parameters, body) = lambda_parts(lambda, depth)?;
+            Stmt::Define(name.id.to_string(), parameters, body)
+        }
         ast::Stmt::Assign(assign) => {
             let targets = assign.targets.iter().map(|target| expr(target, depth));
             Stmt::Assign(targets.collect::<Result<_, _>>()?, expr(&assign.value, depth)?)

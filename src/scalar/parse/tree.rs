@@ -124,6 +124,8 @@ pub enum Stmt {
     Assign(Vec<Expr>, Expr),
     /// `target op= value`.
     Augment(Expr, Binary, Expr),
+    /// `name = lambda parameters: body`.
+    Define(String, Vec<String>, Expr),
     /// A declaration with a type name (`auto` for none) and perhaps a value.
     Declare(String, String, Option<Expr>),
     /// `if`.

@@ -19,6 +19,15 @@ impl Builder<'_> {
         Some(self.add_port(spec))
     }
 
+    /// Whether a name is a symbol of the graph here.
+    pub(super) fn is_symbol(&self, name: &str) -> bool {
+        let Some(id) = self.names.lookup(name).filter(|_| !self.locals.contains_key(name)) else {
+            return false;
+        };
+        let is_port = self.code.ports.values().any(|port| port.name == id);
+        !is_port && self.environment.constant(id).is_none() && self.environment.symbol(id).is_some()
+    }
+
     pub(super) fn name(&mut self, name: &str) -> Result<ValueId, Diagnostic> {
         if let Some(local) = self.locals.get(name) {
             let (ty, value) = (local.ty, local.value);

@@ -7,7 +7,7 @@ use crate::scalar::parse::types::{common_unpromoted, named, promoted};
 use crate::scalar::parse::unsupported;
 use crate::scalar::{BinaryOp, Block, DType, Func, Op, PortKind, Scalar, Type, UnaryOp, ValueId};
 
-use super::{Builder, type_error};
+use super::{Builder, Local, type_error};
 
 impl Builder<'_> {
     /// Lowers an expression to a value.
@@ -290,6 +290,35 @@ impl Builder<'_> {
             _ => Err(unsupported(&format!("the method `{method}`"))),
         }
     }
+    /// The body of a function that the code defines, with its parameters as locals.
+    fn call_defined(
+        &mut self,
+        function: &str,
+        parameters: &[String],
+        body: &Expr,
+        arguments: &[Expr],
+        keywords: &[(String, Expr)],
+    ) -> Result<ValueId, Diagnostic> {
+        if self.in_function {
+            // Without a bound, calls of calls are as many as two to the power of the functions.
+            return Err(unsupported(&format!("a call of `{function}` inside a lambda")));
+        }
+        if !keywords.is_empty() || parameters.len() != arguments.len() {
+            return Err(functions::wrong_arguments(function));
+        }
+        let values = arguments.iter().map(|value| self.value(value)).collect::<Result<Vec<_>, _>>()?;
+        let before = self.locals.clone();
+        for (name, value) in parameters.iter().zip(values) {
+            let ty = self.ty(value);
+            self.locals.insert(name.clone(), Local { ty, value: Some(value) });
+        }
+        self.in_function = true;
+        let result = self.value(body);
+        self.in_function = false;
+        self.locals = before;
+        result
+    }
+
     pub(super) fn call_expr(
         &mut self,
         function: &str,
@@ -298,6 +327,9 @@ impl Builder<'_> {
     ) -> Result<ValueId, Diagnostic> {
         if let Some(id) = self.struct_named(function) {
             return self.record(id, arguments, keywords);
+        }
+        if let Some((parameters, body)) = self.functions.get(function).cloned() {
+            return self.call_defined(function, &parameters, &body, arguments, keywords);
         }
         if !keywords.is_empty() {
             return Err(unsupported(&format!("named arguments of `{function}`")));

@@ -115,6 +115,10 @@ pub struct Builder<'a> {
     inputs: HashMap<PortId, ValueId>,
     symbols: HashMap<Name, ValueId>,
     locals: IndexMap<String, Local>,
+    /// What the code defines: parameters and body.
+    functions: HashMap<String, (Vec<String>, Expr)>,
+    /// Whether such a body is being evaluated.
+    in_function: bool,
 }
 
 // Construction of instructions.
@@ -133,6 +137,8 @@ impl<'a> Builder<'a> {
             inputs: HashMap::new(),
             symbols: HashMap::new(),
             locals: IndexMap::new(),
+            functions: HashMap::new(),
+            in_function: false,
         }
     }
 

@@ -19,9 +19,20 @@ impl Builder<'_> {
         match item {
             Stmt::Assign(targets, value) => self.assignment(targets, value),
             Stmt::Augment(target, op, value) => {
+                if let Expr::Name(name) = target
+                    && self.is_symbol(name)
+                {
+                    // In generated C++ that is the variable itself, and everybody behind the tasklet would see it.
+                    let help = "assign the symbol on an edge between states";
+                    return Err(unsupported(&format!("a change of the symbol `{name}`")).with_help(help));
+                }
                 let old = self.value(target)?;
                 let new = self.binary_expr(*op, old, value)?;
                 self.assign(target, new)
+            }
+            Stmt::Define(name, parameters, body) => {
+                self.functions.insert(name.clone(), (parameters.clone(), body.clone()));
+                Ok(())
             }
             Stmt::Declare(name, ty, value) => self.declaration(name, ty, value.as_ref()),
             Stmt::If(condition, then, otherwise) => {
@@ -448,7 +459,7 @@ fn assigned_names(list: &[Stmt]) -> Vec<String> {
                     walk(otherwise, names);
                 }
                 Stmt::While(_, body) | Stmt::Range { body, .. } | Stmt::Block(body) => walk(body, names),
-                Stmt::Declare(..) | Stmt::Evaluate(_) => {}
+                Stmt::Declare(..) | Stmt::Define(..) | Stmt::Evaluate(_) => {}
             }
         }
     }
