@@ -232,8 +232,12 @@ impl<'p> Lowerer<'p> {
             self.b.repeats() && beta.is_none() && !self.overlap(a, output) && !self.overlap(b, output);
         let condition = if plain { self.is_small(found, dtype) } else { None };
         if let Some(condition) = condition {
-            self.b.open_branch();
             let terms = found.terms(a, b);
+            if self.b.as_int(condition) == Some(1) {
+                self.contract(&terms, &found.letters, found.free, output, alpha, None)?;
+                return Ok(true);
+            }
+            self.b.open_branch();
             self.contract(&terms, &found.letters, found.free, output, alpha, None)?;
             let then = self.b.close();
             self.b.open_branch();
