@@ -75,7 +75,7 @@ impl Environment for GraphTypes {
 impl Lowering<'_> {
     /// Finds the types of undeclared symbols, then lowers all control-flow code of a graph.
     pub(super) fn control_flow(&mut self, id: GraphId, graph: &Graph, types: &mut GraphTypes) {
-        self.infer_assigned(graph, types);
+        self.infer_assigned(id, graph, types);
         for (region_at, region) in graph.regions.values().enumerate() {
             for (edge_at, edge) in region.edges.iter().enumerate() {
                 let shown = || {
@@ -129,7 +129,7 @@ impl Lowering<'_> {
 
     /// Gives undeclared symbols that control flow assigns the type of what is assigned. A value may use another
     /// such symbol, so this repeats until nothing new is learned.
-    fn infer_assigned(&mut self, graph: &Graph, types: &mut GraphTypes) {
+    fn infer_assigned(&mut self, id: GraphId, graph: &Graph, types: &mut GraphTypes) {
         let mut open: Vec<(Option<Name>, &CodeExpr)> = Vec::new();
         for region in graph.regions.values() {
             for edge in &region.edges {
@@ -166,7 +166,12 @@ impl Lowering<'_> {
                     Some(dtype) if dtype.is_integral() && dtype.bytes() <= 4 && dtype != DType::Bool => {
                         types.insert(target, DType::I64);
                     }
-                    Some(dtype) => types.insert(target, dtype),
+                    Some(dtype) => {
+                        if !dtype.is_integral() && !graph.symbols.contains_key(&target) {
+                            self.assigned.push((id, target, dtype));
+                        }
+                        types.insert(target, dtype);
+                    }
                     None => left.push((Some(target), expr)),
                 }
             }

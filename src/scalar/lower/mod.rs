@@ -46,7 +46,7 @@ use self::symbols::{GraphTypes, NodeScope};
 use super::code::{Code, Port, PortKind};
 use super::parse::build::{self, PortSpec};
 use super::parse::{c, python};
-use super::types::Type;
+use super::types::{DType, Type};
 
 /// Lowers all code of a program into the `code` slots of its tasklets, memlets, library nodes and control flow,
 /// and says what could not be lowered. Tasklets that call a LAPACK routine stay text
@@ -61,15 +61,19 @@ pub fn lower_program(program: &mut Program) -> Vec<Diagnostic> {
         diagnostics: Vec::new(),
         results: Vec::new(),
         functions: HashMap::new(),
+        assigned: Vec::new(),
     };
     let mut types: HashMap<GraphId, GraphTypes> = HashMap::new();
     for graph in graphs_outside_in(lowering.program) {
         let inherited = types.remove(&graph).unwrap_or_default();
         lowering.graph(graph, inherited, &mut types);
     }
-    let Lowering { diagnostics, results, .. } = lowering;
+    let Lowering { diagnostics, results, assigned, .. } = lowering;
     program.names = names;
     program.exprs = exprs;
+    for (graph, name, dtype) in assigned {
+        program.graphs[graph].symbols.entry(name).or_insert(Type::Scalar(dtype));
+    }
     for (place, code) in results {
         store(program, place, code);
     }
@@ -98,6 +102,8 @@ struct Lowering<'a> {
     results: Vec<(Place, Lowered)>,
     /// Conflict functions that were lowered before, by text and element type.
     functions: HashMap<(String, Type), Code>,
+    /// Undeclared symbols that control flow assigns numbers which are no integers. Engines have to know.
+    assigned: Vec<(GraphId, Name, DType)>,
 }
 
 /// A lowered code; control flow also learns which symbol its text assigns.
