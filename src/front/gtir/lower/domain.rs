@@ -229,7 +229,12 @@ impl Lowering<'_> {
                 Node::Choose(condition, then, otherwise) => {
                     stack.push((condition, here.clone(), certain));
                     for (side, holds) in [(then, true), (otherwise, false)] {
-                        for Narrowed { index_box, exact } in self.narrowed(&here, condition, holds) {
+                        let mut parts = self.narrowed(&here, condition, holds);
+                        if parts.len() > 1 && !careful {
+                            // Boxes of many masks inside each other are as many as pairs of them.
+                            parts = vec![Narrowed { index_box: (*here).clone(), exact: false }];
+                        }
+                        for Narrowed { index_box, exact } in parts {
                             stack.push((side, Rc::new(index_box), certain && exact));
                         }
                     }
