@@ -133,7 +133,7 @@ impl Select<'_> {
 
     /// A distance `factor * value` and its multiples from zero on, as many as there are lanes: at the entry where it is known there, else in front
     /// of the loop.
-    pub fn distances(&mut self, value: ValueId, factor: i64) -> Result<(Reg, Reg), Reason> {
+    fn distances(&mut self, value: ValueId, factor: i64) -> Result<(Reg, Reg), Reason> {
         let key = (value, factor);
         if let Some(&known) = self.outside_distances.get(&key).or_else(|| self.caches.distances.get(&key)) {
             return Ok(known);

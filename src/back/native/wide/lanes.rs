@@ -58,30 +58,18 @@ impl Select<'_> {
             return Err(format!("{value} is not affine"));
         };
         let (index, step, count, copy) = (lanes.index, lanes.step, lanes.count, lanes.copy);
+        let Stride::Constant(stride) = affine.stride else {
+            return Err("an index times a stride is used as a number".to_owned());
+        };
         let view = self.view(DType::I64);
         let first = self.integer();
-        let (offset, steps) = match affine.stride {
-            Stride::Constant(stride) => {
-                self.scaled(first, index, stride)?;
-                let distance = stride.wrapping_mul(step);
-                let steps = [0, 1, 2, 3, 4, 5, 6, 7].map(|lane: i64| distance.wrapping_mul(lane) as u64);
-                (distance.wrapping_mul(copy * count), self.constant_vector(steps))
-            }
-            Stride::Times(value, factor) => {
-                let stride = self.distances(value, factor)?.0;
-                self.emit_either(Code::Mov_r64_rm64, &[give(first, View::Full), take(index, View::Full)], 1);
-                self.multiply(first, stride);
-                let distance = factor.checked_mul(step).ok_or("a stride is too large")?;
-                if copy > 0 {
-                    let ahead = distance.checked_mul(copy * count).ok_or("a stride is too large")?;
-                    let ahead = self.distances(value, ahead)?.0;
-                    self.add(first, ahead);
-                }
-                (0, self.distances(value, distance)?.1)
-            }
-        };
-        let sum = self.sum_of(&affine.terms, affine.constant.wrapping_add(offset))?;
+        self.scaled(first, index, stride)?;
+        let distance = stride.wrapping_mul(step);
+        let sum =
+            self.sum_of(&affine.terms, affine.constant.wrapping_add(distance.wrapping_mul(copy * count)))?;
         self.add(first, sum);
+        let steps = [0, 1, 2, 3, 4, 5, 6, 7].map(|lane: i64| distance.wrapping_mul(lane) as u64);
+        let steps = self.constant_vector(steps);
         let low = self.vector();
         self.emit(Code::VEX_Vmovq_xmm_rm64, &[give(low, View::Xmm), take(first, View::Full)]);
         let wide = self.vector();
