@@ -70,7 +70,8 @@ struct SymbolPlan {
     in_layout: bool,
     /// The value that the code takes for granted.
     pinned: Option<i64>,
-    /// Its name, where calls may have code of their own for its value: an integer that decides how often loops turn or how memory lies.
+    /// Its name, where calls may have code of their own for its value: an integer that decides how often loops turn or how
+    /// memory lies.
     size: Option<Name>,
 }
 

@@ -1,8 +1,8 @@
 //! Random programs that are valid and whose runs mean something.
 //!
 //! There is one generator, for fuzzing runs ([`Choices::from_seed`]), for coverage-guided fuzzers and property tests
-//! ([`Choices::from_bytes`], and `arbitrary::Arbitrary` of [`Generated`] and [`GeneratedGtir`]). It writes `.pel` text, so whatever it makes can be read, saved and
-//! edited; inputs come with it.
+//! ([`Choices::from_bytes`], and `arbitrary::Arbitrary` of [`Generated`] and [`GeneratedGtir`]). It writes `.pel` text, so
+//! whatever it makes can be read, saved and edited; inputs come with it.
 //!
 //! # What it covers
 //!

@@ -131,8 +131,8 @@ impl Select<'_> {
         Ok(Some(self.gather(Place { index: Some((offsets, 1)), ..place })))
     }
 
-    /// A distance `factor * value` and its multiples from zero on, as many as there are lanes: at the entry where it is known there, else in front
-    /// of the loop.
+    /// A distance `factor * value` and its multiples from zero on, as many as there are lanes: at the entry where it is known
+    /// there, else in front of the loop.
     fn distances(&mut self, value: ValueId, factor: i64) -> Result<(Reg, Reg), Reason> {
         let key = (value, factor);
         if let Some(&known) = self.outside_distances.get(&key).or_else(|| self.caches.distances.get(&key)) {

@@ -72,7 +72,7 @@ pub enum Node {
     /// A component of the state that a replayed scan ends with.
     Component(PointId, u32, DType),
     /// The first value. What else a stencil computes beside it counts for where arrays are computed, and only for that:
-    /// the rest is gone before there is code ([`Points::alone`]).
+    /// the rest is gone before there is code (`Lowering::drop_company`).
     Beside(PointId, Box<[PointId]>),
 }
 
