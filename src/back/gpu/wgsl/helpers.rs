@@ -57,12 +57,14 @@ impl Emitter<'_, '_> {
         match op {
             BinaryOp::Div => quotient,
             BinaryOp::Rem => remainder,
+            // Whether signs differ is asked of their exclusive or: two comparisons with zero, the one of a number that was
+            // widened, are folded into something else by Mesa 22.3 (lavapipe).
             BinaryOp::FloorDiv => {
                 let name = format!("floor_quotient_{wgsl}");
                 self.helper(&name, || {
                     format!(
                         "fn {name}(a: {wgsl}, b: {wgsl}) -> {wgsl} {{\n    let rest = {remainder}(a, b);\n    \
-                         let down = rest != {zero} && ((rest < {zero}) != (b < {zero}));\n    \
+                         let down = rest != {zero} && (rest ^ b) < {zero};\n    \
                          return {quotient}(a, b) - select({zero}, {one}, down);\n}}\n"
                     )
                 });
@@ -73,7 +75,7 @@ impl Emitter<'_, '_> {
                 self.helper(&name, || {
                     format!(
                         "fn {name}(a: {wgsl}, b: {wgsl}) -> {wgsl} {{\n    let rest = {remainder}(a, b);\n    \
-                         let down = rest != {zero} && ((rest < {zero}) != (b < {zero}));\n    \
+                         let down = rest != {zero} && (rest ^ b) < {zero};\n    \
                          return rest + select({zero}, b, down);\n}}\n"
                     )
                 });
