@@ -1,6 +1,7 @@
 //! Parts of the GPU's tests.
 
 pub mod auto;
+pub mod integers;
 pub mod lesser;
 pub mod memory;
 pub mod reductions;

@@ -1,0 +1,82 @@
+//! Integers of two widths in one expression, where drivers like to fold what they widen.
+
+use pelton::exec::Settings;
+use pelton::exec::engine::Engine;
+use pelton::memory::Arguments;
+use pelton::scalar::DType;
+
+use crate::device;
+
+use super::{array, bytes, prepared, run};
+
+const COUNT: usize = 4096;
+const TYPES: [(&str, DType); 4] =
+    [("i8", DType::I8), ("i16", DType::I16), ("i32", DType::I32), ("i64", DType::I64)];
+const BODIES: [&str; 10] = [
+    "1 if (a[i] < 0) != (b[i] < 0) else 0",
+    "1 if (a[i] < 0) == (b[i] < 0) else 0",
+    "1 if (a[i] >= 0) != (b[i] >= 0) else 0",
+    "1 if (a[i] < 0) and (b[i] < 0) else 0",
+    "1 if (a[i] < 0) or (b[i] < 0) else 0",
+    "1 if (a[i] + b[i] < 0) != (b[i] < 0) else 0",
+    "a[i] // b[i]",
+    "a[i] % b[i]",
+    "min(a[i], b[i]) - max(a[i], b[i])",
+    "abs(a[i]) * (b[i] if a[i] > b[i] else 1)",
+];
+
+fn text(a: &str, b: &str) -> String {
+    let mut text =
+        format!("program widths(a: {a}[{COUNT}], b: {b}[{COUNT}], out: i64[{}, {COUNT}]) {{\n", BODIES.len());
+    for (row, body) in BODIES.iter().enumerate() {
+        text += &format!("map i in 0:{COUNT} {{ out[{row}, i] = {body} }}\n");
+    }
+    text + "}"
+}
+
+/// Numbers of every magnitude and sign, none of them zero.
+fn numbers(ty: DType, seed: u64) -> Vec<u8> {
+    let number = |i: usize| {
+        let mixed = (i as u64 + seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let number = (mixed as i64) >> (mixed.rotate_left(17) % 64);
+        let cut = number << (64 - 8 * ty.bytes()) >> (64 - 8 * ty.bytes());
+        if cut == 0 { 1 } else { cut }
+    };
+    (0..COUNT).flat_map(|i| number(i).to_le_bytes()[..ty.bytes()].to_vec()).collect()
+}
+
+#[test]
+fn integers_of_two_widths_have_the_interpreters_bits() {
+    if !device() {
+        return;
+    }
+    for (a, a_ty) in TYPES {
+        for (b, b_ty) in TYPES {
+            let text = text(a, b);
+            let arguments = || {
+                let mut args = Arguments::new();
+                array(&mut args, "a", a_ty, &[COUNT], numbers(a_ty, 1));
+                array(&mut args, "b", b_ty, &[COUNT], numbers(b_ty, 77));
+                array(
+                    &mut args,
+                    "out",
+                    DType::I64,
+                    &[BODIES.len(), COUNT],
+                    vec![0; 8 * BODIES.len() * COUNT],
+                );
+                args
+            };
+            let (mut right, mut found) = (arguments(), arguments());
+            run(&prepared(&text, Engine::Interp, Settings::default()), &mut right);
+            let gpu = prepared(&text, Engine::Gpu, Settings::default());
+            run(&gpu, &mut found);
+            assert_eq!((gpu.launches(), gpu.declined()), (Some(BODIES.len() as u64), Some(0)));
+            let (right, found) = (bytes(&right, "out"), bytes(&found, "out"));
+            let at = (0..BODIES.len() * COUNT).find(|&at| right[8 * at..][..8] != found[8 * at..][..8]);
+            let shown = at.map(|at| {
+                (BODIES[at / COUNT], at % COUNT, right[8 * at..][..8].to_vec(), found[8 * at..][..8].to_vec())
+            });
+            assert_eq!(shown, None, "{a} {b}: body, column, right, found");
+        }
+    }
+}
