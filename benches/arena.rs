@@ -4,6 +4,9 @@
 //! - the time of a call with a planned slab against one allocation per transient per call, for the ten programs of the
 //!   corpus whose transients are largest (`PELTON_CORPUS`, or `../shared/corpus`), on one thread.
 
+#[path = "support/allocator.rs"]
+mod allocator;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 

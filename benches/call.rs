@@ -4,6 +4,9 @@
 //! ([`Prepared::run_given`]), with arguments by name ([`Prepared::run`]), and a parallel region of little work with
 //! one thread and with all. The least time of many rounds counts, in nanoseconds.
 
+#[path = "support/allocator.rs"]
+mod allocator;
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;

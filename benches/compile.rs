@@ -9,6 +9,9 @@
 //! milliseconds, the least of some runs in one process. `per 1,000` is compile time per 1,000 CLIF instructions; the
 //! exponent says how both times grow from one line to the next: 1 is linear.
 
+#[path = "support/allocator.rs"]
+mod allocator;
+
 use std::fmt::Write as _;
 
 use pelton::back::native::{Compiled, Options};

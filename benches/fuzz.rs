@@ -4,6 +4,9 @@
 //! it), runs that and compares; each is one execution per side. Goal, per core: 2,000 executions a second with the optimizer
 //! in the loop, 500 with machine code.
 
+#[path = "support/allocator.rs"]
+mod allocator;
+
 use std::time::Duration;
 
 use pelton::check::Side;

@@ -6,6 +6,9 @@
 //! ratios. The calls of both take turns. Bytes are those of the machine code's plan, of the graph after our optimizer has seen
 //! it; a `+` says that the code takes more while it runs, for sizes that a call does not tell.
 
+#[path = "support/allocator.rs"]
+mod allocator;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

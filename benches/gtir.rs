@@ -11,6 +11,9 @@
 //! Times are the least of some runs in one process, in milliseconds; everything runs on one thread. The families grow
 //! from 10 to 10,000 field operations; the exponent says how the time grows from one line to the next: 1 is linear.
 
+#[path = "support/allocator.rs"]
+mod allocator;
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;

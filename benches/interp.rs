@@ -11,6 +11,9 @@
 //! count; else wall time. The last line is memory: peak resident size after all runs, against the bytes of the
 //! arrays.
 
+#[path = "support/allocator.rs"]
+mod allocator;
+
 use std::time::{Duration, Instant};
 
 use pelton::front::pel;

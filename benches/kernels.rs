@@ -21,6 +21,8 @@ use pelton::ir::Program;
 use pelton::memory::Arguments;
 use pelton::scalar::{DType, Scalar, Type};
 
+#[path = "support/allocator.rs"]
+mod allocator;
 #[path = "support/library.rs"]
 mod library;
 #[path = "support/statistics.rs"]

@@ -7,6 +7,9 @@
 //! The files are made in memory from a small program by repeating its states; every copy has names, sizes and
 //! subsets of its own, so that nothing is found in a table because it was there before.
 
+#[path = "support/allocator.rs"]
+mod allocator;
+
 use std::time::Instant;
 
 use pelton::front::sdfg;

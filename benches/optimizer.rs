@@ -3,6 +3,9 @@
 //!
 //! `cargo bench --bench optimizer [-- LARGEST]`
 
+#[path = "support/allocator.rs"]
+mod allocator;
+
 use std::time::Instant;
 
 use pelton::exec::Format;

@@ -19,6 +19,8 @@ use pelton::exec::{Engine, Mode, Options, Prepared, Settings};
 use pelton::memory::Arguments;
 use pelton::scalar::{DType, Scalar, Type};
 
+#[path = "support/allocator.rs"]
+mod allocator;
 #[path = "support/library.rs"]
 mod library;
 #[path = "support/statistics.rs"]

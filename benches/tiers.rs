@@ -21,6 +21,8 @@ use pelton::exec::{Engine, Options, Outcome, Prepared, Settings, Tier};
 use pelton::ir::Program;
 use pelton::memory::Arguments;
 
+#[path = "support/allocator.rs"]
+mod allocator;
 #[path = "support/statistics.rs"]
 mod statistics;
 

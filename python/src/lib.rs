@@ -13,6 +13,10 @@ use pelton::diag::Diagnostic;
 use pelton::exec::{Engine, Mode};
 use pyo3::prelude::*;
 
+/// Passes over graphs and code make many small things that live shortly.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pyo3::create_exception!(
     _pelton,
     PeltonError,

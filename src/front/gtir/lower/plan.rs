@@ -67,13 +67,7 @@ impl Lowering<'_> {
                 let expanded = self.expand(leaf.point, &recomputed, &mut known);
                 leaves.insert(leaf.source, expanded);
             }
-            if let Some(scan) = &self.fields[field].scan {
-                let init = scan.init.clone();
-                let init = init.iter().map(|&point| self.expand(point, &recomputed, &mut known)).collect();
-                if let Some(scan) = &mut self.fields[field].scan {
-                    scan.init = init;
-                }
-            }
+            self.rewrite_init(field, |lowering, point| lowering.expand(point, &recomputed, &mut known));
         }
         let roots: Vec<PointId> =
             roots.iter().map(|&root| self.expand(root, &recomputed, &mut known)).collect();
@@ -82,6 +76,15 @@ impl Lowering<'_> {
         let mut plan = Plan { arrays, leaves, roots };
         self.drop_unread(&mut plan);
         plan
+    }
+
+    /// Replaces what a scan starts with, if the field is one.
+    fn rewrite_init(&mut self, field: FieldId, mut new: impl FnMut(&mut Self, PointId) -> PointId) {
+        let Some(scan) = &self.fields[field].scan else { return };
+        let init = scan.init.clone().into_iter().map(|point| new(self, point)).collect();
+        if let Some(scan) = &mut self.fields[field].scan {
+            scan.init = init;
+        }
     }
 
     /// Leaves out what only counts for where arrays are computed, once that is known.
@@ -96,13 +99,7 @@ impl Lowering<'_> {
                     *point = self.without_company(*point, &mut known);
                 }
             }
-            if let Some(scan) = &self.fields[field].scan {
-                let init = scan.init.clone();
-                let init = init.into_iter().map(|point| self.without_company(point, &mut known)).collect();
-                if let Some(scan) = &mut self.fields[field].scan {
-                    scan.init = init;
-                }
-            }
+            self.rewrite_init(field, |lowering, point| lowering.without_company(point, &mut known));
         }
         for point in &mut plan.roots {
             *point = self.without_company(*point, &mut known);
