@@ -187,35 +187,84 @@ fn whoever_finds_no_memory_says_so_and_the_other_goes_on() {
     });
 }
 
+/// A part after which a worker ends.
+const LAST: i64 = -1;
+
+/// A worker that adds parts to a number until the last one comes, and leaves those that come from `left`.
+fn adder(desk: &Arc<Desk<i64>>, memory: &Arc<Slot<i64>>, left: Option<u32>) -> thread::JoinHandle<()> {
+    let (desk, memory) = (Arc::clone(desk), Arc::clone(memory));
+    thread::spawn(move || {
+        let mut ended = false;
+        while !ended {
+            desk.serve(
+                |seat| Some(seat) == left,
+                |part| {
+                    ended = part == LAST;
+                    if ended { 0 } else { add(&memory, part) }
+                },
+            );
+        }
+    })
+}
+
+fn add(memory: &Slot<i64>, part: i64) -> i64 {
+    // SAFETY: whoever has the part is alone with the memory; loom checks it.
+    unsafe {
+        memory.with(|value| {
+            *value += part;
+            *value
+        })
+    }
+}
+
+/// Hands a part over and waits until it is done: its result, and whether the worker did it.
+fn done(
+    desk: &Desk<i64>,
+    memory: &Slot<i64>,
+    worker: &thread::JoinHandle<()>,
+    part: i64,
+    seat: u32,
+) -> (i64, bool) {
+    // SAFETY: the last part was waited for or taken back.
+    if unsafe { desk.hand(part, seat) } {
+        worker.thread().unpark();
+    }
+    match desk.take_back() {
+        Some(part) => (add(memory, part), false),
+        None => (desk.wait(), true),
+    }
+}
+
+fn end(desk: &Desk<i64>, worker: thread::JoinHandle<()>, seat: u32) {
+    // SAFETY: the last part was waited for or taken back.
+    if unsafe { desk.hand(LAST, seat) } {
+        worker.thread().unpark();
+    }
+    worker.join().unwrap();
+}
+
 #[test]
-fn a_worker_does_each_part_once_and_its_writes_are_seen() {
+fn each_part_is_done_once_by_one_of_both_and_its_writes_are_seen() {
     check(3, || {
-        let desk = Arc::new(Desk::new());
-        let memory = Arc::new(Slot::new(0_i64));
-        let worker = thread::spawn({
-            let (desk, memory) = (Arc::clone(&desk), Arc::clone(&memory));
-            move || {
-                for _ in 0..2 {
-                    // SAFETY: the caller waits while the part is done; loom checks it.
-                    desk.serve(|part: i64| unsafe {
-                        memory.with(|value| {
-                            *value += part;
-                            *value
-                        })
-                    });
-                }
-            }
-        });
+        let (desk, memory) = (Arc::new(Desk::new()), Arc::new(Slot::new(0_i64)));
+        let worker = adder(&desk, &memory, None);
         for (part, expected) in [(5, 5), (7, 12)] {
-            // SAFETY: the last part was waited for.
-            if unsafe { desk.hand(part) } {
-                worker.thread().unpark();
-            }
-            assert_eq!(desk.wait(), expected);
+            assert_eq!(done(&desk, &memory, &worker, part, 0).0, expected);
             // SAFETY: the part is done.
             assert_eq!(unsafe { memory.with(|value| *value) }, expected);
         }
-        worker.join().unwrap();
+        end(&desk, worker, 0);
+    });
+}
+
+#[test]
+fn a_part_from_a_seat_that_a_worker_leaves_is_the_callers_and_later_ones_are_seen() {
+    check(3, || {
+        let (desk, memory) = (Arc::new(Desk::new()), Arc::new(Slot::new(0_i64)));
+        let worker = adder(&desk, &memory, Some(1));
+        assert_eq!(done(&desk, &memory, &worker, 5, 1), (5, false));
+        assert_eq!(done(&desk, &memory, &worker, 7, 0).0, 12);
+        end(&desk, worker, 0);
     });
 }
 
@@ -233,12 +282,12 @@ fn two_workers_and_a_caller_share_one_region() {
             .iter()
             .map(|desk| {
                 let (desk, rows) = (Arc::clone(desk), Arc::clone(&rows));
-                thread::spawn(move || desk.serve(|row| write(&rows, row)))
+                thread::spawn(move || desk.serve(|_| false, |row| write(&rows, row)))
             })
             .collect();
         for (part, (desk, worker)) in desks.iter().zip(&workers).enumerate() {
             // SAFETY: the desk is new.
-            if unsafe { desk.hand(part + 1) } {
+            if unsafe { desk.hand(part + 1, 0) } {
                 worker.thread().unpark();
             }
         }

@@ -91,30 +91,9 @@ impl Raw {
                 type_name(value)
             ))
         })?;
-        let descr = array.dtype();
-        let dtype = match own_type(&descr) {
-            Some(dtype) => dtype,
-            None => {
-                let text: String = descr.getattr("name")?.extract()?;
-                DType::from_name(&text).ok_or_else(|| {
-                    PeltonError::new_err(format!(
-                        "argument `{name}` has element type {text}, which Pelton does not know"
-                    ))
-                })?
-            }
-        };
-        if descr.is_native_byteorder() == Some(false) {
-            return Err(PeltonError::new_err(format!(
-                "argument `{name}` has bytes in foreign order; convert it with `array.astype(array.dtype.newbyteorder('='))`"
-            )));
-        }
+        let dtype = element_type(name, array)?;
         // SAFETY: the cast has shown that it is an array.
         let header = unsafe { Header::read(value) };
-        if header.flags & NPY_ARRAY_ALIGNED == 0 {
-            return Err(PeltonError::new_err(format!(
-                "argument `{name}` is not aligned to its element type; copy it to an array of its own"
-            )));
-        }
         Ok(Raw {
             name: name.to_owned(),
             address: header.address as usize,
@@ -130,6 +109,35 @@ impl Raw {
         let from = self.address.wrapping_add_signed(low);
         (from, from.wrapping_add(bytes))
     }
+}
+
+/// The type of an array's elements, which the machine can read where they lie.
+pub(crate) fn element_type(name: &str, array: &Bound<'_, PyUntypedArray>) -> PyResult<DType> {
+    let descr = array.dtype();
+    let dtype = match own_type(&descr) {
+        Some(dtype) => dtype,
+        None => {
+            let text: String = descr.getattr("name")?.extract()?;
+            DType::from_name(&text).ok_or_else(|| {
+                PeltonError::new_err(format!(
+                    "argument `{name}` has element type {text}, which Pelton does not know"
+                ))
+            })?
+        }
+    };
+    if descr.is_native_byteorder() == Some(false) {
+        return Err(PeltonError::new_err(format!(
+            "argument `{name}` has bytes in foreign order; convert it with `array.astype(array.dtype.newbyteorder('='))`"
+        )));
+    }
+    // SAFETY: it is an array.
+    let header = unsafe { Header::read(array.as_any()) };
+    if header.flags & NPY_ARRAY_ALIGNED == 0 {
+        return Err(PeltonError::new_err(format!(
+            "argument `{name}` is not aligned to its element type; copy it to an array of its own"
+        )));
+    }
+    Ok(dtype)
 }
 
 /// Types that NumPy itself has are numbered below this; others come from packages.

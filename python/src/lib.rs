@@ -6,6 +6,7 @@ mod arrays;
 mod device;
 mod gtir;
 mod numbers;
+mod position;
 mod program;
 mod workspace;
 

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use numpy::{PyUntypedArray, PyUntypedArrayMethods};
+use pelton::diag::Diagnostic;
 use pelton::exec::settings::Wishes;
-use pelton::exec::{Options, Outcome, Prepared, Settings, load};
+use pelton::exec::{Engine, Options, Outcome, Prepared, Settings, load};
 use pelton::memory::Arguments;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -13,6 +14,7 @@ use pyo3::types::PyDict;
 use crate::arrays::{self, Raw};
 use crate::device::DeviceArray;
 use crate::numbers::number;
+use crate::position::Positions;
 use crate::{PeltonError, raise};
 
 /// A program file, made ready for an engine.
@@ -47,6 +49,14 @@ impl Program {
     /// not given.
     #[pyo3(signature = (**arguments))]
     fn __call__(&self, py: Python<'_>, arguments: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+        let options = Options { checked: self.checked, ..Options::default() };
+        let short = arguments.filter(|_| self.prepared.engine() != Engine::Interp);
+        if let Some(positions) = short.and_then(|all| Positions::of(&self.prepared, all)) {
+            // SAFETY: `arguments` keeps the arrays alive until this function returns, whose layouts were just read; writing
+            // them from another thread during a call is the caller's race.
+            let outcome = py.detach(|| unsafe { self.prepared.run_given(&positions.given(), &options) });
+            return ended(outcome);
+        }
         let mut raw = Vec::new();
         let mut numbers = Vec::new();
         let mut resident = Vec::new();
@@ -86,12 +96,13 @@ impl Program {
         // SAFETY: `arguments` keeps the arrays alive until this function returns; writing them from another
         // thread during a call is the caller's race.
         unsafe { arrays::bind(&raw, &mut call) };
-        let outcome = py.detach(|| {
-            self.prepared.run(&mut call, &Options { checked: self.checked, ..Options::default() })
-        });
-        match outcome.map_err(|error| raise(&error))? {
-            Outcome::Done(_) => Ok(()),
-            Outcome::Trap(fault) => Err(raise(&fault.into())),
-        }
+        ended(py.detach(|| self.prepared.run(&mut call, &options)))
+    }
+}
+
+fn ended(outcome: Result<Outcome, Diagnostic>) -> PyResult<()> {
+    match outcome.map_err(|error| raise(&error))? {
+        Outcome::Done(_) => Ok(()),
+        Outcome::Trap(fault) => Err(raise(&fault.into())),
     }
 }

@@ -20,6 +20,7 @@ mod product;
 mod program;
 mod restore;
 pub mod runtime;
+mod seat;
 mod slab;
 mod threads;
 pub mod wide;

@@ -1,4 +1,4 @@
-//! How much a loop does, roughly: operations of one iteration times iterations.
+//! How much a loop does, roughly: operations of one iteration times iterations, less where vectors do several at once.
 
 use hashbrown::HashSet;
 
@@ -9,16 +9,31 @@ use super::{Code, Op, Stmt, ValueId};
 /// Iterations of a loop whose bounds are not known in front of the outer loop.
 const GUESS: f64 = 8.0;
 
-/// Operations of a loop with these bounds, as a `float64`.
+/// How much faster the iterations of an innermost parallel loop are, which become vector code as a rule and then wait for
+/// memory.
+const AT_ONCE: f64 = 4.0;
+
+/// Operations of a parallel loop with these bounds, as a `float64`.
 pub fn of(
     code: &mut Code<'_>,
     inside: &HashSet<ValueId>,
     (start, stop, step): (ValueId, ValueId, i64),
     body: &[Stmt],
 ) -> ValueId {
-    let each = list(code, inside, body);
+    let each = each(code, inside, true, body);
     let trips = trips(code, (start, stop, step));
     code.floats(BinaryOp::Mul, each, trips)
+}
+
+/// Operations of an iteration of a loop.
+fn each(code: &mut Code<'_>, inside: &HashSet<ValueId>, parallel: bool, body: &[Stmt]) -> ValueId {
+    let all = list(code, inside, body);
+    let is_loop = |stmt: &Stmt| matches!(stmt, Stmt::For { .. } | Stmt::Loop(_) | Stmt::Cfg(_));
+    if !parallel || Stmt::all(body).any(is_loop) {
+        return all;
+    }
+    let share = code.float(1.0 / AT_ONCE);
+    code.floats(BinaryOp::Mul, all, share)
 }
 
 /// Whether a value that was just computed is known to be less than that.
@@ -70,8 +85,8 @@ fn list(code: &mut Code<'_>, inside: &HashSet<ValueId>, stmts: &[Stmt]) -> Value
                 plain += 10.0;
                 continue;
             }
-            Stmt::For { start, stop, step, body, .. } => {
-                let each = list(code, inside, body);
+            Stmt::For { start, stop, step, parallel, body, .. } => {
+                let each = each(code, inside, *parallel, body);
                 let trips = if inside.contains(start) || inside.contains(stop) {
                     code.float(GUESS)
                 } else {

@@ -278,7 +278,9 @@ unsafe fn split<T: Product>(frame: *mut Frame, job: Job<T>) -> Option<()> {
     };
     let by_columns = job.n > job.m;
     let wide = Wide { job, by_columns };
-    let work = 2.0 * job.m as f64 * job.n as f64 * job.k as f64 / 8.0;
+    // A matrix times a vector waits for the matrix, which it uses once.
+    let at_once = if job.m == 1 || job.n == 1 { 2.0 } else { 8.0 };
+    let work = 2.0 * job.m as f64 * job.n as f64 * job.k as f64 / at_once;
     let count = (if by_columns { job.n } else { job.m }).cast_signed() as i64;
     let code = part::<T> as *const u8;
     // SAFETY: parts write to different results, as long as `wide` says; the rest as the caller says.
