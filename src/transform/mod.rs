@@ -33,13 +33,16 @@
 //! graph out. Builds with debug assertions validate the program after every rule that fired, and name the culprit. What
 //! pays is decided by one model, [`cost`].
 
+mod arguments;
 mod assigned;
+mod call_symbols;
 mod control;
 mod copies;
 pub mod cost;
 mod dead;
 mod decide;
 pub mod editor;
+mod embed;
 pub mod facts;
 mod independent;
 pub mod index;
@@ -51,6 +54,8 @@ pub mod report;
 pub mod rule;
 pub mod rules;
 mod scope;
+mod size_code;
+mod split;
 mod substitute;
 
 pub use pipeline::{OPTIMIZE, Options, SIMPLIFY, optimize, run, simplify};

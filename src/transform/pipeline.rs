@@ -16,6 +16,8 @@ use super::rule::{Rule, Site, SiteKind};
 pub const SIMPLIFY: &[&str] = &[
     // All other rules work on states whose order is explicit.
     "explicit_order",
+    // First, so that the rules for control flow see all of it, and the symbols of nested graphs are symbols like others.
+    "inline_multistate",
     // What symbols are decides conditions, and edges without assignments let states become one.
     "symbol_propagation",
     // Early, so that nothing below looks at what nobody needs.
@@ -52,6 +54,8 @@ pub const SIMPLIFY: &[&str] = &[
 pub const OPTIMIZE: &[&str] = &[
     // All other rules work on states whose order is explicit.
     "explicit_order",
+    // First, so that the rules for control flow see all of it, and the symbols of nested graphs are symbols like others.
+    "inline_multistate",
     // What symbols are decides conditions, and edges without assignments let states become one.
     "symbol_propagation",
     // Early, so that nothing below looks at what nobody needs.

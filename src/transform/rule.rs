@@ -140,6 +140,7 @@ rules! {
     double_write::DoubleWrite,
     empty_range::EmptyRange,
     explicit_order::ExplicitOrder,
+    inline_multistate::InlineMultistate,
     inline_nested::InlineNested,
     inline_region::InlineRegion,
     keep_transients::KeepTransients,

@@ -286,7 +286,8 @@ pub fn mentions(text: &str, name: &str) -> bool {
     words(text).any(|word| word == name)
 }
 
-fn rename_identifiers(text: &str, renamed: &[(&str, String)]) -> String {
+/// A text with other identifiers, all of them at once.
+pub fn rename_identifiers(text: &str, renamed: &[(&str, String)]) -> String {
     let mut result = String::with_capacity(text.len());
     let mut before = ' ';
     for word in words(text) {

@@ -3,6 +3,7 @@
 
 use pelton::front::pel;
 
+use crate::calls::with_control_flow;
 use crate::support::{Random, after, program, run, without_order};
 
 /// A program text and the number of its statements.
@@ -61,6 +62,7 @@ fn text_for(rule: &str, random: &mut Random) -> String {
         "trivial_loop" => loops(random, &["0:1", "N - 1:N", "1:1", "0:N", "1:2"]),
         "map_collapse" | "map_dimension_order" => deep(random),
         "inline_nested" => calls(random),
+        "inline_multistate" => with_control_flow(random),
         "loop_nest_to_map" => nests(random),
         "trivial_map_dimension" => thin(random),
         "reduce_to_map" => reductions(random),
@@ -981,9 +983,9 @@ pub fn prepared(rule: &'static str) -> Vec<&'static str> {
         "map_fusion_vertical" | "map_fusion_horizontal" | "map_split_horizontal" => {
             vec!["state_fusion", "explicit_order", rule]
         }
-        "loop_to_map" | "inline_nested" | "reduce_to_map" | "redundant_copy_in" | "redundant_copy_out"
-        | "double_write" | "write_back" | "view_removal" | "reference_removal" | "split_parts"
-        | "move_into_branch" | "map_split_vertical" => {
+        "loop_to_map" | "inline_nested" | "inline_multistate" | "reduce_to_map" | "redundant_copy_in"
+        | "redundant_copy_out" | "double_write" | "write_back" | "view_removal" | "reference_removal"
+        | "split_parts" | "move_into_branch" | "map_split_vertical" => {
             vec!["explicit_order", rule]
         }
         _ => vec![rule],
@@ -1185,6 +1187,11 @@ fn inline_nested_keeps_bits() {
 }
 
 #[test]
+fn inline_multistate_keeps_bits() {
+    assert!(holds(&prepared("inline_multistate"), 43_000..43_000 + RUNS) > 200);
+}
+
+#[test]
 fn trivial_loop_keeps_bits() {
     assert!(holds(&prepared("trivial_loop"), 12_000..12_000 + RUNS) > 40);
 }
@@ -1207,6 +1214,7 @@ fn the_whole_pipeline_keeps_bits_of_structured_programs() {
         "trivial_loop",
         "map_collapse",
         "inline_nested",
+        "inline_multistate",
         "loop_nest_to_map",
         "trivial_map_dimension",
         "redundant_copy_in",

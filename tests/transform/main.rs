@@ -1,5 +1,6 @@
 //! The optimizer: examples of every rule, generated programs, the corpus, known bugs of peers.
 
+mod calls;
 mod corpus;
 mod driver;
 mod examples;

@@ -54,19 +54,16 @@ use indexmap::IndexMap;
 
 use crate::analysis::ScopeTree;
 use crate::entity::Name;
-use crate::ir::{
-    BlockId, BlockKind, Contract, Data, DataKind, Edge, GraphId, Lifetime, Memlet, Node, NodeId, NodeKind,
-    State, Subset,
-};
+use crate::ir::{BlockId, BlockKind, Data, DataKind, Edge, GraphId, Lifetime, Node, NodeId, NodeKind, State};
 use crate::symbolic::{ExprId, ExprPool};
-use crate::transform::copies::Correspondence;
+use crate::transform::arguments::{self, Argument};
 use crate::transform::dead;
 use crate::transform::editor::{Editor, Place, View, ordering_edge};
 use crate::transform::index::StateIndex;
 use crate::transform::order;
 use crate::transform::rule::{Site, SiteKind, Stopped, Transformation};
 use crate::transform::scope;
-use crate::transform::substitute::{self, Replacement};
+use crate::transform::substitute;
 
 /// The rule.
 pub struct InlineNested;
@@ -82,18 +79,6 @@ pub struct Found {
     arguments: IndexMap<Name, Argument>,
     /// Containers of the nested graph's own, as they are declared outside.
     locals: Vec<(Name, Data)>,
-}
-
-/// An argument of the nested graph.
-struct Argument {
-    /// The container outside.
-    outer: Name,
-    indices: Correspondence,
-    /// All of it, in the indices of the nested graph.
-    whole: Subset,
-    /// Where it comes from and where it goes: node and connector.
-    source: Option<(NodeId, Option<Name>)>,
-    target: Option<(NodeId, Option<Name>)>,
 }
 
 impl Transformation for InlineNested {
@@ -129,7 +114,7 @@ impl Transformation for InlineNested {
         let mut arguments = IndexMap::new();
         let mut locals = Vec::new();
         for (name, data) in declared {
-            let data = substituted(&mut editor.exprs, &data, &by);
+            let data = arguments::substituted(&mut editor.exprs, &data, &by);
             if !matches!(data.kind, DataKind::Array(_) | DataKind::Scalar(_)) {
                 return None;
             }
@@ -145,7 +130,7 @@ impl Transformation for InlineNested {
                 continue;
             }
             let (view, exprs) = editor.split(at)?;
-            arguments.insert(name, argument(&view, exprs, node, name, &data, contract)?);
+            arguments.insert(name, arguments::argument(&view, exprs, node, name, &data, contract)?);
         }
         let mut outer: Vec<Name> = Vec::new();
         for argument in arguments.values() {
@@ -212,112 +197,6 @@ fn symbols_are_known(view: &View<'_>, exprs: &ExprPool, mapping: &IndexMap<Name,
                 .flat_map(|subset| &subset.ranges)
                 .all(|range| known(range.start) && known(range.end) && known(range.step))
         })
-}
-
-/// A declaration with symbols replaced.
-fn substituted(exprs: &mut ExprPool, data: &Data, by: &Replacement) -> Data {
-    let mut data = data.clone();
-    if let DataKind::Array(array) = &mut data.kind {
-        let sizes = array.shape.iter_mut().chain(&mut array.strides).chain(&mut array.offset);
-        for size in sizes.chain(&mut array.total_size).chain(&mut array.start_offset) {
-            *size = substitute::expression(exprs, *size, by);
-        }
-    }
-    data
-}
-
-/// What an argument is outside.
-fn argument(
-    view: &View<'_>,
-    exprs: &mut ExprPool,
-    node: NodeId,
-    name: Name,
-    data: &Data,
-    contract: Contract,
-) -> Option<Argument> {
-    let mut incoming = view.data_in(node).filter(|(_, edge)| edge.dst_conn == Some(name));
-    let mut outgoing = view.data_out(node).filter(|(_, edge)| edge.src_conn == Some(name));
-    let (read, write) = (incoming.next(), outgoing.next());
-    if incoming.next().is_some() || outgoing.next().is_some() {
-        return None;
-    }
-    let mut found: Option<(Name, Correspondence)> = None;
-    for (_, edge) in read.into_iter().chain(write) {
-        let memlet = &edge.memlet;
-        let outer = memlet.data?;
-        let declared = view.graph.data.get(&outer)?;
-        let is_plain = matches!(declared.kind, DataKind::Array(_) | DataKind::Scalar(_));
-        if !is_plain || declared.ty != data.ty || memlet.wcr.is_some() || memlet.other_subset.is_some() {
-            return None;
-        }
-        let indices = indices(exprs, declared, memlet, data, contract)?;
-        if found.as_ref().is_some_and(|known| *known != (outer, indices.clone())) {
-            return None;
-        }
-        found = Some((outer, indices));
-    }
-    let (outer, indices) = found?;
-    Some(Argument {
-        outer,
-        indices,
-        whole: scope::whole(exprs, data),
-        source: read.map(|(_, edge)| (edge.src, edge.src_conn)),
-        target: write.map(|(_, edge)| (edge.dst, edge.dst_conn)),
-    })
-}
-
-/// Which elements of the outer container the elements of the argument are.
-fn indices(
-    exprs: &mut ExprPool,
-    outer: &Data,
-    memlet: &Memlet,
-    inner: &Data,
-    contract: Contract,
-) -> Option<Correspondence> {
-    let zero = exprs.int(0);
-    let plain = |data: &Data| {
-        data.array()
-            .is_none_or(|array| array.offset.iter().chain(&array.start_offset).all(|&offset| offset == zero))
-    };
-    if !plain(outer) || !plain(inner) {
-        return None;
-    }
-    let strides = |data: &Data| data.array().map_or(Vec::new(), |array| array.strides.clone());
-    if contract == Contract::Whole {
-        if outer.shape() == inner.shape() && strides(outer) == strides(inner) {
-            return Some(Correspondence::identity(exprs, outer.shape().len().max(1)));
-        }
-        // Whether the layouts agree may depend on the symbols; unless it is known that they do not, the graph stays.
-        let differ = outer.shape().len() != inner.shape().len()
-            || outer.shape().iter().zip(inner.shape()).any(|(&a, &b)| {
-                let difference = exprs.sub(a, b);
-                exprs.as_int(difference).is_some_and(|difference| difference != 0)
-            });
-        if !differ {
-            return None;
-        }
-    }
-    let subset = memlet.subset.clone().unwrap_or_else(|| scope::whole(exprs, outer));
-    let one = exprs.int(1);
-    let (inner_strides, outer_strides) = (strides(inner), strides(outer));
-    // Dimensions of the argument in order, each the next one outside that has its extent and distance.
-    let mut open = (0..inner.shape().len()).filter(|&dim| inner.shape()[dim] != one).peekable();
-    let mut dims = Vec::with_capacity(subset.ranges.len());
-    for (dim, range) in subset.ranges.iter().enumerate() {
-        let length = exprs.sub(range.end, range.start);
-        let extent = exprs.add(length, one);
-        let next = open.peek().copied().filter(|&next| {
-            extent == inner.shape()[next]
-                && outer_strides.get(dim) == inner_strides.get(next)
-                && range.step == one
-                && range.tile == one
-        });
-        if next.is_some() {
-            open.next();
-        }
-        dims.push((next, range.start));
-    }
-    open.next().is_none().then(|| Correspondence::new(dims, inner.shape().len().max(1)))
 }
 
 /// Whether the access nodes of the arguments can become those outside.

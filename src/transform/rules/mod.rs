@@ -5,6 +5,7 @@ pub mod dead_dataflow;
 pub mod double_write;
 pub mod empty_range;
 pub mod explicit_order;
+pub mod inline_multistate;
 pub mod inline_nested;
 pub mod inline_region;
 pub mod keep_transients;

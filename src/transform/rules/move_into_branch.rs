@@ -67,8 +67,7 @@ use hashbrown::{HashMap, HashSet};
 use crate::analysis::uses::layout_exprs;
 use crate::entity::Name;
 use crate::ir::{
-    BlockId, BlockKind, DataKind, Edge, GraphId, InterstateEdge, Lifetime, Node, NodeId, NodeKind, RegionId,
-    State,
+    BlockId, BlockKind, DataKind, GraphId, InterstateEdge, Lifetime, NodeId, NodeKind, RegionId, State,
 };
 use crate::scalar::{DType, PortKind, Type};
 use crate::symbolic::{ExprId, ExprPool};
@@ -78,6 +77,7 @@ use crate::transform::editor::{Editor, Place, View};
 use crate::transform::order::{self, Unit, unit_of};
 use crate::transform::rule::{Site, SiteKind, Stopped, Transformation};
 use crate::transform::scope;
+use crate::transform::split;
 use crate::transform::substitute;
 
 /// The rule.
@@ -351,7 +351,7 @@ fn apply(editor: &mut Editor<'_>, found: Found) -> Option<()> {
         let units = one.units.iter().flat_map(|&unit| parts(&view, unit));
         let mut inside: Vec<NodeId> = units.chain(one.results.iter().copied()).collect();
         inside.sort_by_key(|&node| (view.index.key(node), node));
-        let (state, sources) = copied(&view, &inside)?;
+        let (state, sources) = split::copied(&view, &inside)?;
         made.push((with_kept_symbols(editor, graph, region, one.block, state)?, sources));
     }
     let mut left = Vec::with_capacity(moves.len());
@@ -441,43 +441,4 @@ fn put_first(editor: &mut Editor<'_>, graph: GraphId, body: RegionId, state: Sta
         });
         region.start = Some(new);
     })
-}
-
-/// A state of these nodes alone, in this order, with access nodes for what they read; and those that they read.
-fn copied(view: &View<'_>, nodes: &[NodeId]) -> Option<(State, Vec<NodeId>)> {
-    let mut state = State::default();
-    let mut image: HashMap<NodeId, NodeId> = HashMap::new();
-    let mut sources = Vec::new();
-    let set: HashSet<NodeId> = nodes.iter().copied().collect();
-    for &node in nodes {
-        for &edge in view.index.incoming(node) {
-            let edge = view.edge(edge);
-            if !set.contains(&edge.src) && !edge.memlet.is_empty() && !image.contains_key(&edge.src) {
-                view.accessed(edge.src)?;
-                sources.push(edge.src);
-                image.insert(edge.src, state.nodes.push(view.state.nodes.get(edge.src)?.clone()));
-            }
-        }
-    }
-    for &node in nodes {
-        image.insert(node, state.nodes.push(view.state.nodes.get(node)?.clone()));
-    }
-    for (_, node) in state.nodes.iter_mut() {
-        let Node { kind, .. } = node;
-        if let NodeKind::MapExit { entry } = kind {
-            *entry = *image.get(entry)?;
-        }
-    }
-    for &node in nodes {
-        for &id in view.index.incoming(node) {
-            let edge = view.edge(id);
-            if let Some(&src) = image.get(&edge.src)
-                && (set.contains(&edge.src) || !edge.memlet.is_empty())
-            {
-                let edge = Edge { src, dst: *image.get(&node)?, ..edge.clone() };
-                state.edges.push(edge);
-            }
-        }
-    }
-    Some((state, sources))
 }
