@@ -2,12 +2,11 @@
 
 use crate::entity::Name;
 use crate::ir::{Contract, Data, DataKind, Memlet, NodeId, Subset};
-use crate::symbolic::ExprPool;
+use crate::symbolic::{ExprId, ExprPool};
 
 use super::copies::Correspondence;
 use super::editor::View;
 use super::scope;
-use super::substitute::{self, Replacement};
 
 /// An argument of a nested graph.
 pub struct Argument {
@@ -23,13 +22,13 @@ pub struct Argument {
     pub target: Option<(NodeId, Option<Name>)>,
 }
 
-/// A declaration with symbols replaced.
-pub fn substituted(exprs: &mut ExprPool, data: &Data, by: &Replacement) -> Data {
+/// A declaration with other sizes.
+pub fn substituted(data: &Data, image: &mut dyn FnMut(ExprId) -> ExprId) -> Data {
     let mut data = data.clone();
     if let DataKind::Array(array) | DataKind::View(array) = &mut data.kind {
         let sizes = array.shape.iter_mut().chain(&mut array.strides).chain(&mut array.offset);
         for size in sizes.chain(&mut array.total_size).chain(&mut array.start_offset) {
-            *size = substitute::expression(exprs, *size, by);
+            *size = image(*size);
         }
     }
     data
@@ -97,13 +96,15 @@ fn indices(
         if outer.shape() == inner.shape() && strides(outer) == strides(inner) {
             return Some(Correspondence::identity(exprs, outer.shape().len().max(1)));
         }
-        // Whether the layouts agree may depend on the symbols; unless it is known that they do not, the graph stays.
+        // Whether the layouts agree may depend on the symbols. If they do, the argument starts where the container starts: so
+        // unless it is known that they do not, it has to start there in any case.
         let differ = outer.shape().len() != inner.shape().len()
             || outer.shape().iter().zip(inner.shape()).any(|(&a, &b)| {
                 let difference = exprs.sub(a, b);
                 exprs.as_int(difference).is_some_and(|difference| difference != 0)
             });
-        if !differ {
+        let starts = memlet.subset.iter().flat_map(|subset| &subset.ranges).map(|range| range.start);
+        if !differ && !starts.into_iter().all(|start| start == zero) {
             return None;
         }
     }

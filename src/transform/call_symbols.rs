@@ -146,10 +146,10 @@ fn reads<'a>(editor: &Editor<'_>, graph: &'a Graph) -> Option<Vec<Read<'a>>> {
                     text: &tasklet.text.text,
                     hidden: hidden.around(id).to_vec(),
                 })),
-                NodeKind::Library(library) => {
-                    if library.wcr.as_ref().is_some_and(|code| !code.symbols.is_empty()) {
-                        return None;
-                    }
+                NodeKind::Library(library)
+                    if library.wcr.as_ref().is_some_and(|code| !code.symbols.is_empty()) =>
+                {
+                    return None;
                 }
                 NodeKind::ConsumeEntry(_) => return None,
                 _ => {}

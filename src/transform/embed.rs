@@ -3,13 +3,16 @@
 //!
 //! Maps hide names: what a parameter is called means the parameter in its scope, whatever a symbol of that name means outside.
 
+use std::borrow::Cow;
+use std::cell::RefCell;
+
 use hashbrown::HashMap;
 
 use crate::analysis::ScopeTree;
 use crate::entity::{Name, Names};
 use crate::ir::{
     BlockId, BlockKind, Branch, CodeExpr, GraphId, InterstateEdge, Language, Loop, Memlet, NodeId, NodeKind,
-    Region, RegionId, State, Text,
+    Range, Region, RegionId, State, Text,
 };
 use crate::scalar::Code;
 use crate::symbolic::{ExprId, ExprPool};
@@ -23,19 +26,46 @@ use super::substitute;
 #[derive(Debug, Default)]
 pub struct Meaning {
     /// In sizes, ranges and memlets: what stands for symbols, and for containers that are read by name.
-    pub exprs: Vec<(Name, ExprId)>,
+    pub exprs: HashMap<Name, ExprId>,
     /// In code: other names of symbols.
     pub symbols: HashMap<Name, Name>,
     /// Containers.
     pub data: HashMap<Name, Name>,
     /// Arguments that are parts of containers: which, and the element that each of their elements is.
     pub parts: Vec<(Name, Name, Correspondence)>,
+    /// Expressions that became others.
+    images: RefCell<HashMap<ExprId, ExprId>>,
 }
 
 impl Meaning {
     /// Whether a symbol means something else than outside.
     fn changes(&self, name: Name) -> bool {
-        self.symbols.contains_key(&name) || self.exprs.iter().any(|(old, _)| *old == name)
+        self.symbols.contains_key(&name) || self.exprs.contains_key(&name)
+    }
+
+    /// An expression outside, where maps hide these names.
+    pub fn expression(&self, exprs: &mut ExprPool, old: ExprId, hidden: &[Name]) -> ExprId {
+        let image = |exprs: &mut ExprPool| {
+            exprs.substitute(old, &|name| self.exprs.get(&name).filter(|_| !hidden.contains(&name)).copied())
+        };
+        if exprs.as_int(old).is_some() {
+            return old;
+        }
+        if !hidden.is_empty() {
+            return image(exprs);
+        }
+        if let Some(&known) = self.images.borrow().get(&old) {
+            return known;
+        }
+        let new = image(exprs);
+        self.images.borrow_mut().insert(old, new);
+        new
+    }
+
+    fn range(&self, exprs: &mut ExprPool, range: &Range, hidden: &[Name]) -> Range {
+        let mut image = |old: ExprId| self.expression(exprs, old, hidden);
+        let (start, end) = (image(range.start), image(range.end));
+        Range { start, end, step: image(range.step), tile: image(range.tile) }
     }
 
     /// A state of the nested graph as one of the graph outside.
@@ -43,7 +73,7 @@ impl Meaning {
         let hidden = Hidden::of(names, &state, &|name| self.changes(name))?;
         let ids: Vec<NodeId> = state.live_nodes().map(|(id, _)| id).collect();
         for id in ids {
-            let by = self.visible(hidden.around(id));
+            let around = hidden.around(id);
             let node = state.nodes.get_mut(id)?;
             match &mut node.kind {
                 NodeKind::Access { data, .. } => {
@@ -52,22 +82,22 @@ impl Meaning {
                 }
                 NodeKind::Tasklet(tasklet) => {
                     if let Some(code) = &mut tasklet.code {
-                        rename(names, &mut tasklet.text, code, &by.symbols, None);
+                        rename(names, &mut tasklet.text, code, &self.visible(around), None);
                     }
                 }
                 NodeKind::MapEntry(map) => {
                     // A range sees the parameters in front of it.
-                    let params = map.params.clone();
-                    for (at, range) in map.range.ranges.iter_mut().enumerate() {
-                        let own: Vec<(Name, ExprId)> = (by.exprs.iter().copied())
-                            .filter(|(name, _)| !params.iter().take(at).any(|param| param == name))
-                            .collect();
-                        *range = substitute::range(exprs, range, &own);
+                    let mut hidden = around.to_vec();
+                    for (range, &param) in map.range.ranges.iter_mut().zip(&map.params) {
+                        *range = self.range(exprs, range, &hidden);
+                        if self.changes(param) {
+                            hidden.push(param);
+                        }
                     }
                 }
                 NodeKind::Nested(nested) => {
                     for value in nested.symbol_mapping.values_mut() {
-                        *value = substitute::expression(exprs, *value, &by.exprs);
+                        *value = self.expression(exprs, *value, around);
                     }
                 }
                 _ => {}
@@ -87,9 +117,8 @@ impl Meaning {
                 Some(NodeKind::MapEntry(_)) => hidden.inside(edge.src),
                 _ => hidden.around(edge.dst),
             };
-            let by = self.visible(around);
             let ends = [edge.src, edge.dst].map(|end| accessed(&state, end));
-            let memlet = self.memlet(exprs, names, &edge.memlet, ends, &by)?;
+            let memlet = self.memlet(exprs, names, &edge.memlet, ends, around)?;
             state.edges.get_mut(id)?.memlet = memlet;
         }
         Some(state)
@@ -102,14 +131,19 @@ impl Meaning {
         names: &Names,
         memlet: &Memlet,
         ends: [Option<Name>; 2],
-        by: &Visible,
+        hidden: &[Name],
     ) -> Option<Memlet> {
-        let mut made = substitute::memlet(exprs, memlet, &by.exprs);
+        let mut made = memlet.clone();
+        let subsets = made.subset.iter_mut().chain(&mut made.other_subset);
+        for range in subsets.flat_map(|subset| &mut subset.ranges) {
+            *range = self.range(exprs, range, hidden);
+        }
+        made.volume = made.volume.map(|volume| self.expression(exprs, volume, hidden));
         if let Some(wcr) = &mut made.wcr
             && let Some(code) = &mut wcr.code
         {
             let mut text = Text { language: Language::Python, text: std::mem::take(&mut wcr.text) };
-            rename(names, &mut text, code, &by.symbols, None);
+            rename(names, &mut text, code, &self.visible(hidden), None);
             wcr.text = text.text;
         }
         let named = made.data?;
@@ -140,13 +174,13 @@ impl Meaning {
         self.symbols.get(&name).copied().unwrap_or(name)
     }
 
-    /// What is left where some names mean parameters of maps.
-    fn visible(&self, hidden: &[Name]) -> Visible {
-        let shows = |name: &Name| !hidden.contains(name);
-        Visible {
-            exprs: self.exprs.iter().filter(|(name, _)| shows(name)).copied().collect(),
-            symbols: self.symbols.iter().filter(|(name, _)| shows(name)).map(|(a, b)| (*a, *b)).collect(),
+    /// The names of symbols where maps hide some.
+    fn visible(&self, hidden: &[Name]) -> Cow<'_, HashMap<Name, Name>> {
+        if hidden.is_empty() {
+            return Cow::Borrowed(&self.symbols);
         }
+        let shown = self.symbols.iter().filter(|(name, _)| !hidden.contains(*name));
+        Cow::Owned(shown.map(|(old, new)| (*old, *new)).collect())
     }
 
     /// Moves all blocks under a region of `from` to `to`; gives the region that they are in there.
@@ -243,12 +277,6 @@ impl Meaning {
             start: region.start.and_then(|block| blocks.get(&block).copied()),
         })
     }
-}
-
-/// What of a meaning holds at some place.
-struct Visible {
-    exprs: Vec<(Name, ExprId)>,
-    symbols: HashMap<Name, Name>,
 }
 
 /// Names that the maps of a state hide.

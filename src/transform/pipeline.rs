@@ -232,6 +232,9 @@ fn run_rule(
     let start = Instant::now();
     let mut report = RuleReport::idle(rule.name);
     let mut open = places.of(editor, rule.kind);
+    if rule.outside_in {
+        open.reverse();
+    }
     // What is in `open`, once somebody has to know.
     let mut waiting: Option<HashSet<Site>> = None;
     // No rule fires forever; the bound turns a defect into a slow rule.

@@ -53,6 +53,8 @@ pub trait Transformation {
     type Match;
     /// Where to look.
     const KIND: SiteKind;
+    /// Whether to look at graphs before those that they run, and not at last places first.
+    const OUTSIDE_IN: bool = false;
 
     /// The application at `site`, if the rule is legal there and pays.
     fn find(editor: &mut Editor<'_>, site: Site) -> Option<Self::Match>;
@@ -73,6 +75,8 @@ pub struct Rule {
     source: &'static str,
     /// Where it looks.
     pub kind: SiteKind,
+    /// Whether it looks at graphs before those that they run.
+    pub outside_in: bool,
     step: fn(&mut Editor<'_>, Site) -> Option<Result<(), Stopped>>,
 }
 
@@ -84,7 +88,7 @@ impl std::fmt::Debug for Rule {
 
 impl Rule {
     const fn of<T: Transformation>(name: &'static str, source: &'static str) -> Rule {
-        Rule { name, source, kind: T::KIND, step: step::<T> }
+        Rule { name, source, kind: T::KIND, outside_in: T::OUTSIDE_IN, step: step::<T> }
     }
 
     /// Looks at one place and applies the rule there if it matches.

@@ -87,8 +87,8 @@ fn body(random: &mut Random, x: Seen, y: Seen, size: &str, k: &str) -> String {
                 y.element("j")
             ),
             3 => format!(
-                "state q{number} {{ s = {} }} state f{number} {{ y{} = s * 2 }}",
-                format!("x{} + {k}", x.element("0")),
+                "state q{number} {{ s = x{} + {k} }} state f{number} {{ y{} = s * 2 }}",
+                x.element("0"),
                 y.element("1")
             ),
             _ => state("m"),

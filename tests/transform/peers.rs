@@ -214,6 +214,45 @@ program branches(a: f64[N], b: f64[N], c: f64[N], N: i64 symbol) {{
     }
 }
 
+/// GridTools/gt4py#2154 across the border of a nested graph: its conditional block becomes one of the graph around, and what
+/// only one branch reads is computed there, with the symbols that it was made of, whatever they are called inside.
+#[test]
+fn gt4py_2154_branches_of_nested_graphs() {
+    let text = "
+program nested_branches(a: f64[N], b: f64[N], c: f64[N], N: i64 symbol) {
+  transient t: f64[N]
+  symbol k: i64
+  state first { map i in 0:N { c[i] = a[i] } }
+  state main {
+    map i in 0:N { t[i] = a[i] * k }
+    n0 = access t
+    n1 = access c
+    n2 = access b
+    n3 = nested inner (x, z) -> (y) with (n = N, k = N - 2)
+        graph inner(x: f64[n], y: f64[n], z: f64[n], n: i64 symbol, k: i64 symbol) {
+      conditional choose {
+        case k > 1 { state use { map i in 0:n { y[i] = x[i] + k } } }
+        case else { state other { map i in 0:n { y[i] = z[i] - k } } }
+      }
+    }
+    n0 -> n3.x : t[0:N]
+    n1 -> n3.z : c[0:N]
+    n3.y -> n2 : b[0:N]
+  }
+  first -> main { k = 3 * N }
+}";
+    keeps_bits(text);
+    let (made, report) = after(&program(text), OPTIMIZE);
+    assert_eq!(report.fired_by("inline_multistate"), 1, "{report}");
+    assert_eq!(report.fired_by("move_into_branch"), 1, "{report}");
+    let printed = pelton::front::pel::print_brief(&made);
+    let branch = printed.find("conditional").expect("the branch stays");
+    let other = printed.find("case else").expect("so does the other one");
+    // In the branch, not before it: the value is made of what `k` was outside.
+    assert!(!printed[..branch].contains("3*N"), "{printed}");
+    assert!(printed[branch..other].contains("3*N") || printed[branch..other].contains("k"), "{printed}");
+}
+
 /// GridTools/gt4py#2150: temporaries of domains that are empty for some sizes have no negative shape.
 #[test]
 fn gt4py_2150_empty_domains() {

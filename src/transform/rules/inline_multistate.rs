@@ -8,7 +8,8 @@
 //! - the node lies at the top level of a state; in a map, an iteration has no control flow but that of a nested graph;
 //! - the nested graph ends at its end: it has no return, and no break or continue outside its own loops;
 //! - each of its arguments is an outer container as a whole; or a window of it (every index of the argument is an index of the
-//!   container plus what does not change) whose elements are read and written one by one or copied. No two are one container;
+//!   container plus what does not change) whose elements are read and written one by one or copied. Nothing is copied between two
+//!   that are one container;
 //! - values go from what comes before to what comes after through containers alone, and none of these has to be cleared whenever
 //!   the state runs;
 //! - what control flow reads of arguments are whole containers, and sizes of its own containers that several of its states use
@@ -82,7 +83,6 @@ use crate::ir::{
     RegionFlavor, RegionId, State,
 };
 use crate::scalar::Type;
-use crate::symbolic::ExprId;
 use crate::transform::arguments::{self, Argument};
 use crate::transform::call_symbols::{self, Symbol};
 use crate::transform::control;
@@ -120,6 +120,8 @@ struct Call {
 impl Transformation for InlineMultistate {
     type Match = Found;
     const KIND: SiteKind = SiteKind::Graph;
+    // Then the blocks of graphs in graphs move once, to where they stay.
+    const OUTSIDE_IN: bool = true;
 
     fn find(editor: &mut Editor<'_>, site: Site) -> Option<Found> {
         let Site::Graph(graph) = site else { return None };
@@ -141,9 +143,7 @@ impl Transformation for InlineMultistate {
 /// The nodes of a state that can be inlined, last ones first.
 fn calls(editor: &mut Editor<'_>, at: Place) -> Option<Vec<Call>> {
     let is_candidate = |kind: &NodeKind| match kind {
-        NodeKind::Nested(nested) => {
-            nested.graph.and_then(|id| editor.graph(id)).is_some_and(has_control_flow)
-        }
+        NodeKind::Nested(nested) => nested.graph.is_some_and(|graph| has_control_flow(editor, graph)),
         _ => false,
     };
     let state = editor.state(at)?;
@@ -166,13 +166,25 @@ fn calls(editor: &mut Editor<'_>, at: Place) -> Option<Vec<Call>> {
     Some(calls)
 }
 
-/// Whether a graph is more than one state.
-fn has_control_flow(graph: &Graph) -> bool {
-    graph.body_region().is_some_and(|body| match &body.blocks[..] {
-        [] => false,
-        &[block] => graph.state(block).is_none(),
-        _ => true,
-    })
+/// Whether a graph is more than one state, or runs such graphs in its only one: a state by itself is the work of `inline_nested`.
+fn has_control_flow(editor: &Editor<'_>, graph: GraphId) -> bool {
+    let mut open = vec![graph];
+    // Each graph belongs to one node.
+    while let Some(graph) = open.pop().and_then(|id| editor.graph(id)) {
+        let Some(body) = graph.body_region() else { return false };
+        match &body.blocks[..] {
+            [] => {}
+            &[block] => {
+                let Some(state) = graph.state(block) else { return true };
+                open.extend(state.live_nodes().filter_map(|(_, node)| match &node.kind {
+                    NodeKind::Nested(nested) => nested.graph,
+                    _ => None,
+                }));
+            }
+            _ => return true,
+        }
+    }
+    false
 }
 
 fn call(editor: &mut Editor<'_>, at: Place, node: NodeId, gone: &HashSet<NodeId>) -> Option<Call> {
@@ -189,26 +201,21 @@ fn call(editor: &mut Editor<'_>, at: Place, node: NodeId, gone: &HashSet<NodeId>
     let symbols = call_symbols::of(editor, &mut exprs, at.graph, inner, &mapping);
     editor.exprs = exprs;
     let symbols = symbols?;
-    let by: Vec<(Name, ExprId)> = (mapping.iter())
-        .filter(|&(&name, &value)| editor.exprs.as_symbol(value) != Some(name))
-        .map(|(&name, &value)| (name, value))
-        .collect();
     let contract = editor.program().contract;
     let (arguments_inside, own): (Vec<_>, Vec<_>) =
         (editor.graph(inner)?.data.clone().into_iter()).partition(|(_, data)| !data.transient);
     let mut found: Vec<(Name, Argument)> = Vec::with_capacity(arguments_inside.len());
     let mut parts = Vec::new();
     for (name, data) in arguments_inside {
-        let data = arguments::substituted(&mut editor.exprs, &data, &by);
+        let exprs = &mut editor.exprs;
+        let data = arguments::substituted(&data, &mut |size| {
+            exprs.substitute(size, &|name| mapping.get(&name).copied())
+        });
         let (view, exprs) = editor.split(at)?;
         if !matches!(data.kind, DataKind::Array(_) | DataKind::Scalar(_)) {
             return None;
         }
         let argument = arguments::argument(&view, exprs, node, name, &data, contract)?;
-        let class = view.facts.class(argument.outer);
-        if found.iter().any(|(_, other)| view.facts.class(other.outer) == class) {
-            return None;
-        }
         let outer = view.graph.data.get(&argument.outer)?;
         let all = scope::whole(exprs, outer);
         let is_whole = data.shape() == outer.shape()
@@ -329,7 +336,8 @@ fn locals(
 
 /// Whether every access of an argument can be one of the container outside.
 fn accesses_fit(editor: &mut Editor<'_>, call: &Call) -> bool {
-    let is_argument = |name: Name| call.arguments.iter().any(|(known, _)| *known == name);
+    let outer =
+        |name: Name| call.arguments.iter().find(|(known, _)| *known == name).map(|(_, one)| one.outer);
     let Some((_, facts)) = editor.known(call.inner) else { return false };
     if call.parts.iter().any(|&name| facts.is_read_by_name(name) || facts.is_shared(name)) {
         return false;
@@ -342,10 +350,9 @@ fn accesses_fit(editor: &mut Editor<'_>, call: &Call) -> bool {
         let Some((view, exprs)) = editor.split(at) else { return false };
         for (node, kind) in view.state.live_nodes() {
             let NodeKind::Access { data, setzero } = kind.kind else { continue };
-            if !is_argument(data) {
-                continue;
-            }
-            if setzero {
+            let Some(container) = outer(data) else { continue };
+            let mut copies = view.data_out(node).filter_map(|(_, edge)| view.accessed(edge.dst));
+            if setzero || copies.any(|to| to != data && outer(to) == Some(container)) {
                 return false;
             }
             if call.parts.contains(&data)
@@ -373,7 +380,7 @@ struct Inlined {
 fn inline(editor: &mut Editor<'_>, found: Found) -> Option<()> {
     let Found { graph, states } = found;
     // All states first, then all blocks: what is known of the graph is found out again only once.
-    let mut made: Vec<(BlockId, Vec<(Call, Option<State>)>)> = Vec::with_capacity(states.len());
+    let mut made = Vec::with_capacity(states.len());
     for (block, calls) in states {
         let mut cut = Vec::with_capacity(calls.len());
         for call in calls {
@@ -419,7 +426,7 @@ fn embed(editor: &mut Editor<'_>, graph: GraphId, call: &Call) -> Option<(Region
     }
     for (name, argument) in &call.arguments {
         meaning.data.insert(*name, argument.outer);
-        meaning.exprs.push((*name, editor.exprs.symbol(argument.outer)));
+        meaning.exprs.insert(*name, editor.exprs.symbol(argument.outer));
         if call.parts.contains(name) {
             meaning.parts.push((*name, argument.outer, argument.indices.clone()));
         }
@@ -429,12 +436,13 @@ fn embed(editor: &mut Editor<'_>, graph: GraphId, call: &Call) -> Option<(Region
         let stem = editor.names.get(*name).to_owned();
         let new = editor.add_data(graph, &stem, data.clone())?;
         meaning.data.insert(*name, new);
-        meaning.exprs.push((*name, editor.exprs.symbol(new)));
+        meaning.exprs.insert(*name, editor.exprs.symbol(new));
         declared.push((new, data));
     }
-    meaning.exprs.retain(|&(name, value)| editor.exprs.as_symbol(value) != Some(name));
+    meaning.exprs.retain(|&name, value| editor.exprs.as_symbol(*value) != Some(name));
+    meaning.symbols.retain(|old, new| old != new);
     for (new, data) in declared {
-        let data = arguments::substituted(&mut editor.exprs, data, &meaning.exprs);
+        let data = arguments::substituted(data, &mut |size| meaning.expression(&mut editor.exprs, size, &[]));
         editor.edit_data(graph, new, |declared| *declared = data)?;
     }
     let body = editor.graph(call.inner)?.body?;

@@ -114,7 +114,8 @@ impl Transformation for InlineNested {
         let mut arguments = IndexMap::new();
         let mut locals = Vec::new();
         for (name, data) in declared {
-            let data = arguments::substituted(&mut editor.exprs, &data, &by);
+            let exprs = &mut editor.exprs;
+            let data = arguments::substituted(&data, &mut |size| substitute::expression(exprs, size, &by));
             if !matches!(data.kind, DataKind::Array(_) | DataKind::Scalar(_)) {
                 return None;
             }
