@@ -180,9 +180,9 @@ fn edges() -> Vec<f64> {
     edges
 }
 
-const FUNCTIONS: [&str; 14] = [
+const FUNCTIONS: [&str; 18] = [
     "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sinh", "cosh", "tanh", "asinh", "acosh",
-    "atanh", "sqrt",
+    "atanh", "sqrt", "asin", "acos", "atan", "cbrt",
 ];
 
 /// Compares expressions of `a` and `p`, of that type, on both engines, bit by bit; each is a map. The GPU also as one whose
@@ -281,6 +281,7 @@ fn functions_have_the_interpreters_bits_over_their_whole_range() {
         compare(ty, &of(&["sin", "cos", "tan"]), &reducible);
         let of_two = [
             "a[i] ** p[i]",
+            "atan2(a[i], p[i])",
             "a[i] / p[i] - a[i] * p[i]",
             "abs(a[i]) + floor(p[i]) * ceil(a[i])",
             "min(a[i], p[i]) - max(a[i], p[i])",

@@ -1,7 +1,7 @@
 //! Hyperbolic functions and their inverses, from exponentials and logarithms that carry what they rounded.
 
 use super::exp::{exp_pair, expm1_pair, half_exp};
-use super::lane::{Lane, Pair, fast_sum, product, sum};
+use super::lane::{Lane, Pair, fast_sum, product, quotient_pair, root_pair, sum};
 use super::log::{log_of_twice, log1p_of_pair};
 
 /// Hyperbolic tangent: `t / (t + 2)` with `t = e^(2|x|) - 1`.
@@ -84,22 +84,4 @@ pub fn atanh<T: Lane>(x: T) -> T {
 fn plus<T: Lane>(a: Pair<T>, b: T) -> Pair<T> {
     let total = sum(a.high, b);
     fast_sum(total.high, total.low + a.low)
-}
-
-/// The square root; zero for zero.
-#[inline(always)]
-fn root_pair<T: Lane>(a: Pair<T>) -> Pair<T> {
-    let high = a.high.sqrt();
-    let back = product(high, high);
-    let rest = ((a.high - back.high) - back.low) + a.low;
-    let zero = high.lit(0.0);
-    Pair { high, low: zero.if_else(high.eq(zero), rest / (high + high)) }
-}
-
-#[inline(always)]
-fn quotient_pair<T: Lane>(a: Pair<T>, b: Pair<T>) -> Pair<T> {
-    let high = a.high / b.high;
-    let back = product(high, b.high);
-    let rest = ((a.high - back.high) - back.low) + (a.low - high * b.low);
-    Pair { high, low: rest / b.high }
 }

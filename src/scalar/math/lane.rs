@@ -201,6 +201,25 @@ fn split<T: Lane>(a: T) -> Pair<T> {
     Pair { high, low: a - high }
 }
 
+/// The square root, to about `2^-100`; zero for zero.
+#[inline(always)]
+pub fn root_pair<T: Lane>(a: Pair<T>) -> Pair<T> {
+    let high = a.high.sqrt();
+    let back = product(high, high);
+    let rest = ((a.high - back.high) - back.low) + a.low;
+    let zero = high.lit(0.0);
+    Pair { high, low: zero.if_else(high.eq(zero), rest / (high + high)) }
+}
+
+/// The quotient, to about `2^-100`.
+#[inline(always)]
+pub fn quotient_pair<T: Lane>(a: Pair<T>, b: Pair<T>) -> Pair<T> {
+    let high = a.high / b.high;
+    let back = product(high, b.high);
+    let rest = ((a.high - back.high) - back.low) + (a.low - high * b.low);
+    Pair { high, low: rest / b.high }
+}
+
 impl<T: Lane> Pair<T> {
     /// Both, rounded to one number.
     #[inline(always)]
@@ -208,12 +227,9 @@ impl<T: Lane> Pair<T> {
         self.high + self.low
     }
 
-    /// The quotient, to about `2^-100`, rounded.
+    /// The quotient, rounded.
     #[inline(always)]
     pub fn quotient(self, by: Pair<T>) -> T {
-        let first = self.high / by.high;
-        let back = product(first, by.high);
-        let rest = ((self.high - back.high) - back.low) + (self.low - first * by.low);
-        first + rest / by.high
+        quotient_pair(self, by).rounded()
     }
 }

@@ -12,19 +12,20 @@
 //!
 //! | function | error | | function | error |
 //! |---|---|---|---|---|
-//! | exp, exp2, expm1 | 0.53 (subnormal results 0.75) | | asin, acos, atan (libm) | 0.70 |
+//! | exp, exp2, expm1 | 0.53 (subnormal results 0.75) | | asin, acos | 0.57 |
 //! | log, log2, log10, log1p | 0.63 | | sin, cos | 0.68 |
 //! | sinh, cosh, tanh | 0.63 | | tan | 0.72 |
 //! | asinh | 0.65 | | acosh, atanh | 0.79 |
-//! | pow | 0.60 | | cbrt (libm) | 0.50 |
-//! | hypot | 0.89 | | | |
+//! | pow | 0.60 | | cbrt | 0.50 |
+//! | hypot | 0.89 | | atan, atan2 | 0.68 |
 //!
-//! `sqrt`, `fma`, `fmod` and everything that rounds to integers are exact or correctly rounded. `erf`, `erfc`, the gamma
-//! functions and `atan2` are `libm`'s and were not measured here.
+//! `sqrt`, `fma`, `fmod` and everything that rounds to integers are exact or correctly rounded. `erf`, `erfc` and the gamma
+//! functions are `libm`'s and were not measured here.
 
 pub mod exp;
 pub mod hyperbolic;
 pub mod hypot;
+pub mod inverse;
 pub mod lane;
 pub mod log;
 pub mod power;
@@ -228,7 +229,7 @@ macro_rules! delegated {
 
 delegated! {
     /// Cube root.
-    cbrt => libm::cbrt;
+    cbrt => inverse::cbrt;
     /// `e^x`.
     exp => exp::exp;
     /// `2^x`.
@@ -244,11 +245,11 @@ delegated! {
     /// `log(1 + x)`.
     log1p => log::log1p;
     /// Inverse sine.
-    asin => libm::asin;
+    asin => inverse::asin;
     /// Inverse cosine.
-    acos => libm::acos;
+    acos => inverse::acos;
     /// Inverse tangent.
-    atan => libm::atan;
+    atan => inverse::atan;
     /// Hyperbolic sine.
     sinh => hyperbolic::sinh;
     /// Hyperbolic cosine.
@@ -293,7 +294,7 @@ pub fn pow(x: f64, y: f64) -> f64 {
 
 /// Phase of `(x, y)`, operands in C's order: `atan2(y, x)`.
 pub fn atan2(y: f64, x: f64) -> f64 {
-    libm::atan2(y, x)
+    inverse::atan2(y, x)
 }
 
 /// `sqrt(x^2 + y^2)` without spurious overflow.

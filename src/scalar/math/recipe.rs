@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 
 use super::super::code::Func;
 use super::lane::Lane;
-use super::{exp, hyperbolic, hypot, log, power, trig};
+use super::{exp, hyperbolic, hypot, inverse, log, power, trig};
 
 /// The number of a step; its value is a lane or a mask.
 pub type StepId = u32;
@@ -100,6 +100,11 @@ pub fn recipe(func: Func) -> Option<&'static Recipe> {
         Func::Asinh => recorded!(ASINH, |x| hyperbolic::asinh(x)),
         Func::Acosh => recorded!(ACOSH, |x| hyperbolic::acosh(x)),
         Func::Atanh => recorded!(ATANH, |x| hyperbolic::atanh(x)),
+        Func::Asin => recorded!(ASIN, |x| inverse::asin(x)),
+        Func::Acos => recorded!(ACOS, |x| inverse::acos(x)),
+        Func::Atan => recorded!(ATAN, |x| inverse::atan(x)),
+        Func::Atan2 => recorded!(ATAN2, |y, x| inverse::atan2(y, x)),
+        Func::Cbrt => recorded!(CBRT, |x| inverse::cbrt(x)),
         Func::Pow => recorded!(POW, |x, y| power::pow(x, y)),
         Func::Hypot => recorded!(HYPOT, |x, y| hypot::hypot(x, y)),
         Func::Sin => limited!(SIN, trig::sin),
@@ -364,7 +369,12 @@ mod tests {
         (result, holds)
     }
 
-    const FUNCTIONS: [Func; 18] = [
+    const FUNCTIONS: [Func; 23] = [
+        Func::Asin,
+        Func::Acos,
+        Func::Atan,
+        Func::Atan2,
+        Func::Cbrt,
         Func::Asinh,
         Func::Acosh,
         Func::Atanh,
