@@ -22,7 +22,7 @@
 //! - A loop that is **parallel** promises that its iterations may run in any order or at once.
 //!
 //! Pipeline: [`lower`] makes kernels from graphs, [`scaled`] folds factors into products in fast mode, [`forward`] leaves
-//! loads out, [`verify`] checks them, [`print`] shows them,
+//! loads out, [`widened`] conversions, [`verify`] checks them, [`print`] shows them,
 //! [`eval`] runs them slowly (for tests), `back` compiles them. [`vector`], [`parallel`] and [`masked`] say what loops are to it.
 
 pub mod build;
@@ -40,6 +40,7 @@ pub mod scratch;
 pub mod sizes;
 pub mod vector;
 pub mod verify;
+pub mod widened;
 
 pub use program::{
     BufferDecl, BufferId, BufferKind, CallFactor, CallOperand, CfgBlock, Jump, Kernel, LabelId, LibraryCall,

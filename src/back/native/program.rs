@@ -12,7 +12,9 @@ use crate::ir::Program;
 use crate::kernel::cost::{self, Work};
 use crate::kernel::lower::{self, ArrayArgument, Lowered, Refused, Specialization};
 use crate::kernel::scratch::Planned;
-use crate::kernel::{BufferKind, Literal, TrapInfo, TrapKind, forward, parallel, scaled, vector, verify};
+use crate::kernel::{
+    BufferKind, Literal, TrapInfo, TrapKind, forward, parallel, scaled, vector, verify, widened,
+};
 use crate::memory::plan::{Plan, PlanError, plan};
 use crate::memory::{Given, MemoryOptions, Required};
 use crate::scalar::{DType, Scalar, arith};
@@ -178,6 +180,7 @@ impl Draft {
                 scaled::fold(&mut lowered.kernel);
             }
             forward::forward(&mut lowered.kernel);
+            widened::widen(&mut lowered.kernel);
         }
         let companion = match recruit {
             Some(recruit) => {
