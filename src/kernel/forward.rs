@@ -10,30 +10,36 @@
 //! ```
 //!
 //! What is known of memory ends at a store that may reach the same bytes, at a call that writes them, and around lists that
-//! do so; arguments may overlap each other.
+//! do so; arguments may overlap each other. Where both sides of a branch know what an element holds, a variable takes it to a load
+//! behind the branch; not in parallel loops, whose iterations vectors do together only if no branch hands a value on.
 
 use hashbrown::HashMap;
 
 use crate::scalar::DType;
 
-use super::{BufferId, BufferKind, Jump, Kernel, Op, Stmt, ValueId};
+use super::{BufferId, BufferKind, Jump, Kernel, Op, Stmt, ValueId, Variable};
 
 /// Forwards values to loads, everywhere in a kernel.
 pub fn forward(kernel: &mut Kernel) {
     let mut body = std::mem::take(&mut kernel.body);
-    let mut forwarding = Forwarding { kernel, renamed: HashMap::new() };
+    let mut forwarding = Forwarding { kernel, renamed: HashMap::new(), joins: false };
     forwarding.list(&mut body, &mut Known::default());
     kernel.body = body;
 }
 
-/// Numbers in memory by address, displacement and type: the buffer and the value.
+/// An element in memory: address, displacement and type.
+type Element = (ValueId, i64, DType);
+
+/// Elements, their buffers and the values they hold.
 #[derive(Clone, Default)]
-struct Known(HashMap<(ValueId, i64, DType), (BufferId, ValueId)>);
+struct Known(HashMap<Element, (BufferId, ValueId)>);
 
 struct Forwarding<'k> {
-    kernel: &'k Kernel,
+    kernel: &'k mut Kernel,
     /// Loads that are no more, and what they gave.
     renamed: HashMap<ValueId, ValueId>,
+    /// Whether what both sides of a branch know goes on behind it: in loops in sequence.
+    joins: bool,
 }
 
 /// What a list may write.
@@ -46,7 +52,69 @@ enum Write {
 
 impl Forwarding<'_> {
     fn list(&mut self, stmts: &mut Vec<Stmt>, known: &mut Known) {
-        stmts.retain_mut(|stmt| self.stmt(stmt, known));
+        let mut rest = std::mem::take(stmts).into_iter();
+        while let Some(mut stmt) = rest.next() {
+            if !self.renamed.is_empty() {
+                stmt.rename(&|value| self.now(value));
+            }
+            if let Stmt::If { then, otherwise, .. } = &mut stmt {
+                let joined = self.branch(then, otherwise, known, rest.as_slice());
+                stmts.push(stmt);
+                stmts.extend(joined);
+            } else if self.stmt(&mut stmt, known) {
+                stmts.push(stmt);
+            }
+        }
+    }
+
+    /// A branch; gives what stands behind it for what follows.
+    fn branch(
+        &mut self,
+        then: &mut Vec<Stmt>,
+        otherwise: &mut Vec<Stmt>,
+        known: &mut Known,
+        rest: &[Stmt],
+    ) -> Vec<Stmt> {
+        let (mut yes, mut no) = (known.clone(), known.clone());
+        self.list(then, &mut yes);
+        self.list(otherwise, &mut no);
+        self.forget_all(known, then);
+        self.forget_all(known, otherwise);
+        let leaves = |side: &[Stmt]| matches!(side.last(), Some(Stmt::Exit(_)));
+        if !self.joins || leaves(then) || leaves(otherwise) {
+            return Vec::new();
+        }
+        let mut meeting: Vec<(Element, BufferId, ValueId, ValueId)> = yes
+            .0
+            .iter()
+            .filter_map(|(element, &(buffer, yes))| {
+                let &(_, no) = no.0.get(element)?;
+                (yes != no && self.is_read(rest, element)).then_some((*element, buffer, yes, no))
+            })
+            .collect();
+        meeting
+            .sort_unstable_by_key(|&((address, displacement, ty), ..)| (address.0, displacement, ty as u8));
+        let mut joined = Vec::with_capacity(meeting.len());
+        for (element, buffer, yes, no) in meeting {
+            let name = format!("{} in memory", self.kernel.buffers[buffer].name);
+            let variable = self.kernel.variables.push(Variable { name, ty: element.2 });
+            then.push(Stmt::Set(variable, yes));
+            otherwise.push(Stmt::Set(variable, no));
+            let value = self.kernel.values.push(element.2);
+            joined.push(Stmt::Let(value, Op::Get(variable)));
+            known.0.insert(element, (buffer, value));
+        }
+        joined
+    }
+
+    /// Whether a list loads an element, perhaps.
+    fn is_read(&self, stmts: &[Stmt], element: &Element) -> bool {
+        Stmt::all(stmts).any(|stmt| match stmt {
+            Stmt::Let(_, Op::Load { address, displacement, ty, .. }) => {
+                (self.now(*address), *displacement, *ty) == *element
+            }
+            _ => false,
+        })
     }
 
     fn now(&self, value: ValueId) -> ValueId {
@@ -55,9 +123,6 @@ impl Forwarding<'_> {
 
     /// Whether the statement stays.
     fn stmt(&mut self, stmt: &mut Stmt, known: &mut Known) -> bool {
-        if !self.renamed.is_empty() {
-            stmt.rename(&|value| self.now(value));
-        }
         match stmt {
             Stmt::Let(value, Op::Load { buffer, address, displacement, ty }) => {
                 let key = (*address, *displacement, *ty);
@@ -75,19 +140,19 @@ impl Forwarding<'_> {
                 self.forget(known, &Write::Bytes { buffer, address, displacement, bytes: ty.bytes() as i64 });
                 known.0.insert((address, displacement, ty), (buffer, *value));
             }
-            Stmt::For { body, .. } | Stmt::Loop(body) => {
+            Stmt::For { parallel, body, .. } => {
+                self.forget_all(known, body);
+                let joins = std::mem::replace(&mut self.joins, !*parallel);
+                self.list(body, &mut known.clone());
+                self.joins = joins;
+            }
+            Stmt::Loop(body) => {
                 self.forget_all(known, body);
                 self.list(body, &mut known.clone());
             }
             Stmt::Block(_, body) => {
                 self.list(body, &mut known.clone());
                 self.forget_all(known, body);
-            }
-            Stmt::If { then, otherwise, .. } => {
-                self.list(then, &mut known.clone());
-                self.list(otherwise, &mut known.clone());
-                self.forget_all(known, then);
-                self.forget_all(known, otherwise);
             }
             Stmt::Cfg(blocks) => {
                 blocks.iter().for_each(|block| self.forget_all(known, &block.body));
@@ -100,7 +165,7 @@ impl Forwarding<'_> {
                 }
             }
             Stmt::Call(..) | Stmt::Alloc { .. } => self.forget_all(known, std::slice::from_ref(stmt)),
-            Stmt::Let(..) | Stmt::Set(..) | Stmt::Exit(_) | Stmt::Check(..) => {}
+            Stmt::Let(..) | Stmt::Set(..) | Stmt::Exit(_) | Stmt::Check(..) | Stmt::If { .. } => {}
         }
         true
     }
@@ -306,6 +371,43 @@ mod tests {
             }
         }
         assert!(after * 20 < before * 19, "{after} of {before} loads are left");
+    }
+
+    /// `x[0] = 1; if c { x[0] = 2 }; x[8] = x[0]` in a loop: how many loads are left.
+    fn loads_behind_a_branch(parallel: bool) -> usize {
+        let mut b = Builder::new("test");
+        let condition = b.parameter("c", DType::Bool);
+        let buffer = b.buffer("argument", BufferKind::Argument(0));
+        let base = b.value(Op::Base(buffer), DType::I64);
+        let (one, two, start, stop) = (b.int(1), b.int(2), b.int(0), b.int(3));
+        let (variable, empty) = (b.new_value(DType::I64, 1), b.bool(false));
+        b.open_loop(LoopFacts { variable, lowest: start, highest: two, empty });
+        let store = |displacement, value| Stmt::Store { buffer, address: base, displacement, value };
+        b.push(store(0, one));
+        b.push(Stmt::If { condition, then: vec![store(0, two)], otherwise: Vec::new() });
+        let load = Op::Load { buffer, address: base, displacement: 0, ty: DType::I64 };
+        let loaded = b.value(load, DType::I64);
+        b.push(store(8, loaded));
+        let body = b.close();
+        b.push(Stmt::For { variable, start, stop, step: 1, parallel, body });
+        let original = b.finish();
+        let mut changed = original.clone();
+        forward(&mut changed);
+        crate::kernel::verify::verify(&changed).unwrap();
+        for condition in 0..2 {
+            let results = [&original, &changed].map(|kernel| {
+                let mut arguments = [vec![0u8; 16]];
+                assert_eq!(run(kernel, &mut arguments, &[condition], 1_000), Ok(Ended::Done));
+                arguments
+            });
+            assert_eq!(results[0], results[1]);
+        }
+        loads(&changed)
+    }
+
+    #[test]
+    fn what_both_sides_of_a_branch_store_is_not_loaded_behind_it_in_loops_in_sequence() {
+        assert_eq!([false, true].map(loads_behind_a_branch), [0, 1]);
     }
 
     #[test]
