@@ -290,6 +290,15 @@ fn functions_have_the_interpreters_bits_over_their_whole_range() {
             "round(a[i] * 0.5) + floor(a[i])",
             "fmin(a[i], p[i])",
             "fmax(p[i], a[i])",
+            "a[i] * 0.0",
+            "(a[i] * 0.0 + 0.0) * p[i]",
+            "(0.0 - p[i] * 0.0) * a[i]",
+            "a[i] * (p[i] * 0.0 - 0.0)",
+            "a[i] - a[i]",
+            "a[i] / a[i]",
+            "1.0 if a[i] == a[i] else 0.0",
+            "1.0 if a[i] != a[i] else 0.0",
+            "1.0 if a[i] <= a[i] else 0.0",
         ];
         compare(ty, &of_two.map(str::to_owned), &all);
     }

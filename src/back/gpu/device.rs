@@ -46,6 +46,7 @@ pub struct Gpu {
     pub(super) storage_alignment: usize,
     /// Nanoseconds of a timestamp's unit, if it takes timestamps.
     pub(super) tick: Option<f64>,
+    keeps: spirv::Keeps,
     fault: Arc<Mutex<Option<Fault>>>,
     /// What the probe found, by whether arithmetic is uncontracted, and whether there is `float64`.
     probed: Mutex<HashMap<(bool, bool), Vec<Operation>>>,
@@ -205,6 +206,7 @@ impl Gpu {
             queue,
             storage_alignment: limits.min_storage_buffer_offset_alignment.max(16) as usize,
             uniform_alignment: limits.min_uniform_buffer_offset_alignment.max(16) as usize,
+            keeps: spirv::Keeps::of(adapter),
             fault,
             probed: Mutex::default(),
             spare: Mutex::default(),
@@ -353,7 +355,7 @@ impl Gpu {
             immediate_size: 0,
         });
         let module = if uncontracted {
-            spirv::module(&self.device, title, text).map_err(|problem| {
+            spirv::module(&self.device, title, text, self.keeps).map_err(|problem| {
                 Diagnostic::error("P0805", format!("a shader cannot be translated: {problem}"))
             })?
         } else {

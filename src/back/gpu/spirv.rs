@@ -2,18 +2,69 @@
 //!
 //! WGSL lets a driver contract a product and a sum, and some regroup sums as well. SPIR-V has a word against that,
 //! `NoContraction`, which WGSL cannot say. So shaders that have to keep their bits are translated here, by the translator
-//! that would do it anyway, each of their floating-point operations gets that word, and the driver is given the result.
+//! that would do it anyway, each of their floating-point operations gets that word, and the driver is given the result. Where the
+//! device knows it, shaders also ask for `SignedZeroInfNanPreserve`: else some drivers take a product with zero for zero.
 
 use naga::back::spv;
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
+/// Floats of which a device can be told to keep signs of zeros, infinities and NaN.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Keeps {
+    pub single: bool,
+    pub double: bool,
+}
+
+impl Keeps {
+    /// What an adapter says of itself.
+    #[cfg(not(target_vendor = "apple"))]
+    pub(super) fn of(adapter: &wgpu::Adapter) -> Keeps {
+        let mut found = ash::vk::PhysicalDeviceFloatControlsProperties::default();
+        // SAFETY: the handles are the adapter's own and are used while it is held; the structure outlives the call that fills it in.
+        unsafe {
+            let Some(adapter) = adapter.as_hal::<wgpu::hal::api::Vulkan>() else { return Keeps::default() };
+            let instance = adapter.shared_instance().raw_instance();
+            let device = adapter.raw_physical_device();
+            // Without this version, there is nothing that would fill it in.
+            if instance.get_physical_device_properties(device).api_version < ash::vk::API_VERSION_1_2 {
+                return Keeps::default();
+            }
+            let mut properties = ash::vk::PhysicalDeviceProperties2::default().push_next(&mut found);
+            instance.get_physical_device_properties2(device, &mut properties);
+        }
+        Keeps {
+            single: found.shader_signed_zero_inf_nan_preserve_float32 != 0,
+            double: found.shader_signed_zero_inf_nan_preserve_float64 != 0,
+        }
+    }
+
+    /// Nobody to ask.
+    #[cfg(target_vendor = "apple")]
+    pub(super) fn of(_: &wgpu::Adapter) -> Keeps {
+        Keeps::default()
+    }
+
+    const fn bits(self, width: u32) -> bool {
+        match width {
+            32 => self.single,
+            64 => self.double,
+            _ => false,
+        }
+    }
+}
+
 /// A shader whose entry point is `main`, for a device that takes SPIR-V.
 ///
 /// # Errors
 /// It is not valid, or cannot be said in SPIR-V.
-pub(super) fn module(device: &wgpu::Device, title: &str, text: &str) -> Result<wgpu::ShaderModule, String> {
-    let words = uncontracted(text)?;
+pub(super) fn module(
+    device: &wgpu::Device,
+    title: &str,
+    text: &str,
+    keeps: Keeps,
+) -> Result<wgpu::ShaderModule, String> {
+    let words = uncontracted(text, keeps)?;
     // The size is the shader's, and only Metal has to be told.
     let entry_points = [wgpu::PassthroughShaderEntryPoint { name: "main".into(), workgroup_size: (1, 1, 1) }];
     let descriptor = wgpu::ShaderModuleDescriptorPassthrough {
@@ -28,7 +79,7 @@ pub(super) fn module(device: &wgpu::Device, title: &str, text: &str) -> Result<w
 }
 
 /// The words of a shader whose entry point is `main`.
-fn uncontracted(text: &str) -> Result<Vec<u32>, String> {
+fn uncontracted(text: &str, keeps: Keeps) -> Result<Vec<u32>, String> {
     let module = naga::front::wgsl::parse_str(text).map_err(|error| error.emit_to_string(text))?;
     let mut validator = Validator::new(ValidationFlags::all(), Capabilities::all());
     let info = validator.validate(&module).map_err(|error| error.emit_to_string(text))?;
@@ -50,7 +101,7 @@ fn uncontracted(text: &str) -> Result<Vec<u32>, String> {
     let entry =
         spv::PipelineOptions { shader_stage: naga::ShaderStage::Compute, entry_point: "main".to_owned() };
     let words = spv::write_vec(&module, &info, &options, Some(&entry)).map_err(|error| error.to_string())?;
-    Ok(decorated(&words))
+    Ok(keeping(&decorated(&words), keeps))
 }
 
 /// Words in front of the first instruction.
@@ -58,6 +109,13 @@ const HEADER: usize = 5;
 const OP_DECORATE: u32 = 71;
 const OP_MEMBER_DECORATE: u32 = 72;
 const NO_CONTRACTION: u32 = 42;
+const OP_EXTENSION: u32 = 10;
+const OP_ENTRY_POINT: u32 = 15;
+const OP_EXECUTION_MODE: u32 = 16;
+const OP_CAPABILITY: u32 = 17;
+const OP_TYPE_FLOAT: u32 = 22;
+const CAPABILITY_TO_KEEP: u32 = 4466;
+const MODE_TO_KEEP: u32 = 4461;
 
 /// Negation, sums, differences, products, quotients, remainders of floats.
 const ARITHMETIC: [u32; 7] = [127, 129, 131, 133, 136, 140, 141];
@@ -89,13 +147,42 @@ fn decorated(words: &[u32]) -> Vec<u32> {
     all
 }
 
+/// The same with signs of zeros, infinities and NaN kept in those of its floats for which the device can be told.
+fn keeping(words: &[u32], keeps: Keeps) -> Vec<u32> {
+    let of = |wanted: u32| instructions(words).filter(move |(_, operation, _)| *operation == wanted);
+    let widths: Vec<u32> = of(OP_TYPE_FLOAT)
+        .filter_map(|(at, ..)| words.get(at + 2).copied())
+        .filter(|&width| keeps.bits(width))
+        .collect();
+    let (Some((_, _, first)), Some((entry, _, length))) =
+        (of(OP_CAPABILITY).next(), of(OP_ENTRY_POINT).next())
+    else {
+        return words.to_vec();
+    };
+    let (Some(&main), false) = (words.get(entry + 2), widths.is_empty()) else { return words.to_vec() };
+    // Capabilities stand first, then extensions, and modes behind the entry point.
+    let capabilities = of(OP_CAPABILITY).last().map_or(HEADER + first, |(at, _, count)| at + count);
+    let mut all = words[..capabilities].to_vec();
+    all.extend([2 << 16 | OP_CAPABILITY, CAPABILITY_TO_KEEP]);
+    let name: Vec<u32> = b"SPV_KHR_float_controls\0\0"
+        .chunks(4)
+        .map(|four| four.iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte)))
+        .collect();
+    all.push((name.len() as u32 + 1) << 16 | OP_EXTENSION);
+    all.extend(name);
+    all.extend(&words[capabilities..entry + length]);
+    all.extend(widths.iter().flat_map(|&width| [4 << 16 | OP_EXECUTION_MODE, main, MODE_TO_KEEP, width]));
+    all.extend(&words[entry + length..]);
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// Two buffers of that type, and what becomes of an element.
-    fn shader(expression: &str) -> Vec<u32> {
-        uncontracted(&format!(
+    fn shader(expression: &str, keeps: Keeps) -> Vec<u32> {
+        let text = format!(
             "@group(0) @binding(0) var<storage, read> a: array<f64>;
              @group(0) @binding(1) var<storage, read_write> b: array<f64>;
              fn twice(x: f64) -> f64 {{ return x * 2.0lf; }}
@@ -103,8 +190,8 @@ mod tests {
                 let i = id.x;
                 b[i] = {expression};
              }}"
-        ))
-        .unwrap()
+        );
+        uncontracted(&text, keeps).unwrap()
     }
 
     /// How many operations are there, and how many may not be contracted; every word belongs to an instruction.
@@ -121,12 +208,33 @@ mod tests {
 
     #[test]
     fn every_operation_on_floats_is_marked() {
-        assert_eq!(counts(&shader("a[i]")), (1, 1));
-        assert_eq!(counts(&shader("a[i] * a[i] + a[i + 1u] / twice(a[i]) - (-a[i])")), (6, 6));
+        let nothing = Keeps::default();
+        assert_eq!(counts(&shader("a[i]", nothing)), (1, 1));
+        assert_eq!(counts(&shader("a[i] * a[i] + a[i + 1u] / twice(a[i]) - (-a[i])", nothing)), (6, 6));
+    }
+
+    #[test]
+    fn zeros_are_kept_where_the_device_can_be_told() {
+        let modes = |keeps| {
+            let words = shader("a[i] * 0.0lf", keeps);
+            assert_eq!(counts(&words), (2, 2));
+            let all: Vec<_> = instructions(&words).collect();
+            let place = |wanted| all.iter().position(|(_, operation, _)| *operation == wanted);
+            // In the order that SPIR-V asks for.
+            assert!(
+                place(OP_CAPABILITY) < place(OP_EXTENSION) && place(OP_EXTENSION) < place(OP_ENTRY_POINT)
+            );
+            let is_kept = |&&(at, operation, _): &&(usize, u32, usize)| {
+                operation == OP_EXECUTION_MODE && words[at + 2] == MODE_TO_KEEP
+            };
+            all.iter().filter(is_kept).map(|(at, ..)| words[at + 3]).collect::<Vec<_>>()
+        };
+        assert_eq!(modes(Keeps { single: true, double: true }), [64]);
+        assert_eq!(modes(Keeps { single: true, double: false }), [0; 0]);
     }
 
     #[test]
     fn what_is_not_valid_is_described() {
-        assert!(uncontracted("fn main() { let x = 1 + 2.0f; }").is_err());
+        assert!(uncontracted("fn main() { let x = 1 + 2.0f; }", Keeps::default()).is_err());
     }
 }

@@ -75,12 +75,34 @@ impl Emitter<'_, '_> {
         self.folded.get(&value).copied().or_else(|| self.nest.facts.literal(value))
     }
 
+    /// A zero of floats so that the driver's optimizer cannot see that it is one, where it would forget about signs.
+    fn hidden_zero(&self, literal: Literal) -> Emit<Option<String>> {
+        if self.abilities.is_right(Operation::Zeros) || self.abilities.is_loose() {
+            return Ok(None);
+        }
+        let is_zero = |number: f64| number == 0.0;
+        Ok(match literal.ty {
+            DType::F64 if is_zero(f64::from_bits(literal.bits)) => {
+                self.element(DType::I64)?;
+                self.trust(Operation::Bits)?;
+                Some(format!("bitcast<f64>({}lu ^ u64(call.keep))", literal.bits))
+            }
+            DType::F16 | DType::BF16 | DType::F32 if is_zero(single(literal).into()) => {
+                Some(format!("bitcast<f32>({}u ^ call.keep)", single(literal).to_bits()))
+            }
+            _ => None,
+        })
+    }
+
     pub(super) fn literal_text(&self, literal: Literal) -> Emit<String> {
         self.element(literal.ty)?;
         let literal = match self.real(literal.ty) {
             ty if ty == literal.ty => literal,
             ty => Literal { ty, bits: u64::from((f64::from_bits(literal.bits) as f32).to_bits()) },
         };
+        if let Some(hidden) = self.hidden_zero(literal)? {
+            return Ok(hidden);
+        }
         Ok(match literal.ty {
             DType::Bool => (literal.bits & 0xff != 0).to_string(),
             DType::I64 => long_literal(literal.bits as i64),
@@ -414,6 +436,18 @@ impl Emitter<'_, '_> {
             DType::F64 => (Operation::DoubleApart, Operation::DoubleDivide, Operation::DoubleRound),
             _ => (Operation::SingleApart, Operation::SingleDivide, Operation::SingleRound),
         };
+        // Of a number and itself, drivers think that they know the answer, and forget about infinities and NaN.
+        let knows = matches!(
+            op,
+            BinaryOp::Sub
+                | BinaryOp::Div
+                | BinaryOp::FloorDiv
+                | BinaryOp::Eq
+                | BinaryOp::Ne
+                | BinaryOp::Le
+                | BinaryOp::Ge
+        );
+        let b = &if knows { self.kept(ty, b.to_owned())? } else { b.to_owned() };
         let simple = |sign: &str| format!("({a} {sign} {b})");
         Ok(match op {
             BinaryOp::Add => simple("+"),
