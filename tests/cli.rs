@@ -91,6 +91,24 @@ fn a_program_can_be_looked_at_before_it_runs() {
     assert_eq!(code(&output), 2, "{}", stderr(&output));
 }
 
+/// Of a small array whose elements are stored and loaded at fixed places no memory is left; of one that is loaded anywhere, it is.
+#[test]
+fn small_arrays_are_values() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/filetests/run/small_array_becomes_values.pel");
+    let kernel = |path: &str| {
+        let output = pelton(&["run", path, "--set", "N=4", "--engine", "native", "--dump", "kernel"]);
+        let text = stdout(&output).to_owned();
+        assert!(text.contains("store float64"), "{text}{}", stderr(&output));
+        text
+    };
+    assert!(!kernel(path).contains("alloc"), "{}", kernel(path));
+    let folder = tempfile::tempdir().unwrap();
+    let other = folder.path().join("other.pel");
+    let program = std::fs::read_to_string(path).unwrap().replace("+ t[2]", "+ t[i % 3]");
+    std::fs::write(&other, program).unwrap();
+    assert!(kernel(other.to_str().unwrap()).contains("alloc"));
+}
+
 #[test]
 fn run_writes_what_the_case_expects() {
     let root = folder();

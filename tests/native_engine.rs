@@ -541,3 +541,56 @@ fn products_in_loops_of_all_sizes_give_the_interpreters_bits() {
         }
     }
 }
+
+/// What only one branch of a nested graph in a map reads is computed for every iteration. That is no loss where lanes run both
+/// sides of a branch: the loop is vector code with the value in front of the branch, and with the value in it.
+#[test]
+fn branches_of_nested_graphs_in_maps_run_on_lanes() {
+    let text = |front: &str, value: &str| {
+        format!(
+            "program p(a: f64[N], b: f64[N], c: f64[N], N: i64 symbol) {{
+              transient t: f64
+              state main {{
+                n0 = access a
+                n1 = access b
+                n2 = access c
+                e = map_entry m [i in 0:N]
+                w = tasklet work (x) -> (o) {{ o = {front} }}
+                n3 = access t
+                g = nested inner (v, k) -> (r) graph inner(v: f64, k: f64, r: f64) {{
+                  if k > 0.5 {{ state yes {{ r = {value} }} }} else {{ state no {{ r = 0.25 }} }}
+                }}
+                x = map_exit m of e
+                n0 -> e.IN_a : a[0:N]
+                n1 -> e.IN_b : b[0:N]
+                e.OUT_a -> w.x : a[i]
+                w.o -> n3 : t[0]
+                n3 -> g.v : t[0]
+                e.OUT_b -> g.k : b[i]
+                g.r -> x.IN_c : c[i]
+                x.OUT_c -> n2 : c[0:N]
+              }}
+            }}"
+        )
+    };
+    for text in [text("x * x + 1.5", "v"), text("x", "v * v + 1.5")] {
+        let program = program(&text);
+        let prepared = compiled(&program, Settings { threads: Some(1), ..with_threads(1) });
+        let oracle =
+            Prepared::with(Arc::clone(&program), Engine::Interp, false, Settings::default()).unwrap();
+        let results = [&prepared, &oracle].map(|engine| {
+            let mut args = Arguments::new();
+            let values: Vec<f64> = (0..37).map(|n| f64::from(n * 29 % 17) / 7.0 - 1.0).collect();
+            ["a", "b", "c"].iter().for_each(|name| doubles(&mut args, name, &[37], &values));
+            args.insert_scalar("N", Scalar::I64(37));
+            assert!(done(engine.run(&mut args, &Options::default())).is_empty());
+            read(&args, "c")
+        });
+        assert_eq!(results[0], results[1], "{text}");
+        let loops = prepared.compiled().unwrap().loops();
+        assert!(!loops.is_empty(), "{text}");
+        for report in loops {
+            assert!(matches!(report.vectors, Some(Decision::Vector { .. })), "{report:?}");
+        }
+    }
+}

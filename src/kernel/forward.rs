@@ -12,19 +12,22 @@
 //! What is known of memory ends at a store that may reach the same bytes, at a call that writes them, and around lists that
 //! do so; arguments may overlap each other. Where both sides of a branch know what an element holds, a variable takes it to a load
 //! behind the branch; not in parallel loops, whose iterations vectors do together only if no branch hands a value on.
+//!
+//! Small arrays whose elements all became values go with what is stored in them (`unread.rs`).
 
 use hashbrown::HashMap;
 
 use crate::scalar::DType;
 
-use super::{BufferId, BufferKind, Jump, Kernel, Op, Stmt, ValueId, Variable};
+use super::{BufferId, BufferKind, Jump, Kernel, Op, Stmt, ValueId, Variable, unread};
 
-/// Forwards values to loads, everywhere in a kernel.
+/// Forwards values to loads, everywhere in a kernel, and leaves out small arrays that nobody loads from any more.
 pub fn forward(kernel: &mut Kernel) {
     let mut body = std::mem::take(&mut kernel.body);
     let mut forwarding = Forwarding { kernel, renamed: HashMap::new(), joins: false };
     forwarding.list(&mut body, &mut Known::default());
     kernel.body = body;
+    unread::remove(kernel);
 }
 
 /// An element in memory: address, displacement and type.
@@ -322,6 +325,10 @@ mod tests {
         let bytes = b.int(64);
         let base = b.alloc(scratch, bytes, true, trap);
         buffers.push((scratch, base));
+        // Of this one, nobody asks what it holds in the end.
+        let aside = b.buffer("aside", BufferKind::Scratch);
+        let base = b.alloc(aside, bytes, true, trap);
+        buffers.push((aside, base));
         let mut random = Random { seed, b, buffers, conditions };
         let first = random.b.parameter("x", DType::F64);
         let second = random.b.parameter("y", DType::F32);
@@ -347,9 +354,14 @@ mod tests {
         Stmt::all(&kernel.body).filter(|stmt| matches!(stmt, Stmt::Let(_, Op::Load { .. }))).count()
     }
 
+    fn arrays(kernel: &Kernel) -> usize {
+        Stmt::all(&kernel.body).filter(|stmt| matches!(stmt, Stmt::Alloc { .. })).count()
+    }
+
     #[test]
     fn kernels_do_the_same_with_fewer_loads() {
         let (mut before, mut after) = (0, 0);
+        let mut gone = 0;
         for seed in 0..3000 {
             let original = kernel(seed);
             let mut changed = original.clone();
@@ -357,6 +369,7 @@ mod tests {
             crate::kernel::verify::verify(&changed).unwrap();
             before += loads(&original);
             after += loads(&changed);
+            gone += arrays(&original) - arrays(&changed);
             for conditions in 0..4u64 {
                 let parameters =
                     [conditions & 1, conditions >> 1, 1.5f64.to_bits(), u64::from(2.5f32.to_bits())];
@@ -371,6 +384,7 @@ mod tests {
             }
         }
         assert!(after * 20 < before * 19, "{after} of {before} loads are left");
+        assert!((60..3000).contains(&gone), "{gone} of 3000 arrays that may go are gone");
     }
 
     /// `x[0] = 1; if c { x[0] = 2 }; x[8] = x[0]` in a loop: how many loads are left.

@@ -22,7 +22,8 @@
 //! - A loop that is **parallel** promises that its iterations may run in any order or at once.
 //!
 //! Pipeline: [`lower`] makes kernels from graphs, [`scaled`] folds factors into products in fast mode, [`forward`] leaves
-//! loads out, [`widened`] conversions, [`verify`] checks them, [`print`] shows them,
+//! loads out, and then small arrays that nobody reads any more, [`widened`] conversions, [`verify`] checks them, [`print`] shows
+//! them,
 //! [`eval`] runs them slowly (for tests), `back` compiles them. [`vector`], [`parallel`] and [`masked`] say what loops are to it.
 
 pub mod build;
@@ -38,6 +39,7 @@ mod program;
 pub mod scaled;
 pub mod scratch;
 pub mod sizes;
+mod unread;
 pub mod vector;
 pub mod verify;
 pub mod widened;
