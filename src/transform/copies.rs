@@ -50,6 +50,11 @@ impl Correspondence {
         })
     }
 
+    /// Whether the result has just the dimensions of what is mapped.
+    pub fn keeps_rank(&self) -> bool {
+        self.dims.len() == self.rank && self.keeps_dimensions()
+    }
+
     /// The elements that `subset` becomes.
     pub fn map(&self, exprs: &mut ExprPool, subset: &Subset) -> Option<Subset> {
         if subset.ranges.len() != self.rank {

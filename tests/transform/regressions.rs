@@ -210,3 +210,34 @@ program stack(a: f64[3, 4, 4], b: f64[4, 4], c: f64[4, 4], d: f64[4]) {{
         assert_eq!(report.fired(), 0, "{shape} of {shown}");
     }
 }
+
+/// A reduction over the first dimension of a window is not one over the first dimension of the container.
+#[test]
+fn reductions_of_windows_keep_their_axes() {
+    let text = "
+program folded(a: f64[3, 4, 4], b: f64[4]) {
+  state main {
+    n0 = access a
+    n1 = access b
+    n2 = nested inner (x) -> (y) graph inner(x: f64[4, 4], y: f64[4]) {
+      state only {
+        m0 = access x
+        m1 = access y
+        f = library fold \"dace.libraries.standard.nodes.reduce.Reduce\" () -> () properties
+            @{\"wcr\":\"lambda x, y: x + y\",\"axes\":[0],\"identity\":0}
+        m0 -> f : x[0:4, 0:4]
+        f -> m1 : y[0:4]
+      }
+    }
+    n0 -> n2.x : a[1, 0:4, 0:4]
+    n2.y -> n1 : b[0:4]
+  }
+}";
+    let before = program(text);
+    let (made, _) = after(&before, OPTIMIZE);
+    for seed in 0..3 {
+        let reference = run(&before, 4, seed);
+        assert!(reference.is_ok(), "{reference:?}");
+        assert_eq!(reference, run(&made, 4, seed));
+    }
+}

@@ -6,6 +6,7 @@
 //! - the nested graph is one state of maps, tasklets, copies and library nodes, whose order follows from paths;
 //! - each of its arguments is an outer container as a whole, or a window of it: every index of the argument is an index of the
 //!   container plus what does not change; no two arguments are one container;
+//! - operations of linear algebra see an argument with all dimensions that it has outside, products of matrices with the last ones;
 //! - what stands for its symbols can stand in its ranges, memlets and code.
 //!
 //! ## Before
@@ -214,6 +215,7 @@ fn fits(view: &View<'_>, found: &Found, inside: bool) -> bool {
         }
         // One node that writes, at the top level; in a map, it cannot be read there as well.
         !setzero
+            && dimensions_stay(view, node, argument)
             && view.index.parent(node).is_none()
             && !(is_written && (!written.insert(data) || argument.target.is_none() || inside && is_read))
             && !(is_read && !is_written && argument.source.is_none())
@@ -225,6 +227,21 @@ fn fits(view: &View<'_>, found: &Found, inside: bool) -> bool {
             && (argument.target.is_none() || written.contains(name))
     };
     nodes && (!inside || found.arguments.iter().all(used))
+}
+
+/// Whether operations of linear algebra that an access node is joined to see the dimensions of the argument: which of them an
+/// operation works on may be said by number. Products of matrices take the last two.
+fn dimensions_stay(view: &View<'_>, node: NodeId, argument: &Argument) -> bool {
+    view.data_in(node).chain(view.data_out(node)).all(|(_, edge)| {
+        let other = if edge.src == node { edge.dst } else { edge.src };
+        match view.kind(other) {
+            Some(NodeKind::Library(library)) if matches!(library.class(), "MatMul" | "Gemm") => {
+                argument.indices.keeps_dimensions()
+            }
+            Some(NodeKind::Library(_)) => argument.indices.keeps_rank(),
+            _ => true,
+        }
+    })
 }
 
 /// Whether every memlet on the paths of an argument names it, or is that of a copy between two plain containers.
