@@ -91,9 +91,7 @@ impl Raw {
                 type_name(value)
             ))
         })?;
-        let dtype = element_type(name, array)?;
-        // SAFETY: the cast has shown that it is an array.
-        let header = unsafe { Header::read(value) };
+        let (dtype, header) = readable(name, array)?;
         Ok(Raw {
             name: name.to_owned(),
             address: header.address as usize,
@@ -111,8 +109,11 @@ impl Raw {
     }
 }
 
-/// The type of an array's elements, which the machine can read where they lie.
-pub(crate) fn element_type(name: &str, array: &Bound<'_, PyUntypedArray>) -> PyResult<DType> {
+/// The type of an array's elements, which the machine can read where they lie, and the array's header.
+pub(crate) fn readable<'a>(
+    name: &str,
+    array: &'a Bound<'_, PyUntypedArray>,
+) -> PyResult<(DType, Header<'a>)> {
     let descr = array.dtype();
     let dtype = match own_type(&descr) {
         Some(dtype) => dtype,
@@ -137,7 +138,7 @@ pub(crate) fn element_type(name: &str, array: &Bound<'_, PyUntypedArray>) -> PyR
             "argument `{name}` is not aligned to its element type; copy it to an array of its own"
         )));
     }
-    Ok(dtype)
+    Ok((dtype, header))
 }
 
 /// Types that NumPy itself has are numbered below this; others come from packages.

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use smallvec::{SmallVec, smallvec};
 
-use crate::arrays::{Header, element_type};
+use crate::arrays::readable;
 use crate::numbers::number;
 
 /// What a call brings, in the order in which its program asks for it.
@@ -46,9 +46,7 @@ impl Positions {
             let is_array = matches!(required[position].kind, RequiredKind::Array { .. });
             positions.slots[position] = match value.cast::<PyUntypedArray>() {
                 Ok(array) if is_array && array.ndim() > 0 => {
-                    let ty = element_type(name, array).ok()?;
-                    // SAFETY: the cast has shown that it is an array.
-                    let header = unsafe { Header::read(&value) };
+                    let (ty, header) = readable(name, array).ok()?;
                     let first = positions.extents.len();
                     positions.extents.extend_from_slice(header.shape);
                     positions.distances.extend_from_slice(header.strides);

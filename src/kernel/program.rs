@@ -327,12 +327,49 @@ impl Stmt {
         }
     }
 
+    /// The same lists, to be changed.
+    pub fn lists_mut(&mut self) -> SmallVec<[&mut Vec<Stmt>; 2]> {
+        match self {
+            Stmt::For { body, .. } | Stmt::Loop(body) | Stmt::Block(_, body) => smallvec![body],
+            Stmt::If { then, otherwise, .. } => smallvec![then, otherwise],
+            Stmt::Cfg(blocks) => blocks.iter_mut().map(|block| &mut block.body).collect(),
+            Stmt::Let(..)
+            | Stmt::Set(..)
+            | Stmt::Store { .. }
+            | Stmt::Exit(_)
+            | Stmt::Check(..)
+            | Stmt::Alloc { .. }
+            | Stmt::Call(..) => SmallVec::new(),
+        }
+    }
+
     /// The value that it defines, for what follows or for its body.
     pub fn defines(&self) -> Option<ValueId> {
         match self {
             Stmt::Let(value, _) => Some(*value),
             Stmt::For { variable, .. } => Some(*variable),
             _ => None,
+        }
+    }
+
+    /// The values that it uses itself.
+    pub fn each_use(&self, mut f: impl FnMut(ValueId)) {
+        match self {
+            Stmt::Let(_, op) => op.each_operand(f),
+            Stmt::Set(_, value) | Stmt::Check(value, _) => f(*value),
+            Stmt::Store { address, value, .. } => [*address, *value].into_iter().for_each(f),
+            Stmt::For { start, stop, .. } => [*start, *stop].into_iter().for_each(f),
+            Stmt::If { condition, .. } => f(*condition),
+            Stmt::Cfg(blocks) => {
+                for block in blocks {
+                    if let Jump::Branch(condition, ..) = block.jump {
+                        f(condition);
+                    }
+                }
+            }
+            Stmt::Alloc { bytes, .. } => f(*bytes),
+            Stmt::Call(_, arguments) => arguments.iter().copied().for_each(f),
+            Stmt::Loop(_) | Stmt::Block(..) | Stmt::Exit(_) => {}
         }
     }
 

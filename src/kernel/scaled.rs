@@ -188,15 +188,7 @@ struct Folding<'k> {
 impl Folding<'_> {
     fn list(&mut self, stmts: &mut Vec<Stmt>) {
         for stmt in stmts.iter_mut() {
-            match stmt {
-                Stmt::For { body, .. } | Stmt::Loop(body) | Stmt::Block(_, body) => self.list(body),
-                Stmt::If { then, otherwise, .. } => {
-                    self.list(then);
-                    self.list(otherwise);
-                }
-                Stmt::Cfg(blocks) => blocks.iter_mut().for_each(|block| self.list(&mut block.body)),
-                _ => {}
-            }
+            stmt.lists_mut().into_iter().for_each(|list| self.list(list));
         }
         let mut at = 0;
         while at < stmts.len() {

@@ -15,7 +15,7 @@
 use hashbrown::{HashMap, HashSet};
 
 use super::scratch::STACK_EACH;
-use super::{BufferId, BufferKind, Jump, Kernel, Literal, Op, Stmt, ValueId};
+use super::{BufferId, BufferKind, Kernel, Literal, Op, Stmt, ValueId};
 
 /// How often addresses are followed in code that defines them after it uses them.
 const ROUNDS: usize = 4;
@@ -112,48 +112,23 @@ impl Search {
                 for buffer in library.reads.iter().chain(&library.writes) {
                     self.unread.remove(buffer);
                 }
-                self.operands(stmt);
+                stmt.each_use(|value| self.escapes(value));
             }
-            _ => self.operands(stmt),
+            _ => stmt.each_use(|value| self.escapes(value)),
         }
-    }
-
-    /// Whatever a statement uses escapes.
-    fn operands(&mut self, stmt: &Stmt) {
-        let mut used: Vec<ValueId> = Vec::new();
-        match stmt {
-            Stmt::Set(_, value) | Stmt::Check(value, _) => used.push(*value),
-            Stmt::For { start, stop, .. } => used.extend([*start, *stop]),
-            Stmt::If { condition, .. } => used.push(*condition),
-            Stmt::Cfg(blocks) => used.extend(blocks.iter().filter_map(|block| match block.jump {
-                Jump::Branch(condition, ..) => Some(condition),
-                _ => None,
-            })),
-            Stmt::Alloc { bytes, .. } => used.push(*bytes),
-            Stmt::Call(_, arguments) => used.extend(arguments),
-            Stmt::Let(..) | Stmt::Store { .. } | Stmt::Loop(_) | Stmt::Block(..) | Stmt::Exit(_) => {}
-        }
-        used.into_iter().for_each(|value| self.escapes(value));
     }
 
     fn sweep(&self, list: &mut Vec<Stmt>) {
         list.retain_mut(|stmt| {
-            match stmt {
+            let goes = match stmt {
                 Stmt::Let(value, _) => {
-                    return self.addresses.get(value).is_none_or(|buffer| !self.unread.contains(buffer));
+                    self.addresses.get(value).is_some_and(|buffer| self.unread.contains(buffer))
                 }
-                Stmt::Store { buffer, .. } | Stmt::Alloc { buffer, .. } => {
-                    return !self.unread.contains(buffer);
-                }
-                Stmt::For { body, .. } | Stmt::Loop(body) | Stmt::Block(_, body) => self.sweep(body),
-                Stmt::If { then, otherwise, .. } => {
-                    self.sweep(then);
-                    self.sweep(otherwise);
-                }
-                Stmt::Cfg(blocks) => blocks.iter_mut().for_each(|block| self.sweep(&mut block.body)),
-                _ => {}
-            }
-            true
+                Stmt::Store { buffer, .. } | Stmt::Alloc { buffer, .. } => self.unread.contains(buffer),
+                _ => false,
+            };
+            stmt.lists_mut().into_iter().for_each(|list| self.sweep(list));
+            !goes
         });
     }
 }

@@ -12,7 +12,7 @@ use crate::symbolic::{ExprId, ExprPool};
 use super::assigned;
 use super::control::Readers;
 use super::editor::Editor;
-use super::embed::Hidden;
+use super::embed::{self, Hidden};
 use super::size_code;
 use super::substitute;
 
@@ -169,8 +169,7 @@ fn params(editor: &Editor<'_>, graph: &Graph) -> Vec<Name> {
     let mut found: HashSet<Name> = HashSet::new();
     for (_, node) in graph.states().flat_map(|(_, state)| state.live_nodes()) {
         if let NodeKind::MapEntry(map) = &node.kind {
-            found.extend(&map.params);
-            found.extend(node.inputs.keys().filter(|name| !editor.names.get(**name).starts_with("IN_")));
+            found.extend(embed::bound(&editor.names, node, map));
         }
     }
     found.into_iter().collect()

@@ -11,8 +11,8 @@ use hashbrown::HashMap;
 use crate::analysis::ScopeTree;
 use crate::entity::{Name, Names};
 use crate::ir::{
-    BlockId, BlockKind, Branch, CodeExpr, GraphId, InterstateEdge, Language, Loop, Memlet, NodeId, NodeKind,
-    Range, Region, RegionId, State, Text,
+    BlockId, BlockKind, Branch, CodeExpr, GraphId, InterstateEdge, Language, Loop, Map, Memlet, Node, NodeId,
+    NodeKind, Range, Region, RegionId, State, Text,
 };
 use crate::scalar::Code;
 use crate::symbolic::{ExprId, ExprPool};
@@ -279,6 +279,12 @@ impl Meaning {
     }
 }
 
+/// Names that a map gives to what its scope sees: parameters and inputs.
+pub fn bound<'a>(names: &'a Names, entry: &'a Node, map: &'a Map) -> impl Iterator<Item = Name> + 'a {
+    let inputs = entry.inputs.keys().filter(|name| !names.get(**name).starts_with("IN_"));
+    map.params.iter().chain(inputs).copied()
+}
+
 /// Names that the maps of a state hide.
 pub struct Hidden {
     /// Per node with maps around it that hide names.
@@ -294,9 +300,7 @@ impl Hidden {
         let mut own: HashMap<NodeId, Vec<Name>> = HashMap::new();
         for (id, node) in state.live_nodes() {
             let NodeKind::MapEntry(map) = &node.kind else { continue };
-            let inputs = node.inputs.keys().filter(|name| !names.get(**name).starts_with("IN_"));
-            let bound: Vec<Name> =
-                map.params.iter().chain(inputs).copied().filter(|name| matters(*name)).collect();
+            let bound: Vec<Name> = bound(names, node, map).filter(|name| matters(*name)).collect();
             if !bound.is_empty() {
                 own.insert(id, bound);
             }

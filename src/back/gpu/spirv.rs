@@ -154,22 +154,19 @@ fn keeping(words: &[u32], keeps: Keeps) -> Vec<u32> {
         .filter_map(|(at, ..)| words.get(at + 2).copied())
         .filter(|&width| keeps.bits(width))
         .collect();
-    let (Some((_, _, first)), Some((entry, _, length))) =
-        (of(OP_CAPABILITY).next(), of(OP_ENTRY_POINT).next())
+    let (Some((last, _, count)), Some((entry, _, length))) =
+        (of(OP_CAPABILITY).last(), of(OP_ENTRY_POINT).next())
     else {
         return words.to_vec();
     };
     let (Some(&main), false) = (words.get(entry + 2), widths.is_empty()) else { return words.to_vec() };
     // Capabilities stand first, then extensions, and modes behind the entry point.
-    let capabilities = of(OP_CAPABILITY).last().map_or(HEADER + first, |(at, _, count)| at + count);
+    let capabilities = last + count;
     let mut all = words[..capabilities].to_vec();
     all.extend([2 << 16 | OP_CAPABILITY, CAPABILITY_TO_KEEP]);
-    let name: Vec<u32> = b"SPV_KHR_float_controls\0\0"
-        .chunks(4)
-        .map(|four| four.iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte)))
-        .collect();
+    let (name, _) = b"SPV_KHR_float_controls\0\0".as_chunks::<4>();
     all.push((name.len() as u32 + 1) << 16 | OP_EXTENSION);
-    all.extend(name);
+    all.extend(name.iter().map(|four| u32::from_le_bytes(*four)));
     all.extend(&words[capabilities..entry + length]);
     all.extend(widths.iter().flat_map(|&width| [4 << 16 | OP_EXECUTION_MODE, main, MODE_TO_KEEP, width]));
     all.extend(&words[entry + length..]);

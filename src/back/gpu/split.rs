@@ -394,27 +394,11 @@ impl Pass<'_> {
         result
     }
 
-    fn inside(&mut self, stmt: Stmt, visible: &HashSet<BufferId>) -> Stmt {
-        match stmt {
-            Stmt::For { variable, start, stop, step, parallel, body } => {
-                let body = self.list(body, visible.clone());
-                Stmt::For { variable, start, stop, step, parallel, body }
-            }
-            Stmt::Loop(body) => Stmt::Loop(self.list(body, visible.clone())),
-            Stmt::Block(label, body) => Stmt::Block(label, self.list(body, visible.clone())),
-            Stmt::If { condition, then, otherwise } => Stmt::If {
-                condition,
-                then: self.list(then, visible.clone()),
-                otherwise: self.list(otherwise, visible.clone()),
-            },
-            Stmt::Cfg(mut blocks) => {
-                for block in &mut blocks {
-                    block.body = self.list(std::mem::take(&mut block.body), visible.clone());
-                }
-                Stmt::Cfg(blocks)
-            }
-            other => other,
+    fn inside(&mut self, mut stmt: Stmt, visible: &HashSet<BufferId>) -> Stmt {
+        for list in stmt.lists_mut() {
+            *list = self.list(std::mem::take(list), visible.clone());
         }
+        stmt
     }
 
     /// Statements of the host, behind a call that makes what they touch current.

@@ -182,15 +182,7 @@ impl Planter<'_> {
     fn list(&mut self, list: Vec<Stmt>) -> Vec<Stmt> {
         let mut out = Vec::with_capacity(list.len());
         for mut stmt in list {
-            match &mut stmt {
-                Stmt::For { body, .. } | Stmt::Loop(body) | Stmt::Block(_, body) => self.inside(body),
-                Stmt::If { then, otherwise, .. } => {
-                    self.inside(then);
-                    self.inside(otherwise);
-                }
-                Stmt::Cfg(blocks) => blocks.iter_mut().for_each(|block| self.inside(&mut block.body)),
-                _ => {}
-            }
+            stmt.lists_mut().into_iter().for_each(|list| self.inside(list));
             self.stmt(stmt, &mut out);
         }
         if self.kind == Kind::LoadBeforeStore {

@@ -319,28 +319,9 @@ impl<'p> Lowerer<'p> {
 fn used_values(kernel: &Kernel) -> HashSet<ValueId> {
     let mut used = HashSet::new();
     for stmt in Stmt::all(&kernel.body) {
-        match stmt {
-            Stmt::Let(_, op) => op.each_operand(|value| {
-                used.insert(value);
-            }),
-            Stmt::Set(_, value) | Stmt::Check(value, _) => {
-                used.insert(*value);
-            }
-            Stmt::Store { address, value, .. } => used.extend([*address, *value]),
-            Stmt::For { start, stop, .. } => used.extend([*start, *stop]),
-            Stmt::If { condition, .. } => {
-                used.insert(*condition);
-            }
-            Stmt::Cfg(blocks) => used.extend(blocks.iter().filter_map(|block| match block.jump {
-                super::Jump::Branch(condition, ..) => Some(condition),
-                _ => None,
-            })),
-            Stmt::Alloc { bytes, .. } => {
-                used.insert(*bytes);
-            }
-            Stmt::Call(_, arguments) => used.extend(arguments),
-            Stmt::Loop(_) | Stmt::Block(..) | Stmt::Exit(_) => {}
-        }
+        stmt.each_use(|value| {
+            used.insert(value);
+        });
     }
     used
 }

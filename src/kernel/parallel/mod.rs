@@ -127,23 +127,12 @@ impl Pass<'_> {
                         }
                     }
                 }
-                Stmt::For { variable, start, stop, step, parallel, body } => {
-                    let body = self.list(body);
-                    result.push(Stmt::For { variable, start, stop, step, parallel, body });
-                }
-                Stmt::Loop(body) => result.push(Stmt::Loop(self.list(body))),
-                Stmt::Block(label, body) => result.push(Stmt::Block(label, self.list(body))),
-                Stmt::If { condition, then, otherwise } => {
-                    let (then, otherwise) = (self.list(then), self.list(otherwise));
-                    result.push(Stmt::If { condition, then, otherwise });
-                }
-                Stmt::Cfg(mut blocks) => {
-                    for block in &mut blocks {
-                        block.body = self.list(std::mem::take(&mut block.body));
+                mut other => {
+                    for list in other.lists_mut() {
+                        *list = self.list(std::mem::take(list));
                     }
-                    result.push(Stmt::Cfg(blocks));
+                    result.push(other);
                 }
-                other => result.push(other),
             }
         }
         result

@@ -4,7 +4,7 @@
 //! pair; an inverse sine beyond one half is that of `sqrt((1 - x) / 2)`, half as far from a quarter turn. Polynomials are minimax,
 //! with errors of `2^-57` of the result.
 
-use super::lane::{Lane, Pair, SIGN, fast_sum, polynomial, product, quotient_pair, root_pair, sum};
+use super::lane::{Lane, Pair, fast_sum, polynomial, power, product, quotient_pair, root_pair, scale, sum};
 use super::log::decomposed;
 
 const TAN_PI_8: f64 = 0.414_213_562_373_095_03;
@@ -105,8 +105,7 @@ pub fn atan2<T: Lane>(y: T, x: T) -> T {
     let is_endless = large.eq(infinity);
     let small = one.if_else(small.eq(infinity), zero.if_else(is_endless, small));
     let large = one.if_else(is_endless | large.eq(zero), large);
-    // A power of two keeps sums and what is left of products in range.
-    let scale = x.lit(DOWN).if_else(x.lit(HUGE).lt(large), x.lit(UP).if_else(large.lt(x.lit(TINY)), one));
+    let (scale, _) = scale(large);
     let (long, short) = (large * scale, small * scale);
     let is_diagonal = (long * x.lit(TAN_PI_8)).lt(short);
     let (less, more) = (sum(short, -long), sum(long, short));
@@ -115,10 +114,10 @@ pub fn atan2<T: Lane>(y: T, x: T) -> T {
         Pair { high: more.high.if_else(is_diagonal, long), low: more.low.if_else(is_diagonal, zero) },
     );
     // A quotient so small is its own inverse tangent, and rounds once.
-    let is_slight = short.lt(long * x.lit(SLIGHT));
+    let is_slight = short.lt(long * x.lit(power(-400)));
     let q = Pair { high: (small / large).if_else(is_slight, q.high), low: zero.if_else(is_slight, q.low) };
     // Counted in eighths of a turn from the axis that is nearest, in the direction that leads there.
-    let is_left = x.and_bits(SIGN).or_bits(ONE).lt(zero);
+    let is_left = x.is_negative();
     let eighths = one.if_else(is_diagonal, zero);
     let eighths = (two - eighths).if_else(is_steep, eighths);
     let eighths = (four - eighths).if_else(is_left, eighths);
@@ -197,16 +196,3 @@ pub fn cbrt<T: Lane>(x: T) -> T {
     // Zeros, infinities and NaN are their own roots.
     result.if_else(zero.lt(size) & size.lt(x.lit(f64::INFINITY)), x)
 }
-
-/// Bits of one: what is left of a number's sign becomes plus or minus one.
-const ONE: u64 = 0x3ff0_0000_0000_0000;
-/// `2^700`.
-const UP: f64 = f64::from_bits((1023 + 700) << 52);
-/// `2^-700`.
-const DOWN: f64 = f64::from_bits((1023 - 700) << 52);
-/// `2^500`.
-const HUGE: f64 = f64::from_bits((1023 + 500) << 52);
-/// `2^-450`.
-const TINY: f64 = f64::from_bits((1023 - 450) << 52);
-/// `2^-400`.
-const SLIGHT: f64 = f64::from_bits((1023 - 400) << 52);

@@ -63,6 +63,12 @@ pub trait Lane:
         self.and_bits(!SIGN).or(other.and_bits(SIGN))
     }
 
+    /// Whether the sign is set, of zeros and NaN too.
+    fn is_negative(self) -> Self::Mask {
+        // What is left of it is plus or minus one.
+        self.and_bits(SIGN).or_bits(ONE).lt(self.lit(0.0))
+    }
+
     /// `self`, but at least `low` and at most `high`; NaN stays.
     #[must_use]
     fn clamped(self, low: f64, high: f64) -> Self {
@@ -81,6 +87,9 @@ pub trait Lane:
 
 /// The bit of the sign.
 pub const SIGN: u64 = 1 << 63;
+
+/// Bits of one.
+const ONE: u64 = 0x3ff0_0000_0000_0000;
 
 /// `1.5 * 2^52`: added to a small integer, its bits are those of the integer, counted from those of the constant.
 const INTEGER: f64 = 6_755_399_441_055_744.0;
@@ -199,6 +208,22 @@ fn split<T: Lane>(a: T) -> Pair<T> {
     let scaled = a * a.lit(134_217_729.0);
     let high = scaled - (scaled - a);
     Pair { high, low: a - high }
+}
+
+/// A power of two that keeps the square of a positive number in range, and enough below it for what is left of products to be
+/// exact; and the one that takes the result back.
+#[inline(always)]
+pub fn scale<T: Lane>(of: T) -> (T, T) {
+    let (one, up, down) = (of.lit(1.0), of.lit(power(700)), of.lit(power(-700)));
+    let is_huge = of.lit(power(500)).lt(of);
+    let is_tiny = of.lt(of.lit(power(-450)));
+    let scale = down.if_else(is_huge, up.if_else(is_tiny, one));
+    (scale, up.if_else(is_huge, down.if_else(is_tiny, one)))
+}
+
+/// `2^exponent`, a normal number.
+pub const fn power(exponent: i64) -> f64 {
+    f64::from_bits(((1023 + exponent) as u64) << 52)
 }
 
 /// The square root, to about `2^-100`; zero for zero.

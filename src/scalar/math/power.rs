@@ -1,7 +1,7 @@
 //! Powers: `e^(y log x)` with the logarithm and the product in pairs.
 
 use super::exp::exp_of_pair;
-use super::lane::{Lane, Pair, SIGN, fast_sum, product};
+use super::lane::{Lane, Pair, fast_sum, product};
 use super::log::precise_log;
 
 /// `x^y`, with C's special values.
@@ -27,7 +27,7 @@ pub fn pow<T: Lane>(x: T, y: T) -> T {
     let is_integer = y.floor().eq(y);
     let half = y * y.lit(0.5);
     let is_odd = is_integer & !half.floor().eq(half);
-    let is_negative = x.and_bits(SIGN).or_bits(ONE).lt(zero);
+    let is_negative = x.is_negative();
     let result = (-result).if_else(is_odd & is_negative, result);
     // A negative number to a power that is no integer; zero and infinity have one sign only.
     let no_result = x.lt(zero) & !is_integer & size.lt(infinity);
@@ -37,6 +37,3 @@ pub fn pow<T: Lane>(x: T, y: T) -> T {
     let result = x.lit(f64::NAN).if_else(undefined, result);
     one.if_else(y.eq(zero) | x.eq(one), result)
 }
-
-/// Bits of one: what is left of a number's sign becomes plus or minus one.
-const ONE: u64 = 0x3ff0_0000_0000_0000;
