@@ -25,6 +25,19 @@ const BODIES: [&str; 10] = [
     "abs(a[i]) * (b[i] if a[i] > b[i] else 1)",
 ];
 
+/// What becomes of an `int64` that was computed in 32 bits.
+const WIDENED: [&str; 9] = [
+    "abs(t)",
+    "abs(t) ^ (-2)",
+    "min(t, 5) - max(t, 0)",
+    "t // 3 + t % 7",
+    "1 if t < 0 else 0",
+    "1 if t >= a[i] else 0",
+    "t >> 1",
+    "t * 5000000000",
+    "(t * 5000000000) // (t * 2 + 1)",
+];
+
 fn text(a: &str, b: &str) -> String {
     let mut text =
         format!("program widths(a: {a}[{COUNT}], b: {b}[{COUNT}], out: i64[{}, {COUNT}]) {{\n", BODIES.len());
@@ -43,6 +56,43 @@ fn numbers(ty: DType, seed: u64) -> Vec<u8> {
         if cut == 0 { 1 } else { cut }
     };
     (0..COUNT).flat_map(|i| number(i).to_le_bytes()[..ty.bytes()].to_vec()).collect()
+}
+
+/// Runs on both engines; the first element of `out` that differs: expression, column, right, found.
+fn difference(
+    text: &str,
+    bodies: &[&'static str],
+    arguments: impl Fn() -> Arguments<'static>,
+) -> Option<(&'static str, usize, Vec<u8>, Vec<u8>)> {
+    let (mut right, mut found) = (arguments(), arguments());
+    run(&prepared(text, Engine::Interp, Settings::default()), &mut right);
+    let gpu = prepared(text, Engine::Gpu, Settings::default());
+    run(&gpu, &mut found);
+    assert_eq!((gpu.launches(), gpu.declined()), (Some(bodies.len() as u64), Some(0)));
+    let (right, found) = (bytes(&right, "out"), bytes(&found, "out"));
+    let at = (0..bodies.len() * COUNT).find(|&at| right[8 * at..][..8] != found[8 * at..][..8])?;
+    Some((bodies[at / COUNT], at % COUNT, right[8 * at..][..8].to_vec(), found[8 * at..][..8].to_vec()))
+}
+
+#[test]
+fn integers_that_were_widened_have_the_interpreters_bits() {
+    if !device() {
+        return;
+    }
+    let rows = WIDENED.len();
+    let mut text =
+        format!("program widened(a: i32[{COUNT}], out: i64[{rows}, {COUNT}]) {{\n transient t: i64\n");
+    for (row, body) in WIDENED.iter().enumerate() {
+        text += &format!("map i in 0:{COUNT} {{ t = a[i] - 3\n out[{row}, i] = {body} }}\n");
+    }
+    text.push('}');
+    let shown = difference(&text, &WIDENED, || {
+        let mut args = Arguments::new();
+        array(&mut args, "a", DType::I32, &[COUNT], numbers(DType::I32, 5));
+        array(&mut args, "out", DType::I64, &[rows, COUNT], vec![0; 8 * rows * COUNT]);
+        args
+    });
+    assert_eq!(shown, None, "body, column, right, found");
 }
 
 #[test]
@@ -66,16 +116,7 @@ fn integers_of_two_widths_have_the_interpreters_bits() {
                 );
                 args
             };
-            let (mut right, mut found) = (arguments(), arguments());
-            run(&prepared(&text, Engine::Interp, Settings::default()), &mut right);
-            let gpu = prepared(&text, Engine::Gpu, Settings::default());
-            run(&gpu, &mut found);
-            assert_eq!((gpu.launches(), gpu.declined()), (Some(BODIES.len() as u64), Some(0)));
-            let (right, found) = (bytes(&right, "out"), bytes(&found, "out"));
-            let at = (0..BODIES.len() * COUNT).find(|&at| right[8 * at..][..8] != found[8 * at..][..8]);
-            let shown = at.map(|at| {
-                (BODIES[at / COUNT], at % COUNT, right[8 * at..][..8].to_vec(), found[8 * at..][..8].to_vec())
-            });
+            let shown = difference(&text, &BODIES, arguments);
             assert_eq!(shown, None, "{a} {b}: body, column, right, found");
         }
     }

@@ -84,6 +84,30 @@ impl Emitter<'_, '_> {
         }
     }
 
+    /// By how many bits a number of that type is shifted. The translator casts no constants of 64 bits, but what a function is given.
+    pub(super) fn shift_count(&mut self, ty: DType, count: &str) -> String {
+        let most = 8 * ty.bytes() - 1;
+        if !matches!(ty, DType::I64 | DType::U64) {
+            return format!("(u32({count}) & {most}u)");
+        }
+        let wgsl = wgsl_type(ty);
+        let name = format!("shift_{wgsl}");
+        self.helper(&name, || {
+            format!("fn {name}(count: {wgsl}) -> u32 {{\n    return u32(count) & {most}u;\n}}\n")
+        });
+        format!("{name}({count})")
+    }
+
+    /// The magnitude of an `int64`; the smallest one is its own. Mesa 22.3 (lavapipe) makes nothing of a choice between a number that
+    /// was widened and its negation.
+    pub(super) fn magnitude(&mut self) -> &'static str {
+        self.helper("magnitude_i64", || {
+            "fn magnitude_i64(x: i64) -> i64 {\n    let sign = x >> 63u;\n    return (x ^ sign) - sign;\n}\n"
+                .to_owned()
+        });
+        "magnitude_i64"
+    }
+
     /// Conversion of a float to an integer: truncates, saturates, and takes NaN to zero.
     ///
     /// In range, the `driver` converts, or else the bits of the number tell.
@@ -257,9 +281,12 @@ impl Emitter<'_, '_> {
         }
         let (unsigned, magnitude) = match held {
             "i32" => ("u32", "select(bitcast<u32>(x), 0u - bitcast<u32>(x), x < 0i)"),
-            "i64" => ("u64", "u64(select(x, 0li - x, x < 0li))"),
+            "i64" => ("u64", "u64(magnitude_i64(x))"),
             _ => return name,
         };
+        if held == "i64" {
+            self.magnitude();
+        }
         self.helper(&name, || {
             format!(
                 "fn {name}(x: {held}) -> f32 {{

@@ -20,7 +20,7 @@ impl Emitter<'_, '_> {
                 Func::Identity | Func::Conj | Func::Real | Func::Floor | Func::Ceil => Ok(x),
                 Func::Trunc | Func::Round | Func::RoundEven => Ok(x),
                 Func::Abs if ty.is_unsigned() || ty == DType::Bool => Ok(x),
-                Func::Abs if ty == DType::I64 => Ok(format!("select({x}, 0li - {x}, {x} < 0li)")),
+                Func::Abs if ty == DType::I64 => Ok(format!("{}({x})", self.magnitude())),
                 Func::Abs if ty == DType::I32 => Ok(format!("select({x}, 0i - {x}, {x} < 0i)")),
                 _ => Err(no_definition(func, ty)),
             },

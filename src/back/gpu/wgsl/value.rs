@@ -61,10 +61,6 @@ fn single(literal: Literal) -> f32 {
     }
 }
 
-fn bits_of(ty: DType) -> usize {
-    if ty == DType::Bool { 1 } else { 8 * ty.bytes() }
-}
-
 impl Emitter<'_, '_> {
     /// The type in which a value is held.
     pub(super) fn ty(&self, value: ValueId) -> DType {
@@ -419,8 +415,8 @@ impl Emitter<'_, '_> {
             BinaryOp::BitAnd => simple("&"),
             BinaryOp::BitOr => simple("|"),
             BinaryOp::BitXor => simple("^"),
-            BinaryOp::Shl => format!("({a} << (u32({b}) & {}u))", bits_of(ty) - 1),
-            BinaryOp::Shr => format!("({a} >> (u32({b}) & {}u))", bits_of(ty) - 1),
+            BinaryOp::Shl => format!("({a} << {})", self.shift_count(ty, b)),
+            BinaryOp::Shr => format!("({a} >> {})", self.shift_count(ty, b)),
             BinaryOp::Eq => return Ok(simple("==")),
             BinaryOp::Ne => return Ok(simple("!=")),
             BinaryOp::Lt => return Ok(simple("<")),
