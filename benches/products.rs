@@ -272,10 +272,11 @@ fn measure(blas: Option<Blas>, case: Case) {
     );
 }
 
-const SHAPES: [(&str, Kind, [usize; 2]); 7] = [
+const SHAPES: [(&str, Kind, [usize; 2]); 8] = [
     ("gemm 100", Kind::Matrices, [100, 100]),
     ("gemm 300", Kind::Matrices, [300, 300]),
     ("gemm 1000", Kind::Matrices, [1000, 1000]),
+    ("gemm 8x2000x2000", Kind::Matrices, [8, 2000]),
     ("gemv N 200", Kind::Right, [200, 200]),
     ("gemv N 4000x5000", Kind::Right, [4000, 5000]),
     ("gemv T 200", Kind::Left, [200, 200]),

@@ -93,7 +93,7 @@ macro_rules! product {
             const VECTORS: bool = false;
 
             fn is_blocked(job: &Job<Self>) -> bool {
-                job.k > tiles::most::<Self>()
+                tiles::is_blocked(job)
             }
 
             unsafe fn multiply(job: &Job<Self>) -> Option<()> {

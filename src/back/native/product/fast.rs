@@ -31,7 +31,7 @@ pub type Multiply<T> = unsafe fn(
     threads: Parallelism,
 );
 
-/// Whether a job is one for the crate: in fast mode, and distances are whole numbers of elements.
+/// Whether a job is one for the crate: in fast mode, not thin, and distances are whole numbers of elements.
 pub(super) fn takes<T: Real>(job: &Job<T>) -> bool {
     let size = size_of::<T>();
     let regular = |matrix: Matrix<T>| {
@@ -39,7 +39,7 @@ pub(super) fn takes<T: Real>(job: &Job<T>) -> bool {
             .into_iter()
             .all(|distance| distance.is_multiple_of(size))
     };
-    job.fused && [job.a, job.b, job.c].into_iter().all(regular)
+    job.fused && !job.thin && [job.a, job.b, job.c].into_iter().all(regular)
 }
 
 /// Computes a job that the crate takes.

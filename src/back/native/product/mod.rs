@@ -130,6 +130,8 @@ pub(super) struct Job<T> {
     /// Whether the conjugates of `a` count.
     conjugates: bool,
     fused: bool,
+    /// Whether `b` is read where it lies, see [`tiles::is_thin`].
+    thin: bool,
     registers: Registers,
 }
 
@@ -199,6 +201,7 @@ pub(super) unsafe fn run<T: Product>(frame: *mut Frame, arguments: Arguments<'_>
         conjugates: false,
         // SAFETY: machine code passes the frame that `call::run` gave it.
         fused: unsafe { (*frame).fast } != 0,
+        thin: false,
         registers: Registers::of_machine(),
     };
     // SAFETY: as the caller says.
@@ -276,6 +279,7 @@ unsafe fn split<T: Product>(frame: *mut Frame, job: Job<T>) -> Option<()> {
         },
         false => job,
     };
+    let job = Job { thin: tiles::is_thin(&job), ..job };
     let by_columns = job.n > job.m;
     let wide = Wide { job, by_columns };
     // A matrix times a vector waits for the matrix, which it uses once.
@@ -349,6 +353,7 @@ macro_rules! element {
                     conjugates: work.conjugate,
                     // SAFETY: as the caller says.
                     fused: unsafe { (*frame).fast } != 0,
+                    thin: false,
                     registers: Registers::of_machine(),
                 };
                 // SAFETY: as the caller says.

@@ -14,7 +14,8 @@ macro_rules! product {
             const VECTORS: bool = true;
 
             fn is_blocked(job: &Job<$ty>) -> bool {
-                job.n > 1 && job.m > 1 && job.k > tiles::most::<$ty>() && !fast::takes(job)
+                let tiles = tiles::may_be_thin(job) || !fast::takes(job);
+                job.n > 1 && job.m > 1 && tiles && tiles::is_blocked(job)
             }
 
             unsafe fn multiply(job: &Job<$ty>) -> Option<()> {

@@ -189,6 +189,7 @@ fn check<T: Checked>(case: Case) {
         subtracts: false,
         conjugates: false,
         fused: case.fused,
+        thin: false,
         registers: case.registers,
     };
     // SAFETY: the matrices lie in the vectors.
@@ -218,7 +219,7 @@ fn check<T: Checked>(case: Case) {
     }
 }
 
-const SHAPES: [(usize, usize, usize); 22] = [
+const SHAPES: [(usize, usize, usize); 25] = [
     (1, 1, 1),
     (1, 1, 37),
     (2, 2, 0),
@@ -241,6 +242,9 @@ const SHAPES: [(usize, usize, usize); 22] = [
     (7, 70, 1),
     (160, 20, 12),
     (9, 1050, 4),
+    (32, 50, 40),
+    (1050, 8, 33),
+    (2, 1040, 260),
 ];
 
 fn cases(visit: impl Fn(Case)) {
@@ -305,8 +309,9 @@ fn results_may_lie_on_operands() {
                 // The addend meets the result, but not element on element.
                 let addend = Some((2.0, shared));
                 let finish = Finish { alpha: None, addend };
-                let (subtracts, conjugates, fused) = (false, false, false);
-                let job = Job { a, b, c, m, n: m, k: m, finish, subtracts, conjugates, fused, registers };
+                let (subtracts, conjugates, fused, thin) = (false, false, false, false);
+                let job =
+                    Job { a, b, c, m, n: m, k: m, finish, subtracts, conjugates, fused, thin, registers };
                 // SAFETY: the matrices lie in the vectors.
                 unsafe { compute(&mut frame(1), job) }.expect("memory");
                 for i in 0..m {
@@ -370,6 +375,7 @@ fn subtracted<T: Checked>() {
                         subtracts: true,
                         conjugates,
                         fused,
+                        thin: false,
                         registers,
                     };
                     // SAFETY: the matrices lie in the vectors.

@@ -7,8 +7,48 @@ use super::lanes::{Entry, Lanes, MOST_LANES, Square};
 use super::{Job, Matrix};
 
 /// Summands per block: so many that a panel of `b` fits the first cache.
-pub(super) const fn most<T>() -> usize {
+const fn most<T>() -> usize {
     if size_of::<T>() <= size_of::<f64>() { 256 } else { 128 }
+}
+
+/// Rows up to which a product is thin: it uses each number of `b` so seldom that packing them would take longer.
+const THIN_ROWS: usize = 32;
+/// The same where `b` is large: the rows of `b` then come from memory for few summands at a time.
+const THIN_ROWS_LARGE: usize = 16;
+/// The same in fast mode, whose whole products pack better, and are as good where `b` is not large.
+const THIN_ROWS_FAST: usize = 12;
+/// Bytes of `b` that make it large: more than the cache of the second level keeps.
+const LARGE: usize = 1 << 20;
+/// Summands per block of a thin product.
+const THIN_SUMMANDS: usize = 64;
+/// The same where `b` is large: as many of its rows as the machine fetches ahead side by side.
+const THIN_SUMMANDS_LARGE: usize = 16;
+
+/// Whether `b` is large.
+fn is_large<T>(job: &Job<T>) -> bool {
+    job.k.saturating_mul(job.n).saturating_mul(size_of::<T>()) >= LARGE
+}
+
+/// Whether `b` is read where it lies.
+pub(super) fn is_thin<T>(job: &Job<T>) -> bool {
+    let rows = match (job.fused, is_large(job)) {
+        (true, true) => THIN_ROWS_FAST,
+        (true, false) => 0,
+        (false, true) => THIN_ROWS_LARGE,
+        (false, false) => THIN_ROWS,
+    };
+    (2..=rows).contains(&job.m) && job.n > 1 && job.b.column == size_of::<T>() as isize
+}
+
+/// Whether a product of matrices may be thin, whichever way round it is computed.
+pub(super) fn may_be_thin<T>(job: &Job<T>) -> bool {
+    let rows = if job.fused { THIN_ROWS_FAST } else { THIN_ROWS };
+    (2..=rows).contains(&job.m.min(job.n))
+}
+
+/// Whether sums stay in the results between blocks of summands, if it is computed here.
+pub(super) fn is_blocked<T>(job: &Job<T>) -> bool {
+    job.k > if may_be_thin(job) { THIN_SUMMANDS_LARGE } else { most::<T>() }
 }
 
 /// Rows per block, a multiple of every tile's: with [`most`] numbers each they fit the cache of the second level.
@@ -41,13 +81,19 @@ pub(super) unsafe fn multiply<L, S, const ROWS: usize, const MIDDLE: usize, cons
 {
     let &Job { a, b, m, n, k, .. } = job;
     let wide = 2 * L::COUNT;
+    let summands = match job.thin {
+        true if is_large(job) => THIN_SUMMANDS_LARGE,
+        true => THIN_SUMMANDS,
+        false => most::<L::Number>(),
+    };
     for left in (0..n).step_by(BLOCK_COLUMNS) {
         let columns = BLOCK_COLUMNS.min(n - left);
         // At least one block, so that results are written if nothing is summed.
-        for start in (0..k.max(1)).step_by(most::<L::Number>()) {
-            let depth = most::<L::Number>().min(k - start);
+        for start in (0..k.max(1)).step_by(summands) {
+            let depth = summands.min(k - start);
             let panels = buffer;
-            for first in (0..columns).step_by(wide) {
+            let lies_ready = |first: usize| job.thin && first + wide <= columns;
+            for first in (0..columns).step_by(wide).filter(|&first| !lies_ready(first)) {
                 let width = wide.min(columns - first);
                 let padded = if width <= L::COUNT { L::COUNT } else { wide };
                 let part = b.part(start, left + first).turned();
@@ -102,7 +148,16 @@ pub(super) unsafe fn multiply<L, S, const ROWS: usize, const MIDDLE: usize, cons
                         }
                         // SAFETY: these are the strip and the panel of that place.
                         unsafe {
-                            let (strip, panel) = (strips.add(row * depth), panels.add(column * depth));
+                            let strip = strips.add(row * depth);
+                            let panel = match lies_ready(column) {
+                                true => b.part(start, left + column),
+                                false => {
+                                    let padded = if width <= L::COUNT { L::COUNT } else { wide };
+                                    let one = size_of::<L::Number>() as isize;
+                                    let base = panels.add(column * depth).cast_const();
+                                    Matrix { base, row: padded as isize * one, column: one }
+                                }
+                            };
                             match (width <= L::COUNT, lines) {
                                 (false, lines) if lines > MIDDLE => {
                                     tile::<L, ROWS, 2>(job, place, strip, panel)
@@ -216,14 +271,14 @@ struct Place {
 /// Adds a block of summands to the sums of a tile of `ROWS` rows and `PANELS` registers of columns.
 ///
 /// # Safety
-/// The machine has the registers; strip and panel have `depth` lines of the tile's height and width; results exist
+/// The machine has the registers; strip and panel have `depth` lines of the tile's height and width, those of the strip one after the other; results exist
 /// within `lines` and `width`.
 #[inline(always)]
 unsafe fn tile<L: Lanes, const ROWS: usize, const PANELS: usize>(
     job: &Job<L::Number>,
     place: Place,
     strip: *const L::Number,
-    panel: *const L::Number,
+    panel: Matrix<L::Number>,
 ) {
     // SAFETY: as the caller says.
     unsafe {
@@ -245,7 +300,7 @@ macro_rules! tile {
             job: &Job<L::Number>,
             place: Place,
             strip: *const L::Number,
-            panel: *const L::Number,
+            panel: Matrix<L::Number>,
         ) {
             let Place { row, column, lines, width, depth, first, last } = place;
             let dense = job.c.column == size_of::<L::Number>() as isize;
@@ -273,10 +328,10 @@ macro_rules! tile {
                         )*
                     }
                 }
-                let (mut strip, mut panel) = (strip, panel);
+                let (mut strip, mut line) = (strip, panel.base);
                 for _ in 0..depth {
-                    let right_one = L::load(panel);
-                    let right_two = if PANELS > 1 { L::load(panel.add(L::COUNT)) } else { zero };
+                    let right_one = L::load(line);
+                    let right_two = if PANELS > 1 { L::load(line.add(L::COUNT)) } else { zero };
                     $(
                         let left = L::splat(*strip.add($row));
                         $one = $one.step(left, right_one);
@@ -285,7 +340,7 @@ macro_rules! tile {
                         }
                     )*
                     strip = strip.add($rows);
-                    panel = panel.add(PANELS * L::COUNT);
+                    line = line.wrapping_byte_offset(panel.row);
                 }
                 if whole && (!last || job.finish.is_none()) {
                     $(
