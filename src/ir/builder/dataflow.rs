@@ -6,6 +6,8 @@
 //! it is written hangs on the written access node, and what is written after it was read or written waits
 //! behind an ordering edge.
 
+use std::collections::HashSet;
+
 use indexmap::IndexMap;
 
 use crate::analysis::propagate::{covered_by_map, hull};
@@ -30,6 +32,8 @@ pub struct Port {
 #[derive(Debug)]
 pub struct Dataflow {
     state: State,
+    /// Pairs of nodes with an edge.
+    joined: HashSet<(NodeId, NodeId)>,
     levels: Vec<Level>,
     units: u32,
 }
@@ -70,7 +74,7 @@ struct Write {
 
 impl Default for Dataflow {
     fn default() -> Self {
-        Self { state: State::default(), levels: vec![Level::default()], units: 0 }
+        Self { state: State::default(), joined: HashSet::new(), levels: vec![Level::default()], units: 0 }
     }
 }
 
@@ -85,7 +89,7 @@ impl Dataflow {
         self.levels.len() - 1
     }
 
-    /// The nodes and edges so far, to add some by hand.
+    /// The nodes and edges so far, to add some by hand, edges when all statements are there.
     pub fn state_mut(&mut self) -> &mut State {
         &mut self.state
     }
@@ -305,8 +309,7 @@ impl Dataflow {
         before.sort_unstable();
         before.dedup();
         for node in before.into_iter().filter(|&node| node != first) {
-            let known = self.state.edges.values().any(|edge| edge.src == node && edge.dst == first);
-            if !known {
+            if !self.joined.contains(&(node, first)) {
                 self.add_edge(node, None, first, None, Memlet::default());
             }
         }
@@ -386,6 +389,7 @@ impl Dataflow {
         if let (Some(connector), Some(node)) = (dst_conn, self.state.nodes.get_mut(dst)) {
             node.inputs.entry(connector).or_default();
         }
+        self.joined.insert((src, dst));
         self.state.edges.push(Edge::new(src, src_conn, dst, dst_conn, memlet));
     }
 }
