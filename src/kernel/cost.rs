@@ -242,6 +242,7 @@ fn trips(start: i64, stop: i64, step: i64) -> f64 {
 mod tests {
     use super::*;
     use crate::kernel::BufferKind;
+    use crate::kernel::Order;
     use crate::kernel::build::{Builder, LoopFacts};
     use crate::scalar::{BinaryOp, DType};
 
@@ -252,7 +253,7 @@ mod tests {
         b.open_loop(LoopFacts { variable, lowest: start, highest: stop, empty });
         body(b, variable);
         let body = b.close();
-        b.push(Stmt::For { variable, start, stop, step: 1, parallel: false, body });
+        b.push(Stmt::For { variable, start, stop, step: 1, order: Order::InTurn, body });
     }
 
     fn store(b: &mut Builder, buffer: crate::kernel::BufferId, address: ValueId) {

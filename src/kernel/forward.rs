@@ -143,9 +143,9 @@ impl Forwarding<'_> {
                 self.forget(known, &Write::Bytes { buffer, address, displacement, bytes: ty.bytes() as i64 });
                 known.0.insert((address, displacement, ty), (buffer, *value));
             }
-            Stmt::For { parallel, body, .. } => {
+            Stmt::For { order, body, .. } => {
                 self.forget_all(known, body);
-                let joins = std::mem::replace(&mut self.joins, !*parallel);
+                let joins = std::mem::replace(&mut self.joins, !order.may_change());
                 self.list(body, &mut known.clone());
                 self.joins = joins;
             }
@@ -218,6 +218,7 @@ impl Forwarding<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::Order;
     use crate::kernel::build::{Builder, LoopFacts};
     use crate::kernel::eval::{Ended, run};
     use crate::kernel::{LabelId, TrapInfo, TrapKind};
@@ -279,7 +280,7 @@ mod tests {
                             start: zero,
                             stop: end,
                             step: 1,
-                            parallel: false,
+                            order: Order::InTurn,
                             body,
                         });
                     }
@@ -388,7 +389,7 @@ mod tests {
     }
 
     /// `x[0] = 1; if c { x[0] = 2 }; x[8] = x[0]` in a loop: how many loads are left.
-    fn loads_behind_a_branch(parallel: bool) -> usize {
+    fn loads_behind_a_branch(order: Order) -> usize {
         let mut b = Builder::new("test");
         let condition = b.parameter("c", DType::Bool);
         let buffer = b.buffer("argument", BufferKind::Argument(0));
@@ -403,7 +404,7 @@ mod tests {
         let loaded = b.value(load, DType::I64);
         b.push(store(8, loaded));
         let body = b.close();
-        b.push(Stmt::For { variable, start, stop, step: 1, parallel, body });
+        b.push(Stmt::For { variable, start, stop, step: 1, order, body });
         let original = b.finish();
         let mut changed = original.clone();
         forward(&mut changed);
@@ -421,7 +422,7 @@ mod tests {
 
     #[test]
     fn what_both_sides_of_a_branch_store_is_not_loaded_behind_it_in_loops_in_sequence() {
-        assert_eq!([false, true].map(loads_behind_a_branch), [0, 1]);
+        assert_eq!([Order::InTurn, Order::Undecided, Order::Any].map(loads_behind_a_branch), [0, 1, 1]);
     }
 
     #[test]

@@ -46,5 +46,6 @@ pub mod widened;
 
 pub use program::{
     BufferDecl, BufferId, BufferKind, CallFactor, CallOperand, CfgBlock, Jump, Kernel, LabelId, LibraryCall,
-    LibraryId, Literal, MapLoop, Op, Parameter, Stmt, TrapId, TrapInfo, TrapKind, ValueId, VarId, Variable,
+    LibraryId, Literal, MapLoop, Op, Order, Parameter, Stmt, TrapId, TrapInfo, TrapKind, ValueId, VarId,
+    Variable,
 };

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use crate::scalar::DType;
 
-use super::{BufferKind, Jump, Kernel, Literal, Op, Stmt, ValueId};
+use super::{BufferKind, Jump, Kernel, Literal, Op, Order, Stmt, ValueId};
 
 impl fmt::Display for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,8 +51,12 @@ fn statement(f: &mut fmt::Formatter<'_>, kernel: &Kernel, stmt: &Stmt, depth: us
                 place(*address, *displacement)
             )
         }
-        Stmt::For { variable, start, stop, step, parallel, body } => {
-            let word = if *parallel { "parallel for" } else { "for" };
+        Stmt::For { variable, start, stop, step, order, body } => {
+            let word = match order {
+                Order::InTurn => "for",
+                Order::Undecided => "undecided for",
+                Order::Any => "parallel for",
+            };
             writeln!(f, "{pad}{word} {variable} = {start} to {stop} by {step} {{")?;
             list(f, kernel, body, depth + 1)?;
             writeln!(f, "{pad}}}")

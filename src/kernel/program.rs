@@ -271,8 +271,8 @@ pub enum Stmt {
         stop: ValueId,
         /// Not zero.
         step: i64,
-        /// Whether iterations are independent.
-        parallel: bool,
+        /// In which order iterations may run.
+        order: Order,
         /// Body.
         body: Vec<Stmt>,
     },
@@ -308,6 +308,30 @@ pub enum Stmt {
     },
     /// A library routine.
     Call(LibraryId, Vec<ValueId>),
+}
+
+/// In which order the iterations of a loop may run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// One after the other.
+    InTurn,
+    /// One after the other, unless somebody shows that they do not depend on each other: the program says nothing, as for maps
+    /// inside maps.
+    Undecided,
+    /// In any order: the program promises that they do not depend on each other.
+    Any,
+}
+
+impl Order {
+    /// Any order, or one after the other.
+    pub fn any_if(independent: bool) -> Order {
+        if independent { Order::Any } else { Order::InTurn }
+    }
+
+    /// Whether another order is worth looking for.
+    pub fn may_change(self) -> bool {
+        self != Order::InTurn
+    }
 }
 
 impl Stmt {

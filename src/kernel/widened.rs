@@ -234,6 +234,7 @@ impl Pass<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::Order;
     use crate::kernel::build::{Builder, LoopFacts};
     use crate::kernel::eval::{Ended, run};
     use crate::kernel::{BufferKind, verify};
@@ -316,7 +317,7 @@ mod tests {
             b.push(Stmt::Store { buffer, address: base, displacement: 8 + 8 * place, value });
         }
         let body = b.close();
-        b.push(Stmt::For { variable: counter, start, stop, step: 1, parallel: false, body });
+        b.push(Stmt::For { variable: counter, start, stop, step: 1, order: Order::InTurn, body });
         for (&variable, place) in variables.iter().zip(0..) {
             let value = b.get(variable);
             b.push(Stmt::Store { buffer, address: base, displacement: 64 + 8 * place, value });
@@ -367,7 +368,7 @@ mod tests {
         let new = b.select(bit, mixed, shifted);
         b.set(crc, new);
         let body = b.close();
-        b.push(Stmt::For { variable: counter, start, stop, step: 1, parallel: false, body });
+        b.push(Stmt::For { variable: counter, start, stop, step: 1, order: Order::InTurn, body });
         let mut kernel = b.finish();
         widen(&mut kernel);
         assert_eq!(kernel.variables[crc].ty, DType::I32);

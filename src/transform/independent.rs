@@ -61,6 +61,18 @@ pub fn are_disjoint(exprs: &mut ExprPool, subsets: &[&Subset], variable: Name, p
 /// Whether iterations of a map may run in any order: they write different elements, without conflict resolution, and read of
 /// what they write only their own.
 pub fn runs_in_any_order(view: &View<'_>, exprs: &mut ExprPool, entry: NodeId, map: &Map) -> bool {
+    does_not_meet(view, exprs, entry, map, false)
+}
+
+/// Whether no iteration of a map touches an element that another one writes, but for what both add by conflict resolution, if
+/// `resolves` lets them.
+pub fn does_not_meet(
+    view: &View<'_>,
+    exprs: &mut ExprPool,
+    entry: NodeId,
+    map: &Map,
+    resolves: bool,
+) -> bool {
     let Some(exit) = view.index.exit(entry) else { return false };
     let writes: Vec<&Memlet> = view.data_in(exit).map(|(_, edge)| &edge.memlet).collect();
     let reads: Vec<&Memlet> = view.data_out(entry).map(|(_, edge)| &edge.memlet).collect();
@@ -71,6 +83,12 @@ pub fn runs_in_any_order(view: &View<'_>, exprs: &mut ExprPool, entry: NodeId, m
             memlet.data.is_none_or(|name| view.facts.class(name) != class)
                 || memlet.data == Some(data) && same_elements(memlet.subset.as_ref(), subset)
         };
+        if write.wcr.is_some() && resolves {
+            let elsewhere = |memlet: &&Memlet| memlet.data.is_none_or(|name| view.facts.class(name) != class);
+            return reads.iter().all(elsewhere)
+                && writes.iter().all(|other| elsewhere(other) || other.wcr == write.wcr)
+                && !view.facts.is_read_by_expression(data);
+        }
         write.wcr.is_none()
             && write.other_subset.is_none()
             && scope::is_point(exprs, subset)

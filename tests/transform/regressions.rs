@@ -146,6 +146,20 @@ program own(a: f64[N], b: f64[N], N: i64 symbol) {
     }
 }
 
+/// The inner map runs in order, so the two are not one map whose iterations run in any order.
+#[test]
+fn a_map_in_order_inside_a_parallel_one_stays_there() {
+    let text = "
+program rows(a: f64[4, 4]) {
+  state main {
+    map i in 0:4 { map j in 1:4 { a[i, j] = a[i, j - 1] * 0.5 + a[i, j] } }
+  }
+}";
+    let (_, report) = after(&program(text), &["map_collapse"]);
+    assert_eq!(report.fired(), 0, "{report}");
+    keeps_bits(&text.replace("map i in 0:4", "map i in 0:4 sequential"), &["map_collapse"]);
+}
+
 /// Compares the interpreter before and after a rule, or all of them, on random programs; how often they agreed.
 fn agree(seeds: std::ops::Range<u64>, rule: Option<&str>) -> usize {
     let sides = [Side::engine(Engine::Interp), Side::after_rule(rule)];

@@ -32,8 +32,8 @@ use hashbrown::{HashMap, HashSet};
 use crate::kernel::parallel::Region;
 use crate::kernel::vector::{Reduction, Total, reductions};
 use crate::kernel::{
-    BufferDecl, BufferId, BufferKind, Kernel, Literal, Op, Stmt, TrapId, TrapInfo, TrapKind, ValueId, VarId,
-    Variable,
+    BufferDecl, BufferId, BufferKind, Kernel, Literal, Op, Order, Stmt, TrapId, TrapInfo, TrapKind, ValueId,
+    VarId, Variable,
 };
 use crate::scalar::{BinaryOp, DType};
 
@@ -255,7 +255,8 @@ impl<'k> Nest<'k> {
         let owns = self.owns(kernel);
         let (variable, round) = self.round(kernel, &counts, &owns);
         let step = THREADS;
-        let inner = |start| Stmt::For { variable, start, stop: total, step, parallel: false, body: round };
+        let inner =
+            |start| Stmt::For { variable, start, stop: total, step, order: Order::InTurn, body: round };
         let first = stage(kernel, zero, threads, &owns, inner, |tail, thread| {
             let number = tail.binary(BinaryOp::Div, thread, group);
             for (own, place) in owns.iter().zip(&places) {
@@ -267,7 +268,8 @@ impl<'k> Nest<'k> {
         let owns = self.owns(kernel);
         let (variable, round) = gathered(kernel, &owns, &places);
         let step = GROUP;
-        let inner = |start| Stmt::For { variable, start, stop: groups, step, parallel: false, body: round };
+        let inner =
+            |start| Stmt::For { variable, start, stop: groups, step, order: Order::InTurn, body: round };
         let second = stage(kernel, zero, last, &owns, inner, |tail, _| {
             for (number, own) in owns.iter().enumerate() {
                 let value = tail.value(Op::Get(own.variable), own.ty);
@@ -356,7 +358,7 @@ fn stage(
     tail(&mut body, thread);
     let body = body.stmts;
     let together = Together { owns: owns.to_vec(), tail: body.len() - 1 };
-    let stmt = Stmt::For { variable: thread, start: zero, stop: threads, step: 1, parallel: true, body };
+    let stmt = Stmt::For { variable: thread, start: zero, stop: threads, step: 1, order: Order::Any, body };
     let region = Region { apart: None, work: threads, inner: Vec::new(), updates: false };
     Stage { stmt, region, together }
 }

@@ -89,8 +89,8 @@ fn loops(kernel: &Kernel) -> HashMap<ValueId, Loop> {
     while let Some((list, around)) = open.pop() {
         for stmt in list {
             let mut inside = around.clone();
-            if let Stmt::For { variable, parallel, .. } = stmt {
-                found.insert(*variable, Loop { is_parallel: *parallel, around: around.clone() });
+            if let Stmt::For { variable, order, .. } = stmt {
+                found.insert(*variable, Loop { is_parallel: order.may_change(), around: around.clone() });
                 inside.push(*variable);
             }
             open.extend(stmt.lists().iter().map(|list| (*list, inside.clone())));

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::super::native::call::tests::{Steps, kernel, run_with, same};
 use super::{Divided, Gpu, Wishes, device};
-use crate::kernel::{Kernel, Stmt, eval, parallel, verify};
+use crate::kernel::{Kernel, Order, Stmt, eval, parallel, verify};
 use crate::scalar::DType;
 use crate::scalar::trial::TYPES;
 
@@ -23,8 +23,8 @@ fn device() -> Option<Arc<Gpu>> {
 /// The kernel with its loop parallel, and divided.
 fn divided(gpu: &Arc<Gpu>, mut kernel: Kernel, contracted: bool) -> (Kernel, Divided) {
     for stmt in &mut kernel.body {
-        if let Stmt::For { parallel, .. } = stmt {
-            *parallel = true;
+        if let Stmt::For { order, .. } = stmt {
+            *order = Order::Any;
         }
     }
     parallel::find_nests(&mut kernel);

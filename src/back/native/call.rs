@@ -378,7 +378,7 @@ pub(in crate::back) mod tests {
     use crate::back::native::wide::tests::cases;
     use crate::back::native::{emit, isa};
     use crate::kernel::build::{Builder, LoopFacts};
-    use crate::kernel::{BufferKind, Literal, Op, Stmt, ValueId, eval, verify};
+    use crate::kernel::{BufferKind, Literal, Op, Order, Stmt, ValueId, eval, verify};
     use crate::scalar::{BinaryOp, DType, Func, UnaryOp};
 
     const TYPES: [DType; 15] = [
@@ -473,7 +473,7 @@ pub(in crate::back) mod tests {
         let target = address(&mut builder, 2);
         builder.push(Stmt::Store { buffer: buffers[2], address: target, displacement: 0, value: result });
         let body = builder.close();
-        builder.push(Stmt::For { variable, start, stop, step, parallel: false, body });
+        builder.push(Stmt::For { variable, start, stop, step, order: Order::InTurn, body });
         builder.finish()
     }
 

@@ -76,9 +76,11 @@ impl Generator<'_, '_> {
         let full = self.params.iter().filter(|param| param.map).all(Param::is_full);
         let ranges: Vec<String> =
             self.params[first..].iter().map(|param| format!("{} in {}", param.name, param.range())).collect();
+        // What depends on what inside a map in order may depend on it in a map that says nothing.
+        let in_order = self.map.as_ref().is_some_and(|map| !map.parallel);
         let schedule = match (parallel, self.choices.below(3)) {
             (false, _) => " sequential",
-            (true, 1) => " parallel",
+            (true, 1) if !in_order || outermost => " parallel",
             (true, _) => "",
         };
         let _ = writeln!(out, "map {}{schedule} {{\n{body}}}", ranges.join(", "));

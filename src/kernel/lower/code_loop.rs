@@ -5,7 +5,7 @@
 //! else goes from round to round is held in variables.
 
 use crate::kernel::build::LoopFacts;
-use crate::kernel::{Stmt, ValueId, VarId};
+use crate::kernel::{Order, Stmt, ValueId, VarId};
 use crate::scalar::ValueId as CodeValue;
 use crate::scalar::{BinaryOp, Block, DType, Inst, Op, Type};
 
@@ -158,7 +158,7 @@ impl Lowerer<'_> {
         self.code_block(state, parts.body)?;
         self.next_round(state, parts.body, &variables)?;
         let body = self.b.close();
-        self.b.push(Stmt::For { variable, start, stop, step: counter.step, parallel: false, body });
+        self.b.push(Stmt::For { variable, start, stop, step: counter.step, order: Order::InTurn, body });
         self.names_of_variables(state, &inst.results, &variables);
         // The first number that did not count.
         let last = if counter.step > 0 { facts.highest } else { facts.lowest };

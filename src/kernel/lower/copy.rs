@@ -7,7 +7,7 @@
 use crate::entity::Name;
 use crate::ir::{EdgeId, Subset};
 use crate::kernel::build::LoopFacts;
-use crate::kernel::{Stmt, ValueId};
+use crate::kernel::{Order, Stmt, ValueId};
 use crate::scalar::{BinaryOp, DType};
 
 use super::container::Container;
@@ -188,10 +188,10 @@ impl<'p> Lowerer<'p> {
         wcr: Option<&crate::ir::Wcr>,
     ) -> Lowering<()> {
         // Overlapping memory is copied in order; other copies may run in any order.
-        let parallel = match (&from.access.container, &to.access.container) {
+        let order = Order::any_if(match (&from.access.container, &to.access.container) {
             (Container::Memory(a), Container::Memory(b)) => a.buffer != b.buffer,
             _ => true,
-        };
+        });
         let zero = self.b.int(0);
         let mut opened: Vec<ValueId> = Vec::new();
         for &count in counts {
@@ -214,7 +214,7 @@ impl<'p> Lowerer<'p> {
         self.move_one(from, &read, to, &write, wcr)?;
         for (&count, &number) in counts.iter().zip(&opened).rev() {
             let body = self.b.close();
-            self.b.push(Stmt::For { variable: number, start: zero, stop: count, step: 1, parallel, body });
+            self.b.push(Stmt::For { variable: number, start: zero, stop: count, step: 1, order, body });
         }
         Ok(())
     }
@@ -268,7 +268,7 @@ impl<'p> Lowerer<'p> {
             start: zero,
             stop: smaller,
             step: 1,
-            parallel: false,
+            order: Order::InTurn,
             body,
         });
         Ok(())

@@ -8,7 +8,7 @@ use hashbrown::HashSet;
 use crate::entity::Name;
 use crate::ir::{BlockKind, CodeExpr, Loop};
 use crate::kernel::build::LoopFacts;
-use crate::kernel::{Stmt, ValueId, VarId};
+use crate::kernel::{Order, Stmt, ValueId, VarId};
 use crate::scalar::{BinaryOp, Code, DType, Op, Scalar, ValueId as CodeValue};
 
 use super::control::{all_blocks, contains};
@@ -135,7 +135,7 @@ impl<'p> Lowerer<'p> {
         self.cx.symbols.insert(name, Symbol::Variable(variable));
         result?;
         let body = self.b.close();
-        self.b.push(Stmt::For { variable: value, start, stop, step, parallel: false, body });
+        self.b.push(Stmt::For { variable: value, start, stop, step, order: Order::InTurn, body });
         // Behind the loop the variable has the first value that did not count.
         let last = if step > 0 { facts.highest } else { facts.lowest };
         let step = self.b.int(step);

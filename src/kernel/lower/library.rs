@@ -6,7 +6,7 @@
 use crate::ir::properties::{as_number, integers, is_true};
 use crate::ir::{EdgeId, Extra, Library, NodeId, Wcr};
 use crate::kernel::build::LoopFacts;
-use crate::kernel::{Op, Stmt, TrapKind, ValueId, VarId};
+use crate::kernel::{Op, Order, Stmt, TrapKind, ValueId, VarId};
 use crate::scalar::{BinaryOp, DType, Scalar, Type, arith};
 use crate::symbolic::{ExprId, Grammar};
 
@@ -208,7 +208,14 @@ impl<'p> Lowerer<'p> {
                 continue;
             }
             let body = self.b.close();
-            self.b.push(Stmt::For { variable: number, start: zero, stop: count, step: 1, parallel, body });
+            self.b.push(Stmt::For {
+                variable: number,
+                start: zero,
+                stop: count,
+                step: 1,
+                order: Order::any_if(parallel),
+                body,
+            });
         }
     }
 

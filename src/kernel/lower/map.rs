@@ -5,7 +5,7 @@ use hashbrown::HashSet;
 use crate::entity::Name;
 use crate::ir::{Map, NodeId, Schedule};
 use crate::kernel::build::LoopFacts;
-use crate::kernel::{MapLoop, Stmt, TrapKind, ValueId};
+use crate::kernel::{MapLoop, Order, Stmt, TrapKind, ValueId};
 use crate::scalar::{BinaryOp, DType, Type};
 use crate::symbolic::ExprId;
 
@@ -28,13 +28,18 @@ impl<'p> Lowerer<'p> {
             .zip(&map.range.ranges)
             .map(|(&name, range)| (name, [range.start, range.end, range.step, range.tile]))
             .collect();
-        let parallel = match &map.schedule {
-            Schedule::Sequential => false,
-            Schedule::Other(name) => !matches!(&**name, "CPU_Persistent" | "GPU_Persistent" | "Unrolled"),
-            Schedule::Default | Schedule::Parallel => true,
+        let order = match &map.schedule {
+            Schedule::Sequential => Order::InTurn,
+            Schedule::Other(name) => {
+                Order::any_if(!matches!(&**name, "CPU_Persistent" | "GPU_Persistent" | "Unrolled"))
+            }
+            Schedule::Default if self.maps_around > 0 => Order::Undecided,
+            Schedule::Default | Schedule::Parallel => Order::Any,
         };
+        self.maps_around += 1;
         // Variables of control flow are read in front of the loops, not in them.
-        let result = self.loops(cx, id, &ranges, parallel, &mut hidden);
+        let result = self.loops(cx, id, &ranges, order, &mut hidden);
+        self.maps_around -= 1;
         for (name, container) in fixed {
             self.cx.data.insert(name, container);
         }
@@ -52,7 +57,7 @@ impl<'p> Lowerer<'p> {
         cx: &StateContext<'p>,
         id: NodeId,
         ranges: &[(Name, [ExprId; 4])],
-        parallel: bool,
+        order: Order,
         hidden: &mut Vec<(Name, Option<Symbol>)>,
     ) -> Lowering<()> {
         let Some((&(name, [start, end, step, _]), rest)) = ranges.split_first() else {
@@ -71,9 +76,9 @@ impl<'p> Lowerer<'p> {
                 self.note_map(value, name);
                 self.b.open_loop(LoopFacts { variable: value, ..facts });
                 hidden.push((name, self.cx.symbols.insert(name, Symbol::Index(value, DType::I64))));
-                self.loops(cx, id, rest, parallel, hidden)?;
+                self.loops(cx, id, rest, order, hidden)?;
                 let body = self.b.close();
-                self.b.push(Stmt::For { variable: value, start, stop, step, parallel, body });
+                self.b.push(Stmt::For { variable: value, start, stop, step, order, body });
                 Ok(())
             }
             _ => {
@@ -92,16 +97,9 @@ impl<'p> Lowerer<'p> {
                 let distance = self.b.mul(number, step);
                 let value = self.b.add(start, distance);
                 hidden.push((name, self.cx.symbols.insert(name, Symbol::Index(value, DType::I64))));
-                self.loops(cx, id, rest, parallel, hidden)?;
+                self.loops(cx, id, rest, order, hidden)?;
                 let body = self.b.close();
-                self.b.push(Stmt::For {
-                    variable: number,
-                    start: zero,
-                    stop: count,
-                    step: 1,
-                    parallel,
-                    body,
-                });
+                self.b.push(Stmt::For { variable: number, start: zero, stop: count, step: 1, order, body });
                 Ok(())
             }
         }

@@ -21,7 +21,7 @@ use hashbrown::{HashMap, HashSet};
 
 use crate::scalar::{BinaryOp, DType, Func};
 
-use super::{BufferId, BufferKind, Kernel, LabelId, Literal, Op, Stmt, ValueId, VarId};
+use super::{BufferId, BufferKind, Kernel, LabelId, Literal, Op, Order, Stmt, ValueId, VarId};
 
 mod address;
 mod update;
@@ -75,7 +75,7 @@ pub fn find(kernel: &mut Kernel, least: f64) {
 /// No regions: for programs that run on one thread, whose loops need no code in front of them that decides.
 pub fn find_none(kernel: &mut Kernel) {
     let serial = Stmt::all(&kernel.body).filter_map(|stmt| match stmt {
-        Stmt::For { variable, parallel: true, .. } => {
+        Stmt::For { variable, order, .. } if order.may_change() => {
             Some(Serial { variable: *variable, reason: "the program runs on one thread" })
         }
         _ => None,
@@ -115,15 +115,15 @@ impl Pass<'_> {
         let mut result = Vec::with_capacity(stmts.len());
         for stmt in stmts {
             match stmt {
-                Stmt::For { variable, start, stop, step, parallel: true, body } => {
+                Stmt::For { variable, start, stop, step, order, body } if order.may_change() => {
                     match self.region(variable, start, stop, step, &body, &mut result) {
                         Ok((start, stop)) => {
-                            result.push(Stmt::For { variable, start, stop, step, parallel: true, body });
+                            result.push(Stmt::For { variable, start, stop, step, order, body });
                         }
                         Err(reason) => {
                             self.kernel.serial.push(Serial { variable, reason });
                             let body = self.list(body);
-                            result.push(Stmt::For { variable, start, stop, step, parallel: true, body });
+                            result.push(Stmt::For { variable, start, stop, step, order, body });
                         }
                     }
                 }
@@ -161,8 +161,9 @@ impl Pass<'_> {
         }
         let (inside, apart, mut stmts) = found?;
         let inner = if self.deep { self.inner(body, &inside.own, &updated, &mut stmts) } else { Vec::new() };
-        let parallel =
-            Stmt::all(body).filter(|stmt| matches!(stmt, Stmt::For { parallel: true, .. })).count();
+        let parallel = Stmt::all(body)
+            .filter(|stmt| matches!(stmt, Stmt::For { order, .. } if order.may_change()))
+            .count();
         if !updated.is_empty() && parallel > inner.len() {
             return Err("iterations write to the same place, and there are loops inside that do not");
         }
@@ -233,8 +234,12 @@ impl Pass<'_> {
         let mut body = body;
         loop {
             let mut compound = body.iter().filter(|stmt| !stmt.lists().is_empty());
-            let (Some(Stmt::For { variable, step, parallel: true, body: inside, .. }), None) =
-                (compound.next(), compound.next())
+            let (
+                Some(Stmt::For {
+                    variable, step, order: Order::Any | Order::Undecided, body: inside, ..
+                }),
+                None,
+            ) = (compound.next(), compound.next())
             else {
                 return found;
             };

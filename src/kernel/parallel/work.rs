@@ -85,8 +85,8 @@ fn list(code: &mut Code<'_>, inside: &HashSet<ValueId>, stmts: &[Stmt]) -> Value
                 plain += 10.0;
                 continue;
             }
-            Stmt::For { start, stop, step, parallel, body, .. } => {
-                let each = each(code, inside, *parallel, body);
+            Stmt::For { start, stop, step, order, body, .. } => {
+                let each = each(code, inside, order.may_change(), body);
                 let trips = if inside.contains(start) || inside.contains(stop) {
                     code.float(GUESS)
                 } else {

@@ -91,8 +91,8 @@ impl Walker {
                 self.touch(*buffer);
                 self.reach(*address);
             }
-            Stmt::For { parallel, body, .. } => {
-                self.timeline.open_loop(*parallel);
+            Stmt::For { order, body, .. } => {
+                self.timeline.open_loop(order.may_change());
                 self.list(body);
                 self.timeline.close_loop();
             }

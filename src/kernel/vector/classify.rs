@@ -108,7 +108,7 @@ impl Surroundings {
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
     /// Its iterations are independent by promise; else that has to be seen.
-    pub parallel: bool,
+    pub promised: bool,
     /// Reductions of floats may be regrouped.
     pub reassociate: bool,
     /// Lanes can be left out one by one.
@@ -214,7 +214,7 @@ impl Classifier<'_> {
                 Ok(())
             }
             Stmt::For { .. } if self.in_branch => Err("a branch of its body holds a loop".to_owned()),
-            Stmt::For { .. } if !self.rules.parallel => Err("it runs in sequence".to_owned()),
+            Stmt::For { .. } if !self.rules.promised => Err("it runs in sequence".to_owned()),
             Stmt::For { variable, start, stop, body, .. } => {
                 if self.class(*start) != Class::Uniform || self.class(*stop) != Class::Uniform {
                     return Err("an inner loop's range depends on it".to_owned());
@@ -237,7 +237,7 @@ impl Classifier<'_> {
 
     /// A branch that each lane takes or not. What it sets is known in it only.
     fn branch(&mut self, condition: ValueId, then: &[Stmt], otherwise: &[Stmt]) -> Result<(), Reason> {
-        let lanes = self.rules.parallel && self.rules.branches && self.step == 1;
+        let lanes = self.rules.promised && self.rules.branches && self.step == 1;
         if !lanes || self.nested || self.in_branch || self.class(condition) != Class::Lanes {
             return Err("its body branches".to_owned());
         }
@@ -389,7 +389,7 @@ impl Classifier<'_> {
         }
         let lane_bytes = if self.wide { 8 } else { 4 };
         // The longest vector there may be: 512 bits.
-        check_dependences(&self.accesses, self.step, 64 / lane_bytes, self.rules.parallel)?;
+        check_dependences(&self.accesses, self.step, 64 / lane_bytes, self.rules.promised)?;
         let mut stored: Vec<BufferId> = Vec::new();
         let mut seen = HashSet::new();
         for access in self.accesses.iter().filter(|access| access.store) {

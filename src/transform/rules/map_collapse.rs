@@ -4,6 +4,8 @@
 //!
 //! ## Legal when
 //! - the inner map is the only node in the outer one, and both may run alike;
+//! - where the outer one runs in any order, the inner one is parallel too, or its iterations touch nothing that another one
+//!   writes: a map inside another one that says nothing runs in order;
 //! - their parameters have different names; the inner range may depend on the outer parameters.
 //!
 //! ## Before
@@ -41,6 +43,7 @@
 use crate::ir::{EdgeId, Map, NodeId, NodeKind, Schedule};
 use crate::transform::dead;
 use crate::transform::editor::{Editor, Place, View};
+use crate::transform::independent;
 use crate::transform::rule::{Site, SiteKind, Stopped, Transformation};
 use crate::transform::scope;
 
@@ -81,7 +84,13 @@ impl Transformation for MapCollapse {
         if !fits {
             return None;
         }
-        let mut map = map.clone();
+        let (mut map, nested) = (map.clone(), nested.clone());
+        if !is_promised(&map.schedule, &nested.schedule) {
+            let (view, exprs) = editor.split(at)?;
+            if !independent::does_not_meet(&view, exprs, inner, &nested, true) {
+                return None;
+            }
+        }
         map.params.extend(&nested.params);
         map.range.ranges.extend(&nested.range.ranges);
         Some(Found { at, outer, inner, map })
@@ -99,6 +108,12 @@ fn run_alike(outer: &Schedule, inner: &Schedule) -> bool {
         (Schedule::Sequential, _) => true,
         (_, inner) => *inner != Schedule::Sequential,
     }
+}
+
+/// Whether iterations of the inner map keep the order that they have, or are independent because the program says so. A map inside
+/// another one that says nothing runs in order.
+fn is_promised(outer: &Schedule, inner: &Schedule) -> bool {
+    *outer == Schedule::Sequential || *inner == Schedule::Parallel
 }
 
 /// Whether every connector of the inner map leads to one of the outer map.

@@ -11,8 +11,8 @@ use crate::back::native::isa;
 use crate::back::native::wide;
 use crate::kernel::scratch::Planned;
 use crate::kernel::{
-    BufferDecl, BufferId, BufferKind, CfgBlock, Jump, Kernel, LabelId, Literal, Op, Stmt, TrapId, TrapInfo,
-    TrapKind, ValueId, VarId, Variable, eval, parallel, verify,
+    BufferDecl, BufferId, BufferKind, CfgBlock, Jump, Kernel, LabelId, Literal, Op, Order, Stmt, TrapId,
+    TrapInfo, TrapKind, ValueId, VarId, Variable, eval, parallel, verify,
 };
 use crate::memory::MemoryOptions;
 use crate::scalar::{BinaryOp, DType};
@@ -182,7 +182,7 @@ impl Maker<'_> {
         self.visible.push(variable);
         let body = if parallel { self.parallel_body(variable, depth) } else { self.nested(depth - 1) };
         self.visible.truncate(visible);
-        list.push(Stmt::For { variable, start, stop, step: 1, parallel, body });
+        list.push(Stmt::For { variable, start, stop, step: 1, order: Order::any_if(parallel), body });
     }
 
     /// A body that writes its own element, and reads variables that it has set.
@@ -391,7 +391,7 @@ fn an_element_that_a_loop_carries_is_in_memory_too() {
         let value = b.binary(BinaryOp::Max, total, sum);
         b.push(Stmt::Store { buffer, address: place, displacement: 0, value });
         let body = b.close();
-        b.push(Stmt::For { variable: k, start: zero, stop, step: 1, parallel: false, body });
+        b.push(Stmt::For { variable: k, start: zero, stop, step: 1, order: Order::InTurn, body });
         let kernel = b.finish();
         assert_eq!(verify::verify(&kernel), Ok(()));
         let mut expected = vec![arguments().swap_remove(0)];
@@ -440,7 +440,7 @@ fn loops_over_masks_skip_what_does_nothing() {
         let then = b.close();
         b.push(Stmt::If { condition, then, otherwise: Vec::new() });
         let body = b.close();
-        b.push(Stmt::For { variable: i, start, stop, step: 1, parallel: false, body });
+        b.push(Stmt::For { variable: i, start, stop, step: 1, order: Order::InTurn, body });
         for (displacement, variable) in [(320, s), (328, x)] {
             let value = b.get(variable);
             let value = b.cast(DType::I64, value);

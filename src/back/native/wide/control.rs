@@ -5,7 +5,7 @@ use iced_x86::Code;
 
 use crate::kernel::masked::mask_of;
 use crate::kernel::vector::{Body, Class, Decision, LoopReport, Reason, Rules, classify};
-use crate::kernel::{Op, Stmt, TrapId, ValueId};
+use crate::kernel::{Op, Order, Stmt, TrapId, ValueId};
 use crate::scalar::{BinaryOp, DType};
 
 use super::code::{Item, Label, Operand, Reg, View, change, give, take};
@@ -54,9 +54,9 @@ impl Select<'_> {
                 Ok(())
             }
             Stmt::Check(condition, trap) => self.check_uniform(*condition, *trap, 0),
-            Stmt::For { variable, start, stop, step, parallel, body } => {
+            Stmt::For { variable, start, stop, step, order, body } => {
                 let counter = Counter { variable: *variable, start: *start, stop: *stop, step: *step };
-                self.any_loop(&counter, *parallel, body)
+                self.any_loop(&counter, *order, body)
             }
             Stmt::If { condition, then, otherwise } => self.branch(*condition, then, otherwise),
             Stmt::Alloc { .. } => Err("it allocates".to_owned()),
@@ -67,16 +67,16 @@ impl Select<'_> {
         }
     }
 
-    fn any_loop(&mut self, counter: &Counter, parallel: bool, body: &[Stmt]) -> Result<(), Reason> {
+    fn any_loop(&mut self, counter: &Counter, order: Order, body: &[Stmt]) -> Result<(), Reason> {
         let caches = self.caches.clone();
         let at = self.reports.len();
         let depth = self.depth;
         let report = |decision, writes| LoopReport { variable: counter.variable, writes, depth, decision };
         let classified = match self.inside(body) {
-            None => self.classified(counter.variable, counter.step, parallel, body),
+            None => self.classified(counter.variable, counter.step, order, body),
             // Elements side by side here rather than elements apart there.
             Some(Inside { all_apart: true }) => self
-                .classified(counter.variable, counter.step, parallel, body)
+                .classified(counter.variable, counter.step, order, body)
                 .ok()
                 .filter(|facts| facts.apart == 0 && is_worth(facts))
                 .ok_or_else(|| "an inner loop is vectorised".to_owned()),
@@ -120,9 +120,9 @@ impl Select<'_> {
     fn inside(&self, body: &[Stmt]) -> Option<Inside> {
         let mut found: Option<Inside> = None;
         for stmt in body {
-            let Stmt::For { variable, step, parallel, body, .. } = stmt else { continue };
+            let Stmt::For { variable, step, order, body, .. } = stmt else { continue };
             let own = self.inside(body).or_else(|| {
-                let facts = self.classified(*variable, *step, *parallel, body).ok()?;
+                let facts = self.classified(*variable, *step, *order, body).ok()?;
                 is_worth(&facts).then_some(Inside { all_apart: facts.apart > 0 })
             });
             if let Some(own) = own {
@@ -133,15 +133,9 @@ impl Select<'_> {
         found
     }
 
-    fn classified(
-        &self,
-        variable: ValueId,
-        step: i64,
-        parallel: bool,
-        body: &[Stmt],
-    ) -> Result<Body, Reason> {
+    fn classified(&self, variable: ValueId, step: i64, order: Order, body: &[Stmt]) -> Result<Body, Reason> {
         let branches = self.settings.bits == 512;
-        let rules = Rules { parallel, reassociate: self.settings.fast, branches };
+        let rules = Rules { promised: order == Order::Any, reassociate: self.settings.fast, branches };
         classify(self.kernel, &self.facts.around, variable, step, body, rules)
     }
 

@@ -13,7 +13,9 @@ use super::super::{emit, isa};
 use super::{Settings, has_512_bits, is_available};
 use crate::kernel::build::{Builder, LoopFacts};
 use crate::kernel::vector::Decision;
-use crate::kernel::{BufferKind, Kernel, Literal, Op, Stmt, TrapInfo, TrapKind, ValueId, eval, verify};
+use crate::kernel::{
+    BufferKind, Kernel, Literal, Op, Order, Stmt, TrapInfo, TrapKind, ValueId, eval, verify,
+};
 use crate::scalar::{BinaryOp, DType, Func, UnaryOp};
 
 /// Types that vector code has.
@@ -239,9 +241,9 @@ fn kernel(shape: &Shape, apart: bool) -> Kernel {
     let displacement = displacement + further;
     b.push(Stmt::Store { buffer: buffers[target], address: place, displacement, value: result });
     let body = b.close();
-    b.push(Stmt::For { variable, start, stop, step: shape.step, parallel: true, body });
+    b.push(Stmt::For { variable, start, stop, step: shape.step, order: Order::Any, body });
     let body = b.close();
-    b.push(Stmt::For { variable: row, start: zero, stop: rows, step: 1, parallel: false, body });
+    b.push(Stmt::For { variable: row, start: zero, stop: rows, step: 1, order: Order::InTurn, body });
     b.finish()
 }
 
@@ -543,9 +545,9 @@ fn scan(columns: i64, levels: i64) -> Kernel {
     b.set(carry, new);
     b.push(Stmt::Store { buffer: buffers[1], address: places[1], displacement: 0, value: new });
     let body = b.close();
-    b.push(Stmt::For { variable: k, start: zero, stop: levels_value, step: 1, parallel: false, body });
+    b.push(Stmt::For { variable: k, start: zero, stop: levels_value, step: 1, order: Order::InTurn, body });
     let body = b.close();
-    b.push(Stmt::For { variable: i, start: zero, stop: columns_value, step: 1, parallel: true, body });
+    b.push(Stmt::For { variable: i, start: zero, stop: columns_value, step: 1, order: Order::Any, body });
     b.finish()
 }
 
@@ -570,16 +572,16 @@ fn a_check_in_an_inner_loop_does_not_stand_for_the_one_behind_it() {
     b.push(Stmt::Check(fits, trap));
     let body = b.close();
     let [row, i, k] = variables;
-    b.push(Stmt::For { variable: k, start: zero, stop: turns, step: 1, parallel: false, body });
+    b.push(Stmt::For { variable: k, start: zero, stop: turns, step: 1, order: Order::InTurn, body });
     b.push(Stmt::Check(fits, trap));
     let eight = b.int(8);
     let moved = b.mul(i, eight);
     let address = b.add(base, moved);
     b.push(Stmt::Store { buffer, address, displacement: 0, value: row });
     let body = b.close();
-    b.push(Stmt::For { variable: i, start: zero, stop: nine, step: 1, parallel: true, body });
+    b.push(Stmt::For { variable: i, start: zero, stop: nine, step: 1, order: Order::Any, body });
     let body = b.close();
-    b.push(Stmt::For { variable: row, start: zero, stop: three, step: 1, parallel: false, body });
+    b.push(Stmt::For { variable: row, start: zero, stop: three, step: 1, order: Order::InTurn, body });
     let kernel = b.finish();
     assert_eq!(verify::verify(&kernel), Ok(()));
     for turns in [0, 1] {
@@ -635,7 +637,7 @@ fn total(op: BinaryOp, ty: DType, count: i64) -> Kernel {
     let value = b.binary(op, old, new);
     b.push(Stmt::Store { buffer: buffers[0], address: bases[0], displacement: 0, value });
     let body = b.close();
-    b.push(Stmt::For { variable: i, start: zero, stop, step: 1, parallel: true, body });
+    b.push(Stmt::For { variable: i, start: zero, stop, step: 1, order: Order::Any, body });
     b.finish()
 }
 
@@ -706,7 +708,7 @@ fn across(count: i64) -> Kernel {
     let value = b.binary(BinaryOp::Add, old, product);
     b.set(total, value);
     let body = b.close();
-    b.push(Stmt::For { variable: i, start: zero, stop, step: 1, parallel: false, body });
+    b.push(Stmt::For { variable: i, start: zero, stop, step: 1, order: Order::InTurn, body });
     let value = b.get(total);
     b.push(Stmt::Store { buffer: buffers[0], address: bases[0], displacement: 0, value });
     b.finish()
@@ -752,7 +754,7 @@ fn the_fast_exponential_is_within_four_units() {
     let value = b.value(Op::Math(Func::Exp, vec![x]), DType::F64);
     b.push(Stmt::Store { buffer: buffers[1], address: places[1], displacement: 0, value });
     let body = b.close();
-    b.push(Stmt::For { variable: i, start: zero, stop, step: 1, parallel: true, body });
+    b.push(Stmt::For { variable: i, start: zero, stop, step: 1, order: Order::Any, body });
     let kernel = b.finish();
     for bits in sizes() {
         fast_exponential(&kernel, count, bits);

@@ -10,7 +10,7 @@ use super::super::{Settings, is_available};
 use super::{cases, request, sizes};
 use crate::kernel::build::{Builder, LoopFacts};
 use crate::kernel::vector::Decision;
-use crate::kernel::{BufferKind, Kernel, Op, Stmt, TrapInfo, TrapKind, ValueId, eval, verify};
+use crate::kernel::{BufferKind, Kernel, Op, Order, Stmt, TrapInfo, TrapKind, ValueId, eval, verify};
 use crate::scalar::{BinaryOp, DType, Func, UnaryOp};
 
 /// Numbers per buffer.
@@ -194,7 +194,7 @@ fn kernel(shape: &Shape) -> Kernel {
         b.push(Stmt::Store { buffer: buffers[4], address, displacement: 5, value: condition });
     }
     let body = b.close();
-    b.push(Stmt::For { variable: i, start: zero, stop, step: 1, parallel: true, body });
+    b.push(Stmt::For { variable: i, start: zero, stop, step: 1, order: Order::Any, body });
     b.finish()
 }
 
@@ -345,7 +345,7 @@ fn a_check_in_a_branch_speaks_for_the_lanes_that_take_it() {
         let then = b.close();
         b.push(Stmt::If { condition, then, otherwise: Vec::new() });
         let body = b.close();
-        b.push(Stmt::For { variable: i, start: zero, stop, step: 1, parallel: true, body });
+        b.push(Stmt::For { variable: i, start: zero, stop, step: 1, order: Order::Any, body });
         let kernel = b.finish();
         assert_eq!(verify::verify(&kernel), Ok(()));
         // Negative numbers where nobody looks, and at one place where somebody does.

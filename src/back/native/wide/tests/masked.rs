@@ -7,7 +7,7 @@ use super::super::{Settings, is_available};
 use super::{request, sizes};
 use crate::kernel::build::{Builder, LoopFacts};
 use crate::kernel::vector::Decision;
-use crate::kernel::{BufferKind, Kernel, Op, Stmt, TrapInfo, TrapKind, ValueId, eval, verify};
+use crate::kernel::{BufferKind, Kernel, Op, Order, Stmt, TrapInfo, TrapKind, ValueId, eval, verify};
 use crate::scalar::{BinaryOp, DType};
 
 /// Rows of the nest, and numbers per buffer.
@@ -50,7 +50,7 @@ fn kernel(start: i64, stop: i64, beside: Beside) -> Kernel {
     let address = b.add(bases[0], i);
     b.push(Stmt::Store { buffer: buffers[0], address, displacement: 1, value });
     let body = b.close();
-    b.push(Stmt::For { variable: i, start: zero, stop, step: 1, parallel: true, body });
+    b.push(Stmt::For { variable: i, start: zero, stop, step: 1, order: Order::Any, body });
     let yes = b.bool(true);
     b.set(s, half);
     b.set(x, yes);
@@ -80,7 +80,7 @@ fn kernel(start: i64, stop: i64, beside: Beside) -> Kernel {
     let then = b.close();
     b.push(Stmt::If { condition, then, otherwise: Vec::new() });
     let body = b.close();
-    b.push(Stmt::For { variable: i, start, stop, step: 1, parallel: false, body });
+    b.push(Stmt::For { variable: i, start, stop, step: 1, order: Order::InTurn, body });
     let moved = b.mul(row, sixteen);
     let address = b.add(bases[2], moved);
     let (s, x) = (b.get(s), b.get(x));
@@ -89,7 +89,7 @@ fn kernel(start: i64, stop: i64, beside: Beside) -> Kernel {
         b.push(Stmt::Store { buffer: buffers[2], address, displacement, value });
     }
     let body = b.close();
-    b.push(Stmt::For { variable: row, start: zero, stop: rows, step: 1, parallel: false, body });
+    b.push(Stmt::For { variable: row, start: zero, stop: rows, step: 1, order: Order::InTurn, body });
     b.finish()
 }
 
