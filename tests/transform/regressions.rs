@@ -146,6 +146,44 @@ program own(a: f64[N], b: f64[N], N: i64 symbol) {
     }
 }
 
+/// The second one waits for the first one, which is no node any more when its turn comes.
+#[test]
+fn reductions_that_wait_for_each_other_become_maps() {
+    let text = r#"
+program twice(a: f64[4], b: f64[1]) {
+  transient s: f64[4]
+  transient t: f64[4]
+  state main {
+    m = map_entry m [i in 0:4]
+    k = tasklet k (x) -> (y, z) {
+      | y = x * 2
+      | z = x + 1
+    }
+    e = map_exit m of m
+    a0 = access a
+    s0 = access s
+    t0 = access t
+    b0 = access b
+    b1 = access b
+    first = library first "dace.libraries.standard.nodes.reduce.Reduce" () -> () properties @{"wcr":"lambda x, y: max(x, y)","identity":-5.0}
+    last = library last "dace.libraries.standard.nodes.reduce.Reduce" () -> () properties @{"wcr":"lambda x, y: x * y","identity":0.5}
+    a0 -> m.IN_a : a[0:4]
+    m.OUT_a -> k.x : a[i]
+    k.y -> e.IN_s : s[i]
+    k.z -> e.IN_t : t[i]
+    e.OUT_s -> s0 : s[0:4]
+    e.OUT_t -> t0 : t[0:4]
+    s0 -> first : s[0:4]
+    first -> b0 : b[0]
+    t0 -> last : t[0:4]
+    last -> b1 : b[0]
+    first -> last
+  }
+}"#;
+    keeps_bits(text, &["reduce_to_map"]);
+    keeps_bits(&text.replace("    first -> last\n", "    b0 -> last\n"), &["reduce_to_map"]);
+}
+
 /// The inner map runs in order, so the two are not one map whose iterations run in any order.
 #[test]
 fn a_map_in_order_inside_a_parallel_one_stays_there() {

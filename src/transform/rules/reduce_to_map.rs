@@ -62,6 +62,8 @@
 //!
 //! Enables: map_fusion_vertical. Source: DaCe `MapReduceFusion`; GT4Py's reductions are maps that accumulate.
 
+use hashbrown::HashMap;
+
 use crate::entity::Name;
 use crate::ir::properties::{as_number, integers};
 use crate::ir::{
@@ -132,8 +134,11 @@ impl Transformation for ReduceToMap {
     fn apply(editor: &mut Editor<'_>, found: Found) -> Result<(), Stopped> {
         for (at, reductions) in found.states {
             let mut state = editor.state(at).cloned().ok_or(Stopped)?;
+            // Of reductions that wait for each other, the second one finds the edge that the first one left.
+            let mut edges: HashMap<NodeId, Vec<EdgeId>> =
+                reductions.iter().map(|reduction| (reduction.node, reduction.edges.clone())).collect();
             for reduction in &reductions {
-                convert(editor, at, &mut state, reduction).ok_or(Stopped)?;
+                convert(editor, at, &mut state, reduction, &mut edges).ok_or(Stopped)?;
             }
             editor.replace_block(at, BlockKind::State(Box::new(state))).ok_or(Stopped)?;
         }
@@ -213,7 +218,13 @@ fn reduction(view: &View<'_>, exprs: &mut ExprPool, node: NodeId) -> Option<Redu
 }
 
 /// Replaces a node by a map that writes the identity and a map that folds.
-fn convert(editor: &mut Editor<'_>, at: Place, state: &mut State, reduction: &Reduction) -> Option<()> {
+fn convert(
+    editor: &mut Editor<'_>,
+    at: Place,
+    state: &mut State,
+    reduction: &Reduction,
+    edges: &mut HashMap<NodeId, Vec<EdgeId>>,
+) -> Option<()> {
     let names = Connectors::of(editor, reduction)?;
     let [begin, end] = fold(editor, state, reduction, &names)?;
     let first = match reduction.identity {
@@ -225,16 +236,22 @@ fn convert(editor: &mut Editor<'_>, at: Place, state: &mut State, reduction: &Re
         }
     };
     // What ran before and after the node runs before and after both maps.
-    for &id in &reduction.edges {
+    for id in edges.remove(&reduction.node)? {
         let edge = state.edges.get_mut(id)?;
-        edge.removed = true;
+        if std::mem::replace(&mut edge.removed, true) {
+            continue;
+        }
         let (src, dst, orders) = (edge.src, edge.dst, edge.memlet.is_empty());
+        let mut order = |from: NodeId, to: NodeId, other: NodeId| {
+            let id = state.edges.push(ordering_edge(from, to));
+            edges.entry(other).and_modify(|edges| edges.push(id));
+        };
         if orders && src == reduction.node {
-            state.edges.push(ordering_edge(end, dst));
+            order(end, dst, dst);
         } else if orders {
-            state.edges.push(ordering_edge(src, begin));
+            order(src, begin, src);
             if first != begin {
-                state.edges.push(ordering_edge(src, first));
+                order(src, first, src);
             }
         }
     }

@@ -5,7 +5,7 @@
 //! registers are [`evex`](super::evex)'s.
 
 use hashbrown::HashMap;
-use iced_x86::{BlockEncoder, BlockEncoderOptions, Code, Instruction, InstructionBlock, OpKind, Register};
+use iced_x86::{Code, Instruction, OpKind, Register};
 
 use crate::kernel::vector::Reason;
 
@@ -27,6 +27,9 @@ const FREE_VECTORS: [u8; 2] = [14, 15];
 /// Saved by the callee, in the order in which they are pushed behind `rbp`.
 const SAVED: [Register; 5] = [Register::RBX, Register::R12, Register::R13, Register::R14, Register::R15];
 
+/// Bytes that a short jump reaches back from where it starts, itself two bytes long.
+const SHORT: usize = 126;
+
 /// The bytes of a program.
 ///
 /// # Errors
@@ -40,14 +43,18 @@ pub fn encode(program: &Program) -> Result<Vec<u8>, Reason> {
         temporaries: (program.temporaries + unit - 1) & -unit,
         unit,
         homes,
-        out: Vec::new(),
+        // An instruction has six bytes or so.
+        out: iced_x86::Encoder::try_with_capacity(64, 6 * program.items.len() + 64).map_err(refused)?,
+        length: 0,
         labels: HashMap::new(),
+        open: Vec::new(),
     };
     encoder.all()?;
-    let block = InstructionBlock::new(&encoder.out, 0);
-    let result = BlockEncoder::encode(64, block, BlockEncoderOptions::NONE)
-        .map_err(|error| format!("the encoder refuses it: {error}"))?;
-    Ok(result.code_buffer)
+    encoder.finish()
+}
+
+fn refused(error: iced_x86::IcedError) -> Reason {
+    format!("the encoder refuses it: {error}")
 }
 
 struct Encoder<'p> {
@@ -56,9 +63,13 @@ struct Encoder<'p> {
     temporaries: i32,
     /// Bytes of a vector in the frame, and what the frame is aligned to.
     unit: i32,
-    out: Vec<Instruction>,
-    /// Positions of labels in `out`.
-    labels: HashMap<Label, u64>,
+    out: iced_x86::Encoder,
+    /// Bytes so far.
+    length: usize,
+    /// Where labels are.
+    labels: HashMap<Label, usize>,
+    /// Jumps to labels that came later: where they end, with four bytes for the distance.
+    open: Vec<(usize, Label)>,
 }
 
 fn integer(number: u8, view: View) -> Register {
@@ -193,38 +204,47 @@ impl Encoder<'_> {
         for item in &program.items {
             match item {
                 Item::Do { code, operands, either } => self.instruction(*code, operands, *either)?,
-                Item::Jump(code, label) => {
-                    // Targets are numbers of labels until all positions are known.
-                    let mut jump = Instruction::default();
-                    jump.set_code(*code);
-                    jump.set_op0_kind(OpKind::NearBranch64);
-                    jump.set_near_branch64(u64::from(label.0));
-                    self.push(jump);
-                }
+                Item::Jump(code, label) => self.jump(*code, *label)?,
                 Item::Mark(label) => {
-                    self.labels.insert(*label, self.out.len() as u64 + 1);
+                    self.labels.insert(*label, self.length);
                 }
                 Item::LoopStart | Item::LoopEnd => {}
                 Item::Return(result) => self.leave(*result)?,
             }
         }
-        let labels = &self.labels;
-        for instruction in &mut self.out {
-            if instruction.op0_kind() == OpKind::NearBranch64 {
-                let label = Label(u32::try_from(instruction.near_branch64()).unwrap_or(u32::MAX));
-                let Some(&target) = labels.get(&label) else {
-                    return Err("a jump goes nowhere".to_owned());
-                };
-                instruction.set_near_branch64(target);
-            }
+        Ok(())
+    }
+
+    /// The bytes, once every jump knows how far it goes.
+    fn finish(mut self) -> Result<Vec<u8>, Reason> {
+        let mut bytes = self.out.take_buffer();
+        for (end, label) in self.open {
+            let target = self.labels.get(&label).ok_or("a jump goes nowhere")?;
+            let distance = i32::try_from(*target as i64 - end as i64).map_err(|_| "a jump goes too far")?;
+            let field = end.checked_sub(4).and_then(|start| bytes.get_mut(start..end));
+            field.ok_or("a jump has no distance")?.copy_from_slice(&distance.to_le_bytes());
+        }
+        Ok(bytes)
+    }
+
+    /// A jump; back, over a short distance, it is a short one.
+    fn jump(&mut self, code: Code, label: Label) -> Result<(), Reason> {
+        let back = self.labels.get(&label).copied();
+        let is_near = back.is_some_and(|target| self.length - target <= SHORT);
+        let mut jump = Instruction::default();
+        jump.set_code(if is_near { code.as_short_branch() } else { code });
+        jump.set_op0_kind(OpKind::NearBranch64);
+        jump.set_near_branch64(back.unwrap_or(self.length) as u64);
+        self.push(&jump)?;
+        if back.is_none() {
+            self.open.push((self.length, label));
         }
         Ok(())
     }
 
-    /// Instructions are numbered from one; jumps refer to these numbers.
-    fn push(&mut self, mut instruction: Instruction) {
-        instruction.set_ip(self.out.len() as u64 + 1);
-        self.out.push(instruction);
+    fn push(&mut self, instruction: &Instruction) -> Result<(), Reason> {
+        self.length += self.out.encode(instruction, self.length as u64).map_err(refused)?;
+        Ok(())
     }
 
     fn emit(&mut self, code: Code, found: &[Found]) -> Result<(), Reason> {
@@ -264,8 +284,7 @@ impl Encoder<'_> {
                 Found::Under(..) => {}
             }
         }
-        self.push(instruction);
-        Ok(())
+        self.push(&instruction)
     }
 
     fn frame_bytes(&self) -> i32 {
