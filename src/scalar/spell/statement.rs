@@ -131,6 +131,7 @@ impl Speller<'_> {
             None => self.line(&format!("while {first}:")),
         }
         self.indent += 1;
+        let inside = self.text.len();
         self.block(body)?;
         self.next_round(&variables, params, &body.results)?;
         if let Some(flag) = &flag {
@@ -140,6 +141,9 @@ impl Speller<'_> {
             let next = bare(self.value(test)?).to_owned();
             self.line(&format!("{flag} = {next}"));
             self.count = self.count.max(count);
+        }
+        if self.text.len() == inside {
+            self.line("pass");
         }
         self.indent -= 1;
         Ok(())
