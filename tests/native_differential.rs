@@ -97,16 +97,9 @@ fn main() {
 }
 
 /// Cases that are not compared with the interpreter in every way, and why.
-const EXCEPTIONS: [(&str, &str); 6] = [
-    ("npbench/chanflow/optimized.sdfgz", TOO_LONG),
-    ("npbench/chanflow/program.sdfgz", TOO_LONG),
-    ("dace/consume_chunk_cond_test_test__71763b/program.sdfgz", STREAM),
-    ("dace/consume_test_test_fibonacci_recursion_using_consume__4df805/program.sdfgz", STREAM),
-    ("dace/nested_stream_test_test__621e82/program.sdfgz", STREAM),
-    ("dace/threadlocal_stream_test_test__3aca5b/program.sdfgz", STREAM),
-];
+const EXCEPTIONS: [(&str, &str); 2] =
+    [("npbench/chanflow/optimized.sdfgz", TOO_LONG), ("npbench/chanflow/program.sdfgz", TOO_LONG)];
 
-const STREAM: &str = "streams that are no plain queues of one state are interpreted";
 const TOO_LONG: &str = "it takes the interpreter too many steps; NATIVE_FUEL=10000000000 compares it";
 
 fn show(path: &Path) -> String {

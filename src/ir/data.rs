@@ -143,6 +143,11 @@ impl Data {
         matches!(self.kind, DataKind::View(_) | DataKind::StructureView(_) | DataKind::ContainerView { .. })
     }
 
+    /// Whether it is queues.
+    pub fn is_stream(&self) -> bool {
+        matches!(self.kind, DataKind::Stream(_))
+    }
+
     /// Whether it is a pointer that is aimed at run time.
     pub fn is_reference(&self) -> bool {
         matches!(

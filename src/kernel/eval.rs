@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use crate::memory::POISON;
 use crate::scalar::{Scalar, Trap, arith};
 
+use super::queues::{Operation, Streams};
 use super::{BufferId, BufferKind, CfgBlock, Jump, Kernel, LabelId, Literal, Op, Stmt, TrapId, ValueId};
 
 /// How a run ended.
@@ -34,6 +35,7 @@ pub fn run(
         variables: kernel.variables.values().map(|variable| Scalar::zero(variable.ty)).collect(),
         memory: Vec::new(),
         bases: HashMap::new(),
+        streams: Streams::default(),
         fuel,
     };
     for (id, buffer) in kernel.buffers.iter() {
@@ -75,6 +77,7 @@ struct Machine<'k> {
     variables: Vec<Scalar>,
     memory: Vec<Vec<u8>>,
     bases: HashMap<BufferId, usize>,
+    streams: Streams,
     fuel: u64,
 }
 
@@ -167,9 +170,50 @@ impl Machine<'_> {
                 }
                 _ => return Ok(Flow::Trap(*trap)),
             },
-            Stmt::Call(library, _) => return Err(format!("{library} cannot be evaluated")),
+            Stmt::Call(library, arguments) => {
+                let call = &self.kernel.libraries[*library];
+                let Some(operation) = Operation::of(&call.class) else {
+                    return Err(format!("{library} cannot be evaluated"));
+                };
+                let arguments = arguments.iter().map(|&argument| self.int(argument));
+                if self.queues(operation, &arguments.collect::<Result<Vec<_>, _>>()?)?.is_none() {
+                    return Ok(Flow::Trap(call.trap));
+                }
+            }
         }
         Ok(Flow::Next)
+    }
+
+    /// Works with the queues of a stream; none if that fails.
+    fn queues(&mut self, operation: Operation, arguments: &[i64]) -> Result<Option<()>, String> {
+        Ok(match (operation, arguments) {
+            (Operation::Open, &[stream, count, element, keeps]) => {
+                self.streams.open(stream, count, element, keeps != 0)
+            }
+            (Operation::Push, &[stream, queue, address]) => {
+                let element = self.streams.element(stream).unwrap_or(0);
+                let bytes = self.bytes(address, element)?.to_vec();
+                self.streams.push(stream, queue, &bytes)
+            }
+            (Operation::Pop, &[stream, queue, count, address]) => {
+                let element = self.streams.element(stream).unwrap_or(0);
+                let mut bytes = vec![0; element * usize::try_from(count).unwrap_or(0)];
+                let done = self.streams.pop(stream, queue, &mut bytes);
+                if done.is_some() {
+                    self.bytes(address, bytes.len())?.copy_from_slice(&bytes);
+                }
+                done
+            }
+            (Operation::Length, &[stream, queue, address]) => {
+                let Some(length) = self.streams.length(stream, queue) else { return Ok(None) };
+                self.bytes(address, 8)?.copy_from_slice(&length.to_le_bytes());
+                Some(())
+            }
+            (Operation::Append, &[stream, queue, to, to_queue]) => {
+                self.streams.append((stream, queue), (to, to_queue))
+            }
+            _ => return Err(format!("{operation:?} of {} arguments", arguments.len())),
+        })
     }
 
     fn cfg(&mut self, blocks: &[CfgBlock]) -> Result<Flow, String> {

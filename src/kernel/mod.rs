@@ -20,6 +20,8 @@
 //!   exist, and hoisting is always legal.
 //! - A **check** that fails leaves the kernel with the number of its [`TrapInfo`]; memory keeps what was written.
 //! - A loop that is **parallel** promises that its iterations may run in any order or at once.
+//! - A **call** runs a routine that is no part of the kernel: a library node, or something with the queues of a stream
+//!   ([`queues`]).
 //!
 //! Pipeline: [`lower`] makes kernels from graphs, [`scaled`] folds factors into products in fast mode, [`forward`] leaves
 //! loads out, and then small arrays that nobody reads any more, [`widened`] conversions, [`verify`] checks them, [`print`] shows
@@ -36,6 +38,7 @@ pub mod masked;
 pub mod parallel;
 pub mod print;
 mod program;
+pub mod queues;
 pub mod scaled;
 pub mod scratch;
 pub mod sizes;

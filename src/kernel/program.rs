@@ -154,7 +154,7 @@ pub enum TrapKind {
     EmptyStream,
 }
 
-/// A library call: what the run-time routine needs to know beside its arguments. A routine that fails has
+/// A call of a routine, a library's or a [queue's](super::queues): what it needs to know beside its arguments. A routine that fails has
 /// written nothing.
 #[derive(Clone, Debug)]
 pub struct LibraryCall {
@@ -306,7 +306,7 @@ pub enum Stmt {
         /// Reported when it is impossible.
         trap: TrapId,
     },
-    /// A library routine.
+    /// A routine, of a library or of the queues of streams.
     Call(LibraryId, Vec<ValueId>),
 }
 

@@ -1,6 +1,7 @@
 //! The boundary between Rust and machine code: the frame a compiled kernel receives, scratch memory, and
 //! the call itself. All `unsafe` of the native engine that runs code lives here.
 
+use crate::kernel::queues::Streams;
 use crate::kernel::scratch::Planned;
 use crate::memory::MemoryOptions;
 use crate::memory::pool::{OutOfMemory, Workspace};
@@ -43,6 +44,8 @@ pub struct Frame {
     pub fast: u64,
     /// Who answers the calls of a companion; null if nobody does.
     pub session: *mut SessionRef,
+    /// Queues of streams.
+    pub streams: *mut Streams,
 }
 
 /// A session behind a plain pointer.
@@ -201,6 +204,8 @@ pub struct Instance {
     environment: Vec<u64>,
     /// What arguments held before the run.
     before: Vec<u8>,
+    /// Queues of streams during a run.
+    streams: Streams,
 }
 
 impl Instance {
@@ -358,10 +363,13 @@ pub unsafe fn run(
         grain: run.grain,
         fast: u64::from(run.fast),
         session: session.as_mut().map_or(std::ptr::null_mut(), std::ptr::from_mut),
+        streams: &raw mut instance.streams,
     };
     // SAFETY: the code starts with a function of this type, which `emit` made.
     let entry: extern "C" fn(*mut Frame) -> i64 = unsafe { std::mem::transmute(code.memory.address()) };
-    match entry(&raw mut frame) {
+    let stop = entry(&raw mut frame);
+    instance.streams.close();
+    match stop {
         0 => None,
         stop => Some(u32::try_from(stop - 1).unwrap_or(u32::MAX)),
     }

@@ -22,6 +22,7 @@ mod restore;
 pub mod runtime;
 mod seat;
 mod slab;
+mod streams;
 mod threads;
 pub mod wide;
 

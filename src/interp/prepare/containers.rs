@@ -116,7 +116,7 @@ impl<'p> Builder<'p> {
     pub fn layout(&mut self, names: &mut GraphNames<'p>, data: &Data) -> Layout {
         if let DataKind::Stream(stream) = &data.kind {
             let shape = self.sizes(names, &stream.shape);
-            return Layout { strides: row_major(&shape), shape, ..Layout::default() };
+            return Layout { shape, ..Layout::default() };
         }
         match data.array() {
             Some(array) => self.array_layout(names, array),

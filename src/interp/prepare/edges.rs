@@ -27,8 +27,8 @@ pub(super) struct StateContext<'p, 'u> {
     pub uses: &'u Uses,
     /// Values that go from code to code, by producer and connector.
     pub between: HashMap<(NodeId, Name), ContainerSlot>,
-    /// What a consume scope took from its stream.
-    pub consumed: HashMap<NodeId, ContainerSlot>,
+    /// What a consume scope took from its stream, which has that name.
+    pub consumed: HashMap<NodeId, (Option<Name>, ContainerSlot)>,
 }
 
 impl<'p> StateContext<'p, '_> {
@@ -66,7 +66,8 @@ impl<'p> StateContext<'p, '_> {
         for _ in 0..=self.state.edges.len() {
             let src = self.edge(at).src;
             if matches!(self.state.nodes.get(src)?.kind, NodeKind::ConsumeEntry(_)) {
-                return self.consumed.contains_key(&src).then_some(src);
+                let (stream, _) = self.consumed.get(&src)?;
+                return (self.accessed(self.source(edge)) == *stream).then_some(src);
             }
             at = self.paths.previous(at)?;
         }
@@ -87,7 +88,7 @@ impl<'p> Builder<'p> {
         if !writes && let Some(scope) = ctx.consume_scope(edge_id) {
             let stream = ctx.accessed(ctx.source(edge_id));
             if edge.memlet.data.is_none() || edge.memlet.data == stream {
-                return Ok(self.whole(ctx.consumed[&scope]));
+                return Ok(self.whole(ctx.consumed[&scope].1));
             }
         }
         let Some(data) = edge.memlet.data else {
@@ -196,7 +197,7 @@ impl<'p> Builder<'p> {
             std::mem::swap(&mut src_subset, &mut dst_subset);
         }
         if let Some(scope) = ctx.consume_scope(edge_id) {
-            src = ctx.consumed[&scope];
+            src = ctx.consumed[&scope].1;
             src_subset = None;
         }
         let filled_by_stream = ctx.adjacency.incoming(ctx.edge(edge_id).src).iter().any(|&edge| {

@@ -349,7 +349,7 @@ impl<'p> Builder<'p> {
         let strides = if one { Box::new([]) as Box<[Size]> } else { Box::new([Size::Const(1)]) };
         let layout = Layout { shape, strides, ..Layout::default() };
         let element = self.push_container("consumed element", ty, kind, layout)?;
-        ctx.consumed.insert(id, element);
+        ctx.consumed.insert(id, (ctx.accessed(ctx.source(stream_edge)), element));
         let taken_name = self.names.to_mut().intern("__dace_cons_numelems");
         let taken = self.fresh_symbol(taken_name, DType::I64);
         names.params.push((taken_name, taken));

@@ -20,6 +20,9 @@ impl Lowerer<'_> {
         if graph.constants.contains_key(&name) && self.constants.contains_key(&name) {
             return Ok(());
         }
+        if data.is_stream() {
+            return self.allocate_stream(name, data, late);
+        }
         let text = self.text(name);
         let persists = matches!(data.lifetime, Lifetime::Persistent | Lifetime::External);
         if is_one_element(self.program, data)

@@ -10,7 +10,9 @@ use crate::scalar::ValueId as CodeValue;
 use crate::scalar::{BinaryOp, Block, Code, DType, Func, Inst, Op, PortId, Scalar, Type, UnaryOp};
 
 use super::code_loop::CodeLoop;
-use super::memlet::Pointer;
+use super::container::Container;
+use super::memlet::{Access, Pointer};
+use super::stream::Stream;
 use super::{Lowerer, Lowering};
 
 /// What a port is bound to.
@@ -22,6 +24,8 @@ pub(super) enum Bound {
     Output,
     /// Memory.
     Pointer(Box<Pointer>),
+    /// A queue.
+    Stream(Box<Access>),
 }
 
 /// What code gave.
@@ -162,7 +166,11 @@ impl Lowerer<'_> {
                 let pointer = self.pointer(state, *port)?;
                 return self.store_through(&pointer, &indices, &values, ty);
             }
-            Op::Push { .. } | Op::Pop(_) => return self.unsupported("a stream in scalar code"),
+            Op::Push { port, value } => {
+                let values = self.numbers(state, *value)?.to_vec();
+                let (stream, access) = self.stream_of(state, *port)?;
+                return self.push_element(&stream, &access, &values, state.code.types[*value]);
+            }
             _ => {}
         }
         let Some(&result) = inst.results.first() else { return Ok(()) };
@@ -181,6 +189,17 @@ impl Lowerer<'_> {
                 self.unsupported(format!("memory access through `{name}`"))
             }
         }
+    }
+
+    /// The stream behind a port, and the memlet that names a queue of it.
+    fn stream_of(&self, state: &CodeState<'_>, port: PortId) -> Lowering<(Stream, Access)> {
+        if let Some(Bound::Stream(access)) = state.ports.get(&port)
+            && let Container::Stream(stream) = &access.container
+        {
+            return Ok((stream.clone(), (**access).clone()));
+        }
+        let name = state.code.ports.get(port).map_or("?", |port| self.text(port.name));
+        self.unsupported(format!("`{name}` as a stream"))
     }
 
     fn indices(&mut self, state: &CodeState<'_>, indices: &[CodeValue]) -> Lowering<Vec<ValueId>> {
@@ -219,6 +238,13 @@ impl Lowerer<'_> {
                 let indices = self.indices(state, indices)?;
                 let pointer = self.pointer(state, *port)?;
                 self.load_through(&pointer, &indices, ty)?
+            }
+            Op::Pop(port) => {
+                let (stream, access) = self.stream_of(state, *port)?;
+                if stream.ty != ty {
+                    return self.unsupported("a pop of elements as another type");
+                }
+                self.pop_element(&stream, &access)?
             }
             Op::IsAbsent(port) => match state.ports.get(port) {
                 Some(_) => vec![self.b.bool(false)],
@@ -317,12 +343,7 @@ impl Lowerer<'_> {
                 }
                 all
             }
-            Op::Store { .. }
-            | Op::Output { .. }
-            | Op::Push { .. }
-            | Op::Pop(_)
-            | Op::If { .. }
-            | Op::Loop { .. } => {
+            Op::Store { .. } | Op::Output { .. } | Op::Push { .. } | Op::If { .. } | Op::Loop { .. } => {
                 return self.invalid("P0302", "malformed scalar code");
             }
         })

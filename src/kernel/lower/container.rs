@@ -11,6 +11,7 @@ use crate::scalar::{DType, StructTable, Type};
 
 use crate::kernel::{BufferId, Op, Stmt, TrapKind, ValueId, VarId};
 
+use super::stream::Stream;
 use super::{Lowerer, Lowering};
 
 /// Where a container's elements are.
@@ -29,6 +30,8 @@ pub(super) enum Container {
         values: Rc<[ValueId]>,
         rank: usize,
     },
+    /// Queues.
+    Stream(Stream),
 }
 
 /// Elements in memory.
@@ -60,6 +63,7 @@ impl Container {
     pub fn ty(&self) -> Type {
         match self {
             Container::Memory(memory) => memory.ty,
+            Container::Stream(stream) => stream.ty,
             Container::Register { ty, .. } | Container::Fixed { ty, .. } => *ty,
         }
     }
@@ -67,6 +71,7 @@ impl Container {
     pub fn rank(&self) -> usize {
         match self {
             Container::Memory(memory) => memory.shape.len(),
+            Container::Stream(stream) => stream.shape.len(),
             Container::Register { rank, .. } | Container::Fixed { rank, .. } => *rank,
         }
     }
@@ -170,6 +175,7 @@ impl Lowerer<'_> {
         }
         let trap = self.trap(TrapKind::OutOfRange, format!("`{text}` is out of range"));
         match container {
+            Container::Stream(_) => self.stream_as_memory(text),
             Container::Register { ty, variables, .. } => {
                 let one = self.b.int(1);
                 for &index in indices {
@@ -197,6 +203,11 @@ impl Lowerer<'_> {
                 Ok(self.place(memory, &shifted))
             }
         }
+    }
+
+    /// Something reaches for elements of a stream as if they lay in memory.
+    pub fn stream_as_memory<T>(&self, text: &str) -> Lowering<T> {
+        self.unsupported(format!("the stream `{text}` as memory"))
     }
 
     /// The element at indices that are known to be in range (offsets added).

@@ -20,6 +20,7 @@ impl<'p> Lowerer<'p> {
         };
         self.cx.level = self.b.depth();
         let uses = std::rc::Rc::clone(&self.cx.uses);
+        self.forget_streams()?;
         for &name in &uses.at_entry {
             self.allocate(name, false)?;
         }

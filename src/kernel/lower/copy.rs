@@ -16,16 +16,16 @@ use super::memlet::{Access, AccessRange};
 use super::{Lowerer, Lowering};
 
 /// One side of a copy: its access, and the loops over its elements.
-struct Points {
-    access: Access,
-    turns: Vec<Turns>,
+pub(super) struct Points {
+    pub access: Access,
+    pub turns: Vec<Turns>,
 }
 
 /// A loop over one dimension of an access. A dimension with tiles has two: from tile to tile, and inside.
-struct Turns {
-    dim: usize,
-    count: ValueId,
-    step: ValueId,
+pub(super) struct Turns {
+    pub dim: usize,
+    pub count: ValueId,
+    pub step: ValueId,
 }
 
 impl<'p> Lowerer<'p> {
@@ -39,39 +39,59 @@ impl<'p> Lowerer<'p> {
         if !data_is_src {
             std::mem::swap(&mut src_subset, &mut dst_subset);
         }
+        let taken = self.consumed(cx, edge_id);
+        if taken.is_some() {
+            src_subset = None;
+        }
+        let from = match taken {
+            Some(taken) => taken,
+            None => self.needed_container(src)?,
+        };
+        let to = self.needed_container(dst)?;
+        let is_stream = |container: &Container| matches!(container, Container::Stream(_));
+        if is_stream(&from) || is_stream(&to) {
+            let from = self.access_of(from, src, src_subset)?;
+            let to = self.access_of(to, dst, dst_subset)?;
+            return self.copy_stream(cx, edge_id, from, to, memlet.wcr.as_ref());
+        }
         if src == dst && memlet.wcr.is_none() {
             // A container copied to itself: both readings of a missing side are the given one.
             (src_subset, dst_subset) = (src_subset.or(dst_subset), dst_subset.or(src_subset));
         }
-        let (from, to) = self.sides(src, src_subset, dst, dst_subset)?;
+        let (from, to) = self.sides((src, from), src_subset, (dst, to), dst_subset)?;
         let (from_points, to_points) = (self.points(from)?, self.points(to)?);
         self.move_elements(&from_points, &to_points, data_is_src, memlet.wcr.as_ref())
     }
 
     fn sides(
         &mut self,
-        src: Name,
+        src: (Name, Container),
         src_subset: Option<&'p Subset>,
-        dst: Name,
+        dst: (Name, Container),
         dst_subset: Option<&'p Subset>,
     ) -> Lowering<(Access, Access)> {
         Ok(match (src_subset, dst_subset) {
             (Some(given), None) => {
-                let from = self.access(src, Some(given))?;
+                let from = self.access_of(src.1, src.0, Some(given))?;
                 let to = self.other_side(&from, given, dst)?;
                 (from, to)
             }
             (None, Some(given)) => {
-                let to = self.access(dst, Some(given))?;
+                let to = self.access_of(dst.1, dst.0, Some(given))?;
                 (self.other_side(&to, given, src)?, to)
             }
-            _ => (self.access(src, src_subset)?, self.access(dst, dst_subset)?),
+            _ => (self.access_of(src.1, src.0, src_subset)?, self.access_of(dst.1, dst.0, dst_subset)?),
         })
     }
 
     /// The side a memlet leaves out.
-    fn other_side(&mut self, given: &Access, subset: &'p Subset, other: Name) -> Lowering<Access> {
-        let whole = self.access(other, None)?;
+    fn other_side(
+        &mut self,
+        given: &Access,
+        subset: &'p Subset,
+        (name, other): (Name, Container),
+    ) -> Lowering<Access> {
+        let whole = self.access_of(other.clone(), name, None)?;
         if whole.ranges.len() != given.ranges.len() || given.all {
             return Ok(whole);
         }
@@ -86,7 +106,7 @@ impl<'p> Lowerer<'p> {
             return Ok(whole);
         }
         if let (Some(a), Some(b)) = (self.b.as_int(a), self.b.as_int(b)) {
-            return if a == b { Ok(whole) } else { self.access(other, Some(subset)) };
+            return if a == b { Ok(whole) } else { self.access_of(other.clone(), name, Some(subset)) };
         }
         // The same subset fits whenever the whole has as many elements and starts where the subset does. If the
         // subset starts at zero in every dimension, both readings agree in that case.
@@ -94,11 +114,11 @@ impl<'p> Lowerer<'p> {
         let unit =
             given.ranges.iter().all(|range| self.b.as_int(range.step) == Some(1) && !self.has_tiles(range));
         if from_zero && unit {
-            return self.access(other, Some(subset));
+            return self.access_of(other.clone(), name, Some(subset));
         }
         // The run tells which.
         let same = self.b.binary(BinaryOp::Eq, a, b);
-        let part = self.access(other, Some(subset))?;
+        let part = self.access_of(other.clone(), name, Some(subset))?;
         let mut ranges = Vec::with_capacity(whole.ranges.len());
         for (all, some) in whole.ranges.iter().zip(&part.ranges) {
             ranges.push(AccessRange {
@@ -112,7 +132,7 @@ impl<'p> Lowerer<'p> {
         Ok(Access { ranges, all: false, ..whole })
     }
 
-    fn points(&mut self, access: Access) -> Lowering<Points> {
+    pub(super) fn points(&mut self, access: Access) -> Lowering<Points> {
         let mut counts = Vec::with_capacity(access.ranges.len());
         let mut turns = Vec::with_capacity(access.ranges.len());
         for (dim, range) in access.ranges.iter().enumerate() {

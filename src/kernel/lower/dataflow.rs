@@ -72,6 +72,7 @@ impl<'p> Lowerer<'p> {
             twins,
         };
         let outer = std::mem::take(&mut self.cx.between);
+        let consumed = std::mem::take(&mut self.cx.consumed);
         // Memory of a state is given back when the state ends, unless a loop around does that anyway.
         let apart = self.takes_memory(block) && self.b.loop_at(self.b.depth()).is_none();
         let result = if apart {
@@ -85,6 +86,7 @@ impl<'p> Lowerer<'p> {
             self.state_body(&cx)
         };
         self.cx.between = outer;
+        self.cx.consumed = consumed;
         result
     }
 
@@ -154,7 +156,7 @@ impl<'p> Lowerer<'p> {
             NodeKind::Access { data, .. } => self.access_node(cx, id, *data),
             NodeKind::Tasklet(tasklet) => self.tasklet(cx, id, tasklet),
             NodeKind::MapEntry(map) => self.map(cx, id, map),
-            NodeKind::ConsumeEntry(_) => self.unsupported("a consume scope"),
+            NodeKind::ConsumeEntry(consume) => self.consume(cx, id, consume),
             NodeKind::Nested(nested) => self.nested(cx, id, nested),
             NodeKind::Library(library) => self.library(cx, id, library),
             NodeKind::MapExit { .. } | NodeKind::ConsumeExit { .. } | NodeKind::Removed => Ok(()),
@@ -330,7 +332,7 @@ impl<'p> Lowerer<'p> {
                 Container::Fixed { ty, values, .. } => {
                     Container::Fixed { ty, values, rank: array.shape.len() }
                 }
-                memory => memory,
+                _ => return self.stream_as_memory(text),
             });
         };
         let layout = self.layout(array, text)?;
@@ -394,6 +396,13 @@ impl<'p> Lowerer<'p> {
     /// What a code node reads through an in-edge or writes through an out-edge.
     pub fn code_access(&mut self, cx: &StateContext<'p>, edge_id: EdgeId, writes: bool) -> Lowering<Access> {
         let edge = cx.edge(edge_id);
+        let is_taken = |data| cx.accessed(cx.source(edge_id)) == Some(data);
+        if !writes
+            && edge.memlet.data.is_none_or(is_taken)
+            && let Some(taken) = self.consumed(cx, edge_id)
+        {
+            return self.whole(taken, "what a consume scope took");
+        }
         let Some(data) = edge.memlet.data else {
             let (producer, connector) = if writes {
                 (edge.src, edge.src_conn)

@@ -88,6 +88,9 @@ impl<'p> Lowerer<'p> {
     }
 
     pub(super) fn operand(&mut self, mut access: Access, wcr: Option<Wcr>) -> Lowering<Operand> {
+        if matches!(access.container, Container::Stream(_)) {
+            return self.stream_as_memory(&access.text);
+        }
         // A vector of one number is a number.
         if let Container::Memory(memory) = &mut access.container
             && let Type::Vector(dtype, 1) = memory.ty

@@ -435,7 +435,10 @@ impl Lowerer<'_> {
             PortKind::Value | PortKind::Reference => Indexing::Dimensions(Vec::new()),
             PortKind::Pointer { rank } => self.indexing(&access, usize::from(rank), raw)?,
             PortKind::Memory => Indexing::Flat,
-            PortKind::Stream => return self.unsupported("a stream in scalar code"),
+            PortKind::Stream if matches!(access.container, Container::Stream(_)) => {
+                return Ok(Bound::Stream(Box::new(access)));
+            }
+            PortKind::Stream => return self.unsupported("an array as a stream in scalar code"),
         };
         Ok(Bound::Pointer(Box::new(Pointer { access, indexing, ty: port.ty, wcr: wcr.cloned() })))
     }

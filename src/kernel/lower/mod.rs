@@ -4,6 +4,7 @@
 //! - Nested graphs are inlined: their containers are other names for places of the graph around.
 //! - Maps become loops, tasklets scalar values, memlets address arithmetic. Transients of one element live in
 //!   variables, others in scratch memory that is taken when their scope is entered.
+//! - Streams are queues that routines work with, consume scopes loops while there are elements.
 //! - Integer symbols are 64-bit values; those that control flow assigns are variables.
 //!
 //! # Safety
@@ -23,6 +24,7 @@ mod bounds;
 mod callout;
 mod code;
 mod code_loop;
+mod consume;
 mod container;
 mod control;
 mod copy;
@@ -35,6 +37,7 @@ mod memlet;
 mod nested;
 mod product;
 mod reduce;
+mod stream;
 mod sums;
 mod symbols;
 mod tasklet;
@@ -196,6 +199,10 @@ struct Lowerer<'p> {
     traps: HashMap<(TrapKind, String, Vec<String>), TrapId>,
     persistent: u32,
     late_buffers: HashMap<(GraphId, Name), BufferId>,
+    /// Numbers of streams.
+    streams: HashMap<(GraphId, Name), i64>,
+    /// How many elements the last copy from a stream to an array took, if somebody asks.
+    popped: Option<VarId>,
     constants: HashMap<Name, Container>,
     /// The buffer that references reach.
     anywhere: Option<BufferId>,
@@ -214,6 +221,8 @@ struct GraphContext<'p> {
     cache: HashMap<VarId, ValueId>,
     /// Values that go from code to code in the state being lowered, by producer and connector.
     between: HashMap<(crate::ir::NodeId, Name), Container>,
+    /// The stream of each open consume scope, and the elements taken from it.
+    consumed: HashMap<crate::ir::NodeId, (Name, Container)>,
     /// Address and available bytes of each reference.
     references: HashMap<Name, (VarId, VarId)>,
     /// Depth of the list that control flow is in; variables are read there.
@@ -236,6 +245,7 @@ impl<'p> Lowerer<'p> {
             data: HashMap::new(),
             cache: HashMap::new(),
             between: HashMap::new(),
+            consumed: HashMap::new(),
             references: HashMap::new(),
             level: 0,
             return_label: None,
@@ -254,6 +264,8 @@ impl<'p> Lowerer<'p> {
             traps: HashMap::new(),
             persistent: 0,
             late_buffers: HashMap::new(),
+            streams: HashMap::new(),
+            popped: None,
             constants: HashMap::new(),
             anywhere: None,
             special,

@@ -73,6 +73,7 @@ impl<'p> Lowerer<'p> {
             data: HashMap::new(),
             cache: HashMap::new(),
             between: HashMap::new(),
+            consumed: HashMap::new(),
             references: HashMap::new(),
             level: self.b.depth(),
             return_label: None,
@@ -193,6 +194,7 @@ impl<'p> Lowerer<'p> {
                     Container::Fixed { ty, values, .. } => {
                         Container::Fixed { ty: *ty, values: values.clone(), rank: 0 }
                     }
+                    Container::Stream(_) => return self.stream_as_memory(self.text(connector)),
                 }
             }
             DataKind::Array(array) | DataKind::View(array) | DataKind::Reference(array) => {
@@ -208,6 +210,7 @@ impl<'p> Lowerer<'p> {
                     _ => self.seen_through(outer, data.ty, &array, connector)?,
                 }
             }
+            DataKind::Stream(_) => self.connect_stream(connector, data, outer)?,
             _ => return self.unsupported(format!("the stream or structure `{}`", self.text(connector))),
         };
         self.cx.data.insert(connector, container);

@@ -4,10 +4,11 @@ use hashbrown::HashMap;
 
 use crate::entity::Name;
 use crate::ir::{EdgeId, Language, NodeId, Tasklet};
-use crate::scalar::PortKind;
 use crate::scalar::parse::c::lapack_call;
+use crate::scalar::{Code, PortId, PortKind};
 
 use super::code::Bound;
+use super::container::Container;
 use super::dataflow::StateContext;
 use super::{Lowerer, Lowering};
 
@@ -40,6 +41,9 @@ impl<'p> Lowerer<'p> {
                     if self.is_absent(&access.container) {
                         continue;
                     }
+                    if matches!(access.container, Container::Stream(_)) {
+                        continue;
+                    }
                     let element = self.first_as(&access, port.ty)?;
                     Bound::Value(self.load_as(&element, port.ty)?)
                 }
@@ -59,6 +63,7 @@ impl<'p> Lowerer<'p> {
             };
             ports.insert(port_id, bound);
         }
+        self.pop_inputs(cx, id, code, &mut ports)?;
         let given = self.code(code, &ports)?;
         for &edge_id in cx.adjacency.outgoing(id) {
             let edge = cx.edge(edge_id);
@@ -76,7 +81,37 @@ impl<'p> Lowerer<'p> {
                 }
             };
             let access = self.code_access(cx, edge_id, true)?;
+            if let Container::Stream(stream) = access.container.clone() {
+                self.push_element(&stream, &access, &values, port.ty)?;
+                continue;
+            }
             self.write_output(&access, &values, port.ty, edge.memlet.wcr.as_ref())?;
+        }
+        Ok(())
+    }
+
+    /// Inputs that are elements of streams, taken in the order of the edges.
+    fn pop_inputs(
+        &mut self,
+        cx: &StateContext<'p>,
+        id: NodeId,
+        code: &Code,
+        ports: &mut HashMap<PortId, Bound>,
+    ) -> Lowering<()> {
+        for &edge_id in cx.adjacency.incoming(id) {
+            let Some(connector) = cx.edge(edge_id).dst_conn else { continue };
+            let port = code
+                .ports
+                .iter()
+                .find(|(_, port)| port.name == connector && port.kind == PortKind::Value && port.reads);
+            let Some((port_id, port)) = port else { continue };
+            let access = self.code_access(cx, edge_id, false)?;
+            let Container::Stream(stream) = access.container.clone() else { continue };
+            if stream.ty != port.ty {
+                return self.unsupported("a pop of elements as another type");
+            }
+            let values = self.pop_element(&stream, &access)?;
+            ports.insert(port_id, Bound::Value(values));
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use crate::kernel::scratch::STACK_EACH;
 use crate::kernel::{BufferId, BufferKind, CfgBlock, Jump, Stmt, TrapId, ValueId};
 
 use super::super::call::{self, offsets};
-use super::super::runtime;
+use super::super::{runtime, streams};
 use super::function::{Emitter, plain};
 use super::nests::After;
 use super::sparse::Turn;
@@ -121,7 +121,8 @@ impl<'k> Emitter<'k, '_> {
                 let frame = self.frame;
                 let count = self.b.ins().iconst(types::I64, arguments.len() as i64);
                 let arguments = [frame, description, address, count];
-                let failed = self.call(runtime::library as *const u8, &arguments, Some(types::I64));
+                let routine = streams::routine(&call.class).unwrap_or(runtime::library as *const u8);
+                let failed = self.call(routine, &arguments, Some(types::I64));
                 if let Some(failed) = failed {
                     let fine = self.b.ins().icmp_imm_s(IntCC::Equal, failed, 0);
                     self.check(fine, call.trap);

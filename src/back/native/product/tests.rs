@@ -98,6 +98,7 @@ pub(in super::super) fn frame(threads: usize) -> Frame {
         grain: 1.0,
         fast: 0,
         session: std::ptr::null_mut(),
+        streams: std::ptr::null_mut(),
     }
 }
 
