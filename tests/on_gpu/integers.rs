@@ -38,6 +38,18 @@ const WIDENED: [&str; 9] = [
     "(t * 5000000000) // (t * 2 + 1)",
 ];
 
+/// What becomes of a narrow integer beside an `int64` that the driver knows, because it was stored just before.
+const KNOWN: [&str; 8] = [
+    "1 if a[i] < known[i] else 0",
+    "1 if a[i] <= known[i] else 0",
+    "1 if known[i] < a[i] else 0",
+    "1 if known[i] <= a[i] else 0",
+    "min(a[i], known[i])",
+    "max(known[i], a[i])",
+    "1 if a[i] == known[i] else 0",
+    "a[i] // known[i]",
+];
+
 fn text(a: &str, b: &str) -> String {
     let mut text =
         format!("program widths(a: {a}[{COUNT}], b: {b}[{COUNT}], out: i64[{}, {COUNT}]) {{\n", BODIES.len());
@@ -93,6 +105,33 @@ fn integers_that_were_widened_have_the_interpreters_bits() {
         args
     });
     assert_eq!(shown, None, "body, column, right, found");
+}
+
+#[test]
+fn integers_beside_known_numbers_have_the_interpreters_bits() {
+    if !device() {
+        return;
+    }
+    let rows = KNOWN.len();
+    for (name, ty) in TYPES.into_iter().chain([("u8", DType::U8), ("u16", DType::U16), ("u32", DType::U32)]) {
+        for number in [-1, 1, 3, 100] {
+            let mut text = format!(
+                "program known(a: {name}[{COUNT}], known: i64[{COUNT}], out: i64[{rows}, {COUNT}]) {{\n"
+            );
+            for (row, body) in KNOWN.iter().enumerate() {
+                text += &format!("map i in 0:{COUNT} {{ known[i] = {number}\n out[{row}, i] = {body} }}\n");
+            }
+            text.push('}');
+            let shown = difference(&text, &KNOWN, || {
+                let mut args = Arguments::new();
+                array(&mut args, "a", ty, &[COUNT], numbers(ty, 9));
+                array(&mut args, "known", DType::I64, &[COUNT], vec![0; 8 * COUNT]);
+                array(&mut args, "out", DType::I64, &[rows, COUNT], vec![0; 8 * rows * COUNT]);
+                args
+            });
+            assert_eq!(shown, None, "{name} {number}: body, column, right, found");
+        }
+    }
 }
 
 #[test]
