@@ -39,7 +39,7 @@ const WIDENED: [&str; 9] = [
 ];
 
 /// What becomes of a narrow integer beside an `int64` that the driver knows, because it was stored just before.
-const KNOWN: [&str; 8] = [
+const KNOWN: [&str; 9] = [
     "1 if a[i] < known[i] else 0",
     "1 if a[i] <= known[i] else 0",
     "1 if known[i] < a[i] else 0",
@@ -47,7 +47,8 @@ const KNOWN: [&str; 8] = [
     "min(a[i], known[i])",
     "max(known[i], a[i])",
     "1 if a[i] == known[i] else 0",
-    "a[i] // known[i]",
+    "1 if 2 < known[i] else 0",
+    "1 if known[i] < 2 else 0",
 ];
 
 fn text(a: &str, b: &str) -> String {
@@ -114,7 +115,7 @@ fn integers_beside_known_numbers_have_the_interpreters_bits() {
     }
     let rows = KNOWN.len();
     for (name, ty) in TYPES.into_iter().chain([("u8", DType::U8), ("u16", DType::U16), ("u32", DType::U32)]) {
-        for number in [-1, 1, 3, 100] {
+        for number in [-1, 0, 1, 3, 100] {
             let mut text = format!(
                 "program known(a: {name}[{COUNT}], known: i64[{COUNT}], out: i64[{rows}, {COUNT}]) {{\n"
             );

@@ -98,7 +98,9 @@ impl<'p> Lowerer<'p> {
             hidden.push((name, self.cx.symbols.insert(name, Symbol::Index(value, DType::I64))));
         }
         self.cx.consumed.insert(id, (source, element));
+        self.scopes_around += 1;
         let result = self.scope(cx, Some(id));
+        self.scopes_around -= 1;
         self.cx.consumed.remove(&id);
         for (name, symbol) in hidden.into_iter().rev() {
             match symbol {

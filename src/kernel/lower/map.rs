@@ -33,13 +33,13 @@ impl<'p> Lowerer<'p> {
             Schedule::Other(name) => {
                 Order::any_if(!matches!(&**name, "CPU_Persistent" | "GPU_Persistent" | "Unrolled"))
             }
-            Schedule::Default if self.maps_around > 0 => Order::Undecided,
+            Schedule::Default if self.scopes_around > 0 => Order::Undecided,
             Schedule::Default | Schedule::Parallel => Order::Any,
         };
-        self.maps_around += 1;
+        self.scopes_around += 1;
         // Variables of control flow are read in front of the loops, not in them.
         let result = self.loops(cx, id, &ranges, order, &mut hidden);
-        self.maps_around -= 1;
+        self.scopes_around -= 1;
         for (name, container) in fixed {
             self.cx.data.insert(name, container);
         }

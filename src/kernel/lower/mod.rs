@@ -192,8 +192,8 @@ struct Lowerer<'p> {
     /// From the outside in.
     place: Vec<String>,
     depth: usize,
-    /// Map scopes around, in graphs around this one too.
-    maps_around: usize,
+    /// Map and consume scopes around, in graphs around this one too.
+    scopes_around: usize,
     /// Containers that need memory although they are one element.
     in_memory: HashSet<(GraphId, Name)>,
     traps: HashMap<(TrapKind, String, Vec<String>), TrapId>,
@@ -259,7 +259,7 @@ impl<'p> Lowerer<'p> {
             cx,
             place: vec![format!("graph `{}`", graph.name)],
             depth: 0,
-            maps_around: 0,
+            scopes_around: 0,
             in_memory: container::elements_in_memory(program)?,
             traps: HashMap::new(),
             persistent: 0,

@@ -401,13 +401,14 @@ impl Emitter<'_, '_> {
     }
 
     fn int_binary(&mut self, op: BinaryOp, ty: DType, a: &str, b: &str) -> Emit<String> {
-        // Mesa 22.3 (lavapipe) gets the order of a number that was widened to 64 bits and one that it knows wrong.
+        // Mesa 22.3 (lavapipe) gets the order of a number that was widened to 64 bits and one that it knows wrong. What hides a
+        // number must not be one that was widened either.
         let is_order = matches!(
             op,
             BinaryOp::Lt | BinaryOp::Le | BinaryOp::Gt | BinaryOp::Ge | BinaryOp::Min | BinaryOp::Max
         );
         let hidden = match ty {
-            DType::I64 | DType::U64 if is_order => format!("({b} ^ {}(call.keep))", wgsl_type(ty)),
+            DType::I64 | DType::U64 if is_order => format!("({b} ^ ({}(call.keep) << 32u))", wgsl_type(ty)),
             _ => b.to_owned(),
         };
         let b = hidden.as_str();
