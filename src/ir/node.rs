@@ -119,6 +119,18 @@ pub enum Schedule {
     Other(Box<str>),
 }
 
+impl Schedule {
+    /// Whether it says that iterations may run in any order; `inside` another scope or not.
+    pub fn is_parallel(&self, inside: bool) -> bool {
+        match self {
+            Schedule::Default => !inside,
+            Schedule::Sequential => false,
+            Schedule::Parallel => true,
+            Schedule::Other(name) => !matches!(&**name, "CPU_Persistent" | "GPU_Persistent" | "Unrolled"),
+        }
+    }
+}
+
 /// A consume scope's parameters.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Consume {

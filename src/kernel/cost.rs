@@ -241,9 +241,8 @@ fn trips(start: i64, stop: i64, step: i64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::BufferKind;
-    use crate::kernel::Order;
     use crate::kernel::build::{Builder, LoopFacts};
+    use crate::kernel::{BufferKind, Order};
     use crate::scalar::{BinaryOp, DType};
 
     /// `for i in 0..stop` inside so many other loops, and what `body` puts into it.

@@ -218,10 +218,9 @@ impl Forwarding<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::Order;
     use crate::kernel::build::{Builder, LoopFacts};
     use crate::kernel::eval::{Ended, run};
-    use crate::kernel::{LabelId, TrapInfo, TrapKind};
+    use crate::kernel::{LabelId, Order, TrapInfo, TrapKind};
     use crate::scalar::BinaryOp;
 
     /// Random kernels over three arguments and one allocation.

@@ -234,10 +234,9 @@ impl Pass<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::Order;
     use crate::kernel::build::{Builder, LoopFacts};
     use crate::kernel::eval::{Ended, run};
-    use crate::kernel::{BufferKind, verify};
+    use crate::kernel::{BufferKind, Order, verify};
 
     /// What a test's random numbers are.
     struct Random(u64);

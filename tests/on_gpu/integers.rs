@@ -51,13 +51,24 @@ const KNOWN: [&str; 9] = [
     "1 if known[i] < 2 else 0",
 ];
 
-fn text(a: &str, b: &str) -> String {
+/// A program whose rows of `out` are the bodies, each computed behind `before`.
+fn text(arguments: &str, transients: &str, before: &str, bodies: &[&str]) -> String {
     let mut text =
-        format!("program widths(a: {a}[{COUNT}], b: {b}[{COUNT}], out: i64[{}, {COUNT}]) {{\n", BODIES.len());
-    for (row, body) in BODIES.iter().enumerate() {
-        text += &format!("map i in 0:{COUNT} {{ out[{row}, i] = {body} }}\n");
+        format!("program rows({arguments}, out: i64[{}, {COUNT}]) {{\n{transients}\n", bodies.len());
+    for (row, body) in bodies.iter().enumerate() {
+        text += &format!("map i in 0:{COUNT} {{ {before}\n out[{row}, i] = {body} }}\n");
     }
     text + "}"
+}
+
+/// The arrays, and room for so many rows.
+fn arguments(arrays: &[(&str, DType, Vec<u8>)], rows: usize) -> Arguments<'static> {
+    let mut args = Arguments::new();
+    for (name, ty, numbers) in arrays {
+        array(&mut args, name, *ty, &[COUNT], numbers.clone());
+    }
+    array(&mut args, "out", DType::I64, &[rows, COUNT], vec![0; 8 * rows * COUNT]);
+    args
 }
 
 /// Numbers of every magnitude and sign, none of them zero.
@@ -75,9 +86,9 @@ fn numbers(ty: DType, seed: u64) -> Vec<u8> {
 fn difference(
     text: &str,
     bodies: &[&'static str],
-    arguments: impl Fn() -> Arguments<'static>,
+    arrays: &[(&str, DType, Vec<u8>)],
 ) -> Option<(&'static str, usize, Vec<u8>, Vec<u8>)> {
-    let (mut right, mut found) = (arguments(), arguments());
+    let (mut right, mut found) = (arguments(arrays, bodies.len()), arguments(arrays, bodies.len()));
     run(&prepared(text, Engine::Interp, Settings::default()), &mut right);
     let gpu = prepared(text, Engine::Gpu, Settings::default());
     run(&gpu, &mut found);
@@ -92,19 +103,8 @@ fn integers_that_were_widened_have_the_interpreters_bits() {
     if !device() {
         return;
     }
-    let rows = WIDENED.len();
-    let mut text =
-        format!("program widened(a: i32[{COUNT}], out: i64[{rows}, {COUNT}]) {{\n transient t: i64\n");
-    for (row, body) in WIDENED.iter().enumerate() {
-        text += &format!("map i in 0:{COUNT} {{ t = a[i] - 3\n out[{row}, i] = {body} }}\n");
-    }
-    text.push('}');
-    let shown = difference(&text, &WIDENED, || {
-        let mut args = Arguments::new();
-        array(&mut args, "a", DType::I32, &[COUNT], numbers(DType::I32, 5));
-        array(&mut args, "out", DType::I64, &[rows, COUNT], vec![0; 8 * rows * COUNT]);
-        args
-    });
+    let text = text(&format!("a: i32[{COUNT}]"), "transient t: i64", "t = a[i] - 3", &WIDENED);
+    let shown = difference(&text, &WIDENED, &[("a", DType::I32, numbers(DType::I32, 5))]);
     assert_eq!(shown, None, "body, column, right, found");
 }
 
@@ -113,23 +113,12 @@ fn integers_beside_known_numbers_have_the_interpreters_bits() {
     if !device() {
         return;
     }
-    let rows = KNOWN.len();
     for (name, ty) in TYPES.into_iter().chain([("u8", DType::U8), ("u16", DType::U16), ("u32", DType::U32)]) {
         for number in [-1, 0, 1, 3, 100] {
-            let mut text = format!(
-                "program known(a: {name}[{COUNT}], known: i64[{COUNT}], out: i64[{rows}, {COUNT}]) {{\n"
-            );
-            for (row, body) in KNOWN.iter().enumerate() {
-                text += &format!("map i in 0:{COUNT} {{ known[i] = {number}\n out[{row}, i] = {body} }}\n");
-            }
-            text.push('}');
-            let shown = difference(&text, &KNOWN, || {
-                let mut args = Arguments::new();
-                array(&mut args, "a", ty, &[COUNT], numbers(ty, 9));
-                array(&mut args, "known", DType::I64, &[COUNT], vec![0; 8 * COUNT]);
-                array(&mut args, "out", DType::I64, &[rows, COUNT], vec![0; 8 * rows * COUNT]);
-                args
-            });
+            let declared = format!("a: {name}[{COUNT}], known: i64[{COUNT}]");
+            let text = text(&declared, "", &format!("known[i] = {number}"), &KNOWN);
+            let known = ("known", DType::I64, vec![0; 8 * COUNT]);
+            let shown = difference(&text, &KNOWN, &[("a", ty, numbers(ty, 9)), known]);
             assert_eq!(shown, None, "{name} {number}: body, column, right, found");
         }
     }
@@ -142,21 +131,9 @@ fn integers_of_two_widths_have_the_interpreters_bits() {
     }
     for (a, a_ty) in TYPES {
         for (b, b_ty) in TYPES {
-            let text = text(a, b);
-            let arguments = || {
-                let mut args = Arguments::new();
-                array(&mut args, "a", a_ty, &[COUNT], numbers(a_ty, 1));
-                array(&mut args, "b", b_ty, &[COUNT], numbers(b_ty, 77));
-                array(
-                    &mut args,
-                    "out",
-                    DType::I64,
-                    &[BODIES.len(), COUNT],
-                    vec![0; 8 * BODIES.len() * COUNT],
-                );
-                args
-            };
-            let shown = difference(&text, &BODIES, arguments);
+            let text = text(&format!("a: {a}[{COUNT}], b: {b}[{COUNT}]"), "", "", &BODIES);
+            let arrays = [("a", a_ty, numbers(a_ty, 1)), ("b", b_ty, numbers(b_ty, 77))];
+            let shown = difference(&text, &BODIES, &arrays);
             assert_eq!(shown, None, "{a} {b}: body, column, right, found");
         }
     }

@@ -8,7 +8,7 @@ use crate::entity::Name;
 use crate::interp::plan::{
     Access, Action, ConsumePlan, ContainerKind, Layout, MapPlan, ScopePlan, Size, Step,
 };
-use crate::ir::{BlockId, Consume, EdgeId, Map, NodeId, NodeKind, Schedule, State};
+use crate::ir::{BlockId, Consume, EdgeId, Map, NodeId, NodeKind, State};
 use crate::scalar::{DType, Type};
 
 use super::Builder;
@@ -276,12 +276,7 @@ impl<'p> Builder<'p> {
             names.params.push((param, slot));
             params.push(slot);
         }
-        let parallel = match &map.schedule {
-            Schedule::Sequential => false,
-            Schedule::Default => self.map_depth == 0,
-            Schedule::Parallel => true,
-            Schedule::Other(name) => !matches!(&**name, "CPU_Persistent" | "GPU_Persistent" | "Unrolled"),
-        };
+        let parallel = map.schedule.is_parallel(self.map_depth > 0);
         self.map_depth += 1;
         let body = self.scope(names, ctx, Some(id));
         self.map_depth -= 1;

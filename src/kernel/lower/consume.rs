@@ -120,7 +120,7 @@ impl<'p> Lowerer<'p> {
         Ok(())
     }
 
-    fn at_least(&mut self, value: ValueId, least: i64) -> ValueId {
+    pub fn at_least(&mut self, value: ValueId, least: i64) -> ValueId {
         if let Some(value) = self.b.as_int(value) {
             return self.b.int(value.max(least));
         }

@@ -6,7 +6,6 @@
 
 use crate::entity::Name;
 use crate::ir::{EdgeId, Subset};
-use crate::kernel::build::LoopFacts;
 use crate::kernel::{Order, Stmt, ValueId};
 use crate::scalar::{BinaryOp, DType};
 
@@ -213,30 +212,30 @@ impl<'p> Lowerer<'p> {
             _ => true,
         });
         let zero = self.b.int(0);
-        let mut opened: Vec<ValueId> = Vec::new();
-        for &count in counts {
-            let facts = self.loop_facts(zero, count, 1);
-            let depth = self.b.depth() + 1;
-            let number = self.b.new_value(DType::I64, depth);
-            self.b.open_loop(LoopFacts { variable: number, ..facts });
-            opened.push(number);
-        }
-        let at = |lowerer: &mut Self, points: &Points, kept: &[usize]| -> Vec<ValueId> {
-            let mut indices: Vec<ValueId> = points.access.ranges.iter().map(|range| range.start).collect();
-            for (&at, &number) in kept.iter().zip(&opened) {
-                let Turns { dim, step, .. } = points.turns[at];
-                let distance = lowerer.b.mul(number, step);
-                indices[dim] = lowerer.b.add(indices[dim], distance);
-            }
-            indices
-        };
-        let (read, write) = (at(self, from, from_kept), at(self, to, to_kept));
+        let opened: Vec<ValueId> = counts.iter().map(|&count| self.open_count(count)).collect();
+        let read = self.indices_at(from, from_kept.iter().map(|&at| &from.turns[at]), &opened);
+        let write = self.indices_at(to, to_kept.iter().map(|&at| &to.turns[at]), &opened);
         self.move_one(from, &read, to, &write, wcr)?;
         for (&count, &number) in counts.iter().zip(&opened).rev() {
             let body = self.b.close();
             self.b.push(Stmt::For { variable: number, start: zero, stop: count, step: 1, order, body });
         }
         Ok(())
+    }
+
+    /// The element of a side that the turns of its loops reach.
+    pub(super) fn indices_at<'t>(
+        &mut self,
+        points: &Points,
+        turns: impl IntoIterator<Item = &'t Turns>,
+        numbers: &[ValueId],
+    ) -> Vec<ValueId> {
+        let mut indices: Vec<ValueId> = points.access.ranges.iter().map(|range| range.start).collect();
+        for (&Turns { dim, step, .. }, &number) in turns.into_iter().zip(numbers) {
+            let distance = self.b.mul(number, step);
+            indices[dim] = self.b.add(indices[dim], distance);
+        }
+        indices
     }
 
     fn move_one(

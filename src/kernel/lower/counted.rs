@@ -152,6 +152,16 @@ impl<'p> Lowerer<'p> {
         Ok(())
     }
 
+    /// Opens a loop that counts from zero; gives its variable.
+    pub fn open_count(&mut self, count: ValueId) -> ValueId {
+        let zero = self.b.int(0);
+        let facts = self.loop_facts(zero, count, 1);
+        let depth = self.b.depth() + 1;
+        let variable = self.b.new_value(DType::I64, depth);
+        self.b.open_loop(LoopFacts { variable, ..facts });
+        variable
+    }
+
     /// First and last values of `for v = start; v < stop; v += step`. The variable is filled in by the caller.
     pub fn loop_facts(&mut self, start: ValueId, stop: ValueId, step: i64) -> LoopFacts {
         let empty = match step > 0 {

@@ -5,7 +5,6 @@
 
 use crate::ir::properties::{as_number, integers, is_true};
 use crate::ir::{EdgeId, Extra, Library, NodeId, Wcr};
-use crate::kernel::build::LoopFacts;
 use crate::kernel::{Op, Order, Stmt, TrapKind, ValueId, VarId};
 use crate::scalar::{BinaryOp, DType, Scalar, Type, arith};
 use crate::symbolic::{ExprId, Grammar};
@@ -195,11 +194,7 @@ impl<'p> Lowerer<'p> {
                 opened.push(zero);
                 continue;
             }
-            let facts = self.loop_facts(zero, count, 1);
-            let depth = self.b.depth() + 1;
-            let number = self.b.new_value(DType::I64, depth);
-            self.b.open_loop(LoopFacts { variable: number, ..facts });
-            opened.push(number);
+            opened.push(self.open_count(count));
         }
         opened
     }

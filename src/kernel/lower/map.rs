@@ -28,13 +28,10 @@ impl<'p> Lowerer<'p> {
             .zip(&map.range.ranges)
             .map(|(&name, range)| (name, [range.start, range.end, range.step, range.tile]))
             .collect();
-        let order = match &map.schedule {
-            Schedule::Sequential => Order::InTurn,
-            Schedule::Other(name) => {
-                Order::any_if(!matches!(&**name, "CPU_Persistent" | "GPU_Persistent" | "Unrolled"))
-            }
-            Schedule::Default if self.scopes_around > 0 => Order::Undecided,
-            Schedule::Default | Schedule::Parallel => Order::Any,
+        let order = match map.schedule.is_parallel(self.scopes_around > 0) {
+            true => Order::Any,
+            false if map.schedule == Schedule::Default => Order::Undecided,
+            false => Order::InTurn,
         };
         self.scopes_around += 1;
         // Variables of control flow are read in front of the loops, not in them.

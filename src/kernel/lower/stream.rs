@@ -47,10 +47,7 @@ impl<'p> Lowerer<'p> {
         let (zero, most) = (self.b.int(0), self.b.int(MOST_QUEUES + 1));
         let mut shape = Vec::new();
         for extent in self.ints(data.shape())? {
-            shape.push(match self.b.as_int(extent) {
-                Some(extent) => self.b.int(extent.max(0)),
-                None => self.b.binary(BinaryOp::Max, extent, zero),
-            });
+            shape.push(self.at_least(extent, 0));
         }
         let (strides, count) = self.row_major(&shape);
         for &number in shape.iter().chain(&strides).chain([&count]) {
@@ -330,17 +327,8 @@ impl<'p> Lowerer<'p> {
         body: impl FnOnce(&mut Self, &[ValueId]) -> Lowering<()>,
     ) -> Lowering<()> {
         let zero = self.b.int(0);
-        let mut indices: Vec<ValueId> = points.access.ranges.iter().map(|range| range.start).collect();
-        let mut numbers = Vec::with_capacity(points.turns.len());
-        for turns in &points.turns {
-            let facts = self.loop_facts(zero, turns.count, 1);
-            let depth = self.b.depth() + 1;
-            let number = self.b.new_value(DType::I64, depth);
-            self.b.open_loop(crate::kernel::build::LoopFacts { variable: number, ..facts });
-            let distance = self.b.mul(number, turns.step);
-            indices[turns.dim] = self.b.add(indices[turns.dim], distance);
-            numbers.push(number);
-        }
+        let numbers: Vec<ValueId> = points.turns.iter().map(|turns| self.open_count(turns.count)).collect();
+        let indices = self.indices_at(points, &points.turns, &numbers);
         body(self, &indices)?;
         for (turns, &variable) in points.turns.iter().zip(&numbers).rev() {
             let body = self.b.close();

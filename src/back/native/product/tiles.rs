@@ -92,13 +92,13 @@ pub(super) unsafe fn multiply<L, S, const ROWS: usize, const MIDDLE: usize, cons
         for start in (0..k.max(1)).step_by(summands) {
             let depth = summands.min(k - start);
             let panels = buffer;
+            let padded = |width: usize| if width <= L::COUNT { L::COUNT } else { wide };
             let lies_ready = |first: usize| job.thin && first + wide <= columns;
             for first in (0..columns).step_by(wide).filter(|&first| !lies_ready(first)) {
                 let width = wide.min(columns - first);
-                let padded = if width <= L::COUNT { L::COUNT } else { wide };
                 let part = b.part(start, left + first).turned();
                 // SAFETY: the rows and columns exist, the buffer is large enough for what it gets.
-                unsafe { pack::<S>(part, width, depth, padded, panels.add(first * depth)) };
+                unsafe { pack::<S>(part, width, depth, padded(width), panels.add(first * depth)) };
             }
             // SAFETY: the buffer goes on behind the panels.
             let strips = unsafe { buffer.add(columns.next_multiple_of(wide) * depth) };
@@ -152,10 +152,9 @@ pub(super) unsafe fn multiply<L, S, const ROWS: usize, const MIDDLE: usize, cons
                             let panel = match lies_ready(column) {
                                 true => b.part(start, left + column),
                                 false => {
-                                    let padded = if width <= L::COUNT { L::COUNT } else { wide };
                                     let one = size_of::<L::Number>() as isize;
                                     let base = panels.add(column * depth).cast_const();
-                                    Matrix { base, row: padded as isize * one, column: one }
+                                    Matrix { base, row: padded(width) as isize * one, column: one }
                                 }
                             };
                             match (width <= L::COUNT, lines) {
