@@ -1,16 +1,18 @@
 //! The tools that find what is wrong: mistakes are planted, and have to be found at the place where they were planted.
 
 use pelton::check::generate::{Choices, Settings, generate};
-use pelton::check::locate::{Half, Located, locate};
+use pelton::check::locate::{Half, Located, locate, locate_recorded};
 use pelton::check::mutate::{Mutant, Site};
+use pelton::check::recorded::Recorded;
 use pelton::check::reduce::reduce;
-use pelton::check::side::{Side, Verdict, judge};
-use pelton::check::{Case, Disagreement, Generated, How, Status, run_case};
+use pelton::check::side::{Side, Verdict, is_sound, judge};
+use pelton::check::{Case, Disagreement, Generated, How, Status, Tolerance, run_case};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use pelton::exec::bind::bind;
-use pelton::exec::{Engine, Format};
+use pelton::exec::bind::{bind, unbind};
+use pelton::exec::npz::FileArrays;
+use pelton::exec::{Engine, Format, Mode};
 use pelton::front::pel;
 use pelton::ir::Program;
 use pelton::memory::Arguments;
@@ -53,12 +55,12 @@ fn core_arguments() -> Arguments<'static> {
 }
 
 fn half(program: Program, engine: Engine, name: &str) -> Half {
-    Half { program, args: core_arguments(), engine, name: name.to_owned() }
+    Half { program, args: core_arguments(), side: Side { name: name.to_owned(), ..Side::engine(engine) } }
 }
 
 fn located(changed: &str, to: &str) -> Located {
     let right = half(core(changed, to), Engine::Interp, "after");
-    locate(half(core("", ""), Engine::Interp, "before"), right).unwrap()
+    locate(half(core("", ""), Engine::Interp, "before"), right, None).unwrap()
 }
 
 #[test]
@@ -104,8 +106,11 @@ fn a_loop_that_ends_early_is_found_in_control_flow() {
 
 #[test]
 fn sides_that_agree_give_nothing_to_locate() {
-    let error =
-        locate(half(core("", ""), Engine::Interp, "interp"), half(core("", ""), Engine::Native, "native"));
+    let error = locate(
+        half(core("", ""), Engine::Interp, "interp"),
+        half(core("", ""), Engine::Native, "native"),
+        None,
+    );
     assert_eq!(error.unwrap_err().code, "P0435");
 }
 
@@ -128,7 +133,8 @@ fn mistakes_in_random_programs_are_located() {
         found += 1;
         let halves = sides.map(|side| Half::of(&side, &program, &args).unwrap());
         let [left, right] = halves;
-        let located = locate(left, right).unwrap_or_else(|error| panic!("seed {seed}, {mutant}: {error}"));
+        let located =
+            locate(left, right, None).unwrap_or_else(|error| panic!("seed {seed}, {mutant}: {error}"));
         assert!(!located.to_string().is_empty());
         exact += usize::from(located.exact);
     }
@@ -146,7 +152,7 @@ fn a_mistake_in_a_core_is_reduced_to_a_few_nodes() {
     {
         let mutant: Mutant = mistake.parse().unwrap();
         let sides = [Side::engine(Engine::Interp), Side::mutated(mutant)];
-        let reduced = reduce(&program, &args, [&sides[0], &sides[1]], Duration::from_secs(60)).unwrap();
+        let reduced = reduce(&program, &args, [&sides[0], &sides[1]], None, Duration::from_secs(60)).unwrap();
         let text = pel::print_brief(&reduced.failing.program);
         assert!(reduced.nodes <= most, "{mistake}: {} nodes\n{text}", reduced.nodes);
         assert!(!matches!(reduced.disagreement, Disagreement::Ends(..)), "{mistake}: {text}");
@@ -175,7 +181,7 @@ fn mistakes_in_random_programs_are_reduced() {
             continue;
         }
         tried += 1;
-        let reduced = reduce(&program, &args, [&sides[0], &sides[1]], Duration::from_secs(20)).unwrap();
+        let reduced = reduce(&program, &args, [&sides[0], &sides[1]], None, Duration::from_secs(20)).unwrap();
         assert!(reduced.nodes <= reduced.nodes_before, "seed {seed}, {mutant}");
         if reduced.nodes > 10 {
             let text = pel::print_brief(&reduced.failing.program);
@@ -187,6 +193,157 @@ fn mistakes_in_random_programs_are_reduced() {
     }
     assert!(tried >= 3, "only {tried} mistakes showed");
     assert!(large.len() * 10 <= tried, "of {tried}, these did not become small:\n{}", large.join("\n"));
+}
+
+/// What a correct compiler's run of the core would have recorded: transients are arguments here, with garbage where nobody wrote, and
+/// the loop ends early.
+fn recording() -> FileArrays {
+    let mut recording = FileArrays::new();
+    let written = [("slope", "gradient"), ("average", "mean"), ("update", "flux"), ("back", "u")];
+    for turns in 1..=4u64 {
+        let text = CORE
+            .replace("transient gradient: f64[N, K]\n  transient mean: f64[N, K]\n", "")
+            .replace("(u: f64[N, K],", "(u: f64[N, K], gradient: f64[N, K], mean: f64[N, K],")
+            .replace("in 0:4", &format!("in 0:{turns}"));
+        let loaded = pelton::exec::load::finish(pel::parse(&text).unwrap(), Format::Pel, Vec::new());
+        let mut args = core_arguments();
+        for name in ["gradient", "mean"] {
+            args.insert_array(name, Type::F64, 8, &[9, 5], vec![0x11; 9 * 5 * 8]);
+        }
+        let end = Half { program: loaded.program.clone(), args, side: Side::engine(Engine::Interp) }.run();
+        let arrays = unbind(&loaded.program, &end.0, &|_| true);
+        for (state, name) in written {
+            recording.insert(format!("{state}/{name}#{}", turns - 1), arrays[name].clone());
+        }
+        if turns == 4 {
+            recording.insert("total".to_owned(), arrays["total"].clone());
+        }
+    }
+    recording
+}
+
+fn against_recording(
+    recording: FileArrays,
+    changed: &str,
+    to: &str,
+    tolerance: Option<Tolerance>,
+) -> pelton::diag::Result<Located> {
+    let recorded = Recorded::all(recording, &serde_json::Value::Null).unwrap();
+    locate_recorded(half(core(changed, to), Engine::Native, "native"), &recorded, "their run", tolerance)
+}
+
+#[test]
+fn a_recording_tells_the_state_and_the_tasklet() {
+    let found = against_recording(recording(), "(a + b) * 0.25", "(a - b) * 0.25", None).unwrap();
+    let text = found.to_string();
+    assert!(found.exact, "{text}");
+    assert!(text.starts_with("first difference (their run and native):"), "{text}");
+    assert!(text.contains("`average/mean#0` is the first recorded array that differs (step 2)"), "{text}");
+    assert!(text.contains("1 before it agree, the last of them `slope/gradient#0` (step 1)"), "{text}");
+    assert_eq!(found.innermost("state").unwrap().name, "average", "{text}");
+    assert_eq!(found.innermost("tasklet").unwrap().name, "avg", "{text}");
+    assert_eq!((found.found.container.as_str(), &found.found.index[..]), ("mean", &[1, 1][..]), "{text}");
+    assert_eq!(found.values.len(), 2, "{text}");
+    assert!(text.contains("tasklet grad"), "{text}");
+}
+
+#[test]
+fn a_difference_of_a_later_turn_is_found_there() {
+    // The same values in the first turn, where `flux` was zero.
+    let late = against_recording(recording(), "r - l) * 0.5", "r - l) * 0.5 + (step > 1) * 0.5", None);
+    let late = late.unwrap().to_string();
+    assert!(late.contains("`slope/gradient#2` is the first recorded array that differs (step 11)"), "{late}");
+    assert!(late.contains("tasklet grad"), "{late}");
+}
+
+#[test]
+fn an_element_that_nobody_wrote_is_told_as_such() {
+    let range = "map i in 0:N, k in 0:K { total";
+    let missing = against_recording(recording(), range, "map i in 2:N, k in 0:K { total", None).unwrap();
+    assert!(!missing.exact, "{missing}");
+    assert_eq!(
+        (missing.found.container.as_str(), &missing.found.index[..]),
+        ("total", &[1][..]),
+        "{missing}"
+    );
+    assert!(missing.note.as_deref().is_some_and(|note| note.contains("nobody wrote")), "{missing}");
+}
+
+#[test]
+fn recordings_have_to_fit_and_may_differ_within_a_tolerance() {
+    let code = |recording, tolerance| against_recording(recording, "", "", tolerance).unwrap_err().code;
+    assert_eq!(code(recording(), None), "P0435");
+    let mut rounded = recording();
+    for array in rounded.values_mut() {
+        for word in array.bytes.chunks_exact_mut(8) {
+            let value = f64::from_le_bytes(word.try_into().unwrap()) * (1.0 + 1e-14);
+            word.copy_from_slice(&value.to_le_bytes());
+        }
+    }
+    let near = Tolerance { relative: 1e-12, absolute: 0.0 };
+    assert_eq!(code(rounded.clone(), Some(near)), "P0435");
+    assert_eq!(against_recording(rounded, "", "", None).unwrap().found.container, "gradient");
+    let one = recording()["total"].clone();
+    for name in ["nowhere/total", "sum/nothing", "sum/total#4", "update/total", "sum/flux"] {
+        let alone = FileArrays::from([(name.to_owned(), one.clone())]);
+        let found = against_recording(alone, "", "", None);
+        match name {
+            // Its value at that time is another one than at the end.
+            "update/total" => assert_eq!(found.unwrap().found.container, "total"),
+            _ => assert_eq!(found.unwrap_err().code, "P0436", "{name}"),
+        }
+    }
+}
+
+#[test]
+fn strict_and_fast_code_part_where_a_sum_is_reordered() {
+    let text = "
+program dot(a: f64[N], b: f64[N], c: f64[N], s: f64[1], N: i64 symbol) {
+  state scale { map i in 0:N { c[i] = a[i] * 3.0 } }
+  state sum { map i in 0:N { s[0] += c[i] * b[i] } }
+}";
+    let loaded = pelton::exec::load::finish(pel::parse(text).unwrap(), Format::Pel, Vec::new());
+    let count = 1000usize;
+    let mut args = Arguments::new();
+    for (name, factor) in [("a", 0.1), ("b", 0.7), ("c", 0.0)] {
+        let bytes = (0..count).flat_map(|at| ((at % 97) as f64 * factor + 0.3).to_le_bytes()).collect();
+        args.insert_array(name, Type::F64, 8, &[count], bytes);
+    }
+    args.insert_array("s", Type::F64, 8, &[1], vec![0; 8]);
+    args.insert_scalar("N", Scalar::I64(count as i64));
+    let side = |mode: Mode| Side { name: mode.name().to_owned(), mode, ..Side::engine(Engine::Native) };
+    let halves =
+        || [Mode::Strict, Mode::Fast].map(|mode| Half::of(&side(mode), &loaded.program, &args).unwrap());
+    let [strict, fast] = halves();
+    let found = locate(strict, fast, None).unwrap();
+    assert_eq!(found.innermost("state").unwrap().name, "sum", "{found}");
+    assert_eq!(found.found.container, "s", "{found}");
+    let [strict, fast] = halves();
+    let near = Tolerance { relative: 1e-12, absolute: 0.0 };
+    assert_eq!(locate(strict, fast, Some(near)).unwrap_err().code, "P0435");
+}
+
+/// A reduction may cut away what writes a container, but what then reads it must not be taken for the failure.
+#[test]
+fn what_is_reduced_stays_defined() {
+    let text = "
+program sums(a: f64[N], b: f64[N], N: i64 symbol) {
+  transient t: f64[N]
+  state one { map i in 0:N { t[i] = a[i] * 2.0 } }
+  state two { map i in 0:N { tasklet add(x <- t[i], y <- a[i]) -> (o -> b[i]) { o = x + y } } }
+}";
+    let loaded = pelton::exec::load::finish(pel::parse(text).unwrap(), Format::Pel, Vec::new());
+    let mut args = Arguments::new();
+    let bytes = (0..6).flat_map(|at| f64::from(at + 1).to_le_bytes()).collect();
+    args.insert_array("a", Type::F64, 8, &[6], bytes);
+    args.insert_array("b", Type::F64, 8, &[6], vec![0; 48]);
+    args.insert_scalar("N", Scalar::I64(6));
+    let mutant: Mutant = "PlusToMinus".parse().unwrap();
+    let sides = [Side::engine(Engine::Interp), Side::mutated(mutant)];
+    let reduced =
+        reduce(&loaded.program, &args, [&sides[0], &sides[1]], None, Duration::from_secs(60)).unwrap();
+    assert!(is_sound(&reduced.failing.program, &reduced.failing.args));
+    assert!(reduced.nodes <= 4, "{}", pel::print_brief(&reduced.failing.program));
 }
 
 /// Runs the commands of the walkthrough; each line shown there has to come out, in that order.

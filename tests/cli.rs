@@ -617,3 +617,76 @@ fn gtir_is_checked_described_and_converted() {
         assert_eq!(code(&output), i32::from(untyped), "{name}: {}", stderr(&output));
     }
 }
+
+#[test]
+fn two_sides_run_gtir_programs() {
+    let folder = folder();
+    let (program, inputs) = gtir_case(folder.path());
+    let run = |command: &str, more: &[&str]| {
+        let common = [command, text(&program), "--inputs", text(&inputs)];
+        pelton(&[&common[..], more].concat())
+    };
+    let agree = run("diff", &["--sides", "gtir-oracle,native"]);
+    assert_eq!(code(&agree), 0, "{}", stderr(&agree));
+    assert!(stdout(&agree).starts_with("native compared with gtir-oracle\nout: 100 % close (2 of 2)"));
+    for sides in ["interp,native", "gtir-oracle,interp"] {
+        let agree = run("locate", &["--sides", sides]);
+        assert_eq!((code(&agree), stdout(&agree).as_str()), (0, "both sides agree, bit for bit\n"));
+    }
+    // Somebody else's result, wrong in one element.
+    let expected = folder.path().join("expected.npz");
+    let output = pelton(&["run", text(&program), "--inputs", text(&inputs), "--output", text(&expected)]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let mut arrays = pelton::exec::npz::read(&expected).unwrap();
+    arrays.retain(|name, _| name == "out");
+    arrays["out"].bytes[8..].copy_from_slice(&12345.0f64.to_le_bytes());
+    pelton::exec::npz::write(&expected, &arrays).unwrap();
+    let differ = run("diff", &["--recorded", text(&expected), "--format", "json"]);
+    assert_eq!(code(&differ), 1, "{}", stderr(&differ));
+    assert_eq!(json(&differ)["fields"][0]["worst"]["index"], serde_json::json!([1]));
+    let found = run("locate", &["--recorded", text(&expected)]);
+    let printed = stdout(&found);
+    assert_eq!(code(&found), 1, "{printed}");
+    assert!(printed.contains("`out` is the first recorded array that differs"), "{printed}");
+    assert!(printed.contains("out[1]: 12345 and "), "{printed}");
+    assert_eq!(code(&run("diff", &["--sides", "native,gtir-oracle"])), 2);
+    let small = folder.path().join("small");
+    assert_eq!(code(&run("reduce", &["--sides", "gtir-oracle,native", "--out", text(&small)])), 2);
+    assert_eq!(code(&pelton(&["diff", HDIFF, "--inputs", INPUTS, "--sides", "gtir-oracle,native"])), 2);
+}
+
+#[test]
+fn sides_have_modes_and_may_differ_within_a_tolerance() {
+    let near = pelton(&[
+        "diff",
+        HDIFF,
+        "--inputs",
+        INPUTS,
+        "--sides",
+        "strict,fast",
+        "--rtol",
+        "1e-9",
+        "--atol",
+        "1e-12",
+    ]);
+    assert_eq!(code(&near), 0, "{}{}", stdout(&near), stderr(&near));
+    assert!(stdout(&near).starts_with("fast compared with strict\n"), "{}", stdout(&near));
+    let wrong = ["interp:fast,native", "interp,nothing", "interp,native:quick", "interp"];
+    for sides in wrong {
+        assert_eq!(code(&pelton(&["diff", HDIFF, "--inputs", INPUTS, "--sides", sides])), 2, "{sides}");
+    }
+}
+
+#[test]
+fn inputs_that_nobody_gave_are_drawn() {
+    let elements = |more: &[&str]| {
+        let output = pelton(&[&["diff", HDIFF, "--format", "json"], more].concat());
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        assert!(stderr(&output).contains("they are drawn from seed"), "{}", stderr(&output));
+        json(&output)["fields"][1]["elements"].as_u64().unwrap()
+    };
+    assert_eq!(elements(&["--set", "I=3", "--set", "J=2", "--set", "K=5"]), 30);
+    assert_eq!(elements(&["--seed", "7"]), elements(&["--seed", "7"]));
+    let wrong = pelton(&["diff", HDIFF, "--set", "I"]);
+    assert_eq!(code(&wrong), 2, "{}", stderr(&wrong));
+}

@@ -134,7 +134,7 @@ pub fn judge(program: &Program, args: &Arguments<'_>, chaos: &Chaos) -> Verdict 
             Err(error) => return differ(format!("{chaos}: {error}")),
         }
     }
-    match judge_runs(program, [&plain, &wild], &[End::Done, End::Done]) {
+    match judge_runs(program, [&plain, &wild], &[End::Done, End::Done], None) {
         Verdict::Differ(how) => differ(format!("{chaos}: {how}")),
         verdict => verdict,
     }

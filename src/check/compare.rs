@@ -100,6 +100,27 @@ pub fn compare(
     compare_by(name, actual, expected, &|actual, expected| measure(actual, expected, tolerance), defined)
 }
 
+/// Compares within a tolerance, or bit for bit without one.
+pub fn compare_within(
+    name: &str,
+    actual: &View<'_>,
+    expected: &View<'_>,
+    tolerance: Option<Tolerance>,
+) -> FieldReport {
+    match tolerance {
+        Some(tolerance) => compare(name, actual, expected, tolerance, None),
+        None => compare_bits(name, actual, expected),
+    }
+}
+
+/// Whether two numbers are close; without a tolerance, whether they have the same bits.
+pub fn is_close(actual: Scalar, expected: Scalar, tolerance: Option<Tolerance>) -> bool {
+    match tolerance {
+        Some(tolerance) => measure(actual, expected, tolerance).close,
+        None => same_bits(actual, expected),
+    }
+}
+
 /// Compares bit for bit; all NaNs are one value, the two zeros are two.
 pub fn compare_bits(name: &str, actual: &View<'_>, expected: &View<'_>) -> FieldReport {
     let exact = Tolerance { relative: 0.0, absolute: 0.0 };

@@ -52,7 +52,7 @@ pub fn judge(program: &Program, args: &Arguments<'_>, change: Option<Change<'_>>
         (_, Err(why)) => Verdict::Refused(why),
         // Checks stand in front of loops, so a program with several faults may stop at another one.
         (End::Fault(_), Ok(Ended::Trapped)) => Verdict::Agree,
-        (_, Ok(Ended::Done)) => judge_runs(program, [&ours, &theirs], &[reference, End::Done]),
+        (_, Ok(Ended::Done)) => judge_runs(program, [&ours, &theirs], &[reference, End::Done], None),
         (_, Ok(Ended::Trapped)) => {
             Verdict::Differ(Disagreement::Ends(reference.to_string(), "a check of the kernel failed".into()))
         }

@@ -122,8 +122,9 @@ pub fn fuzz(plan: &Plan, progress: &mut dyn FnMut(&Tally)) -> Result<Tally> {
                 let generated = generate(&mut choices, &plan.settings);
                 let [left, right] = sides;
                 let right = &right.for_any_sizes(seed % 2 == 1);
-                let judged =
-                    |program: &Arc<Program>, args: &Arguments<'_>| judge_shared(program, args, [left, right]);
+                let judged = |program: &Arc<Program>, args: &Arguments<'_>| {
+                    judge_shared(program, args, [left, right], None)
+                };
                 let what = trial_by(&generated, &judged, &mut tally);
                 if let (Some(what), Some(folder)) = (&what, &folder) {
                     let (left_name, right_name) = (&left.name, &right.name);

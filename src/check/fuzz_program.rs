@@ -9,10 +9,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::diag::{Diagnostic, Result};
+use crate::exec::Engine;
 use crate::exec::bind::unbind;
-use crate::exec::{Engine, Options};
 use crate::front::pel;
-use crate::interp;
 use crate::ir::Program;
 use crate::memory::Arguments;
 use crate::transform::rule::SiteKind;
@@ -22,7 +21,7 @@ use super::cutout::{Cutout, cutouts, narrowed, random_inputs};
 use super::fuzz::{Failure, results};
 use super::generate::Choices;
 use super::save::save_case;
-use super::side::{End, Ready, Side, Verdict, copied, judge_runs};
+use super::side::{End, Ready, Side, Verdict, copied, is_sound, judge_runs};
 
 /// What to try.
 #[derive(Clone, Debug)]
@@ -153,7 +152,7 @@ impl Run<'_> {
     fn instance(&mut self, before: &Program, after: &Program, rule: &str, place: &str) -> Result<()> {
         let seed = self.plan.seed.wrapping_add(self.tally.instances << 20);
         let mut choices = Choices::from_seed(seed);
-        let sizes = random_inputs(before, &mut choices);
+        let sizes = random_inputs(before, &|_| None, &mut choices);
         // Only what the rule touches, if it does the same thing there.
         let part = sizes.and_then(|args| narrowed(before, after, &args)).and_then(|part| {
             let mut made = part.clone();
@@ -194,7 +193,7 @@ impl Run<'_> {
             if self.plan.time.is_some_and(|time| self.start.elapsed() >= time) {
                 break;
             }
-            let Some(args) = random_inputs(before, choices) else {
+            let Some(args) = random_inputs(before, &|_| None, choices) else {
                 useless += 1;
                 continue;
             };
@@ -259,14 +258,9 @@ fn trial(program: &Program, args: &Arguments<'_>, left: &mut Ready, right: &mut 
         return None;
     }
     let second = right.run(&mut theirs);
-    let verdict = judge_runs(program, [&ours, &theirs], &[first, second]);
+    let verdict = judge_runs(program, [&ours, &theirs], &[first, second], None);
     if !matches!(verdict, Verdict::Differ(_)) {
         return Some(verdict);
     }
-    let options = Options { checked: true, fuel: Some(50_000_000), ..Options::default() };
-    let mut prepared = interp::Prepared::new(program).ok()?;
-    match prepared.run(&mut copied(args), &options) {
-        Ok(interp::Outcome::Done(_)) => Some(verdict),
-        _ => None,
-    }
+    is_sound(program, args).then_some(verdict)
 }

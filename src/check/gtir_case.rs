@@ -97,7 +97,7 @@ fn view_of_file(array: &FileArray) -> Option<View<'_>> {
 }
 
 /// `[[start, stop, step], ...]` with `null` for what is left open.
-fn slices(value: &Value) -> Vec<[Option<i64>; 3]> {
+pub(super) fn slices(value: &Value) -> Vec<[Option<i64>; 3]> {
     let part = |slice: &Value, n: usize| slice.get(n).and_then(Value::as_i64);
     let slices = value.as_array().map_or(&[][..], Vec::as_slice);
     slices.iter().map(|slice| [part(slice, 0), part(slice, 1), part(slice, 2)]).collect()

@@ -16,6 +16,7 @@ pub mod guard;
 pub mod locate;
 pub mod mutate;
 pub mod places;
+pub mod recorded;
 pub mod reduce;
 pub mod run;
 pub mod save;

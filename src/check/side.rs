@@ -9,15 +9,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::diag::{Diagnostic, Result};
+use crate::exec::settings::Mode;
 use crate::exec::{Engine, Options, Outcome, Prepared, Settings};
-use crate::interp::{Fault, infer_symbols};
+use crate::interp::{self, Fault, infer_symbols};
 use crate::ir::Program;
 use crate::memory::{Arguments, Binding, Buffer, View};
 use crate::scalar::Scalar;
 use crate::transform;
 use crate::valid::validate;
 
-use super::compare::{FieldReport, compare_bits};
+use super::compare::{FieldReport, Tolerance, compare_within};
 use super::mutate::Mutant;
 
 /// What a rewrite makes of a program; nothing where it does not apply.
@@ -30,6 +31,8 @@ pub struct Side {
     pub name: String,
     /// What runs the program.
     pub engine: Engine,
+    /// What its arithmetic may do.
+    pub mode: Mode,
     /// Whether machine code is made for arguments of any sizes, or for the sizes that a call brings.
     pub any_sizes: bool,
     /// What happens to the graph before.
@@ -107,12 +110,25 @@ impl Side {
     /// An engine as it is.
     pub fn engine(engine: Engine) -> Side {
         let name = engine.name().to_owned();
-        Side { name, engine, any_sizes: false, rewrite: None, may_lose_faults: false }
+        Side { name, engine, mode: Mode::Strict, any_sizes: false, rewrite: None, may_lose_faults: false }
     }
 
     /// The same with code for arguments of any sizes, or with code for the sizes that a call brings.
     pub fn for_any_sizes(&self, any_sizes: bool) -> Side {
         Side { any_sizes, ..self.clone() }
+    }
+
+    /// What its rewrite makes of a program; nothing where it has none, or where that does not apply.
+    ///
+    /// # Errors
+    /// The rewrite refuses.
+    pub fn changed(&self, program: &Program) -> Result<Option<Program>> {
+        self.rewrite.as_ref().map_or(Ok(None), |rewrite| rewrite(program))
+    }
+
+    /// The same for a graph that is rewritten already.
+    pub fn without_rewrite(&self) -> Side {
+        Side { rewrite: None, ..self.clone() }
     }
 
     /// The reference interpreter after a rewrite of the graph.
@@ -176,7 +192,7 @@ impl Side {
 
     fn prepare_as_it_is(&self, program: Arc<Program>) -> std::result::Result<Ready, End> {
         guarded(|| {
-            let settings = Settings { any_sizes: self.any_sizes, ..Settings::default() };
+            let settings = Settings { any_sizes: self.any_sizes, mode: self.mode, ..Settings::default() };
             let prepared = Prepared::with(program, self.engine, false, settings)?;
             if self.engine == Engine::Native && prepared.engine() != Engine::Native {
                 return Err(Diagnostic::error("P0710", prepared.why().to_owned()));
@@ -210,11 +226,26 @@ impl fmt::Display for End {
 
 /// Runs `program` on both sides from the same arguments, and compares every argument bit for bit.
 pub fn judge(program: &Program, args: &Arguments<'_>, sides: [&Side; 2]) -> Verdict {
-    judge_shared(&Arc::new(program.clone()), args, sides)
+    judge_within(program, args, sides, None)
 }
 
-/// [`judge`] for a program that others hold too.
-pub fn judge_shared(program: &Arc<Program>, args: &Arguments<'_>, sides: [&Side; 2]) -> Verdict {
+/// [`judge`] within a tolerance, if there is one.
+pub fn judge_within(
+    program: &Program,
+    args: &Arguments<'_>,
+    sides: [&Side; 2],
+    tolerance: Option<Tolerance>,
+) -> Verdict {
+    judge_shared(&Arc::new(program.clone()), args, sides, tolerance)
+}
+
+/// [`judge_within`] for a program that others hold too.
+pub fn judge_shared(
+    program: &Arc<Program>,
+    args: &Arguments<'_>,
+    sides: [&Side; 2],
+    tolerance: Option<Tolerance>,
+) -> Verdict {
     let mut ready = Vec::with_capacity(2);
     // Where a rewrite does not apply, the other side need not be made ready.
     for side in [sides[1], sides[0]] {
@@ -233,14 +264,27 @@ pub fn judge_shared(program: &Arc<Program>, args: &Arguments<'_>, sides: [&Side;
     if let ([End::Fault(fault), End::Done | End::Fault(_)], true) = (&ends, sides[1].may_lose_faults) {
         return Verdict::Refused(format!("the program ends in a fault: {}", Diagnostic::from(fault.clone())));
     }
-    judge_runs(program, [&left_args, &right_args], &ends)
+    judge_runs(program, [&left_args, &right_args], &ends, tolerance)
+}
+
+/// Whether a checked run of the interpreter meets nothing: no access out of bounds, no element that nobody wrote, no race.
+/// Only what such a program computes is the same on all engines by promise.
+pub fn is_sound(program: &Program, args: &Arguments<'_>) -> bool {
+    let options = interp::Options { checked: true, fuel: Some(50_000_000), ..interp::Options::default() };
+    let ran = guarded(|| interp::Prepared::new(program)?.run(&mut copied(args), &options));
+    matches!(ran, Ok(interp::Outcome::Done(_)))
 }
 
 /// Judges two runs that are over. Of a program that ends in a fault nothing but the fault is compared.
-pub fn judge_runs(program: &Program, args: [&Arguments<'_>; 2], ends: &[End; 2]) -> Verdict {
+pub fn judge_runs(
+    program: &Program,
+    args: [&Arguments<'_>; 2],
+    ends: &[End; 2],
+    tolerance: Option<Tolerance>,
+) -> Verdict {
     match ends {
         [End::Done, End::Done] => {
-            let reports = differences(program, args[0], args[1]);
+            let reports = differences(program, args[0], args[1], tolerance);
             if reports.is_empty() { Verdict::Agree } else { Verdict::Differ(Disagreement::Values(reports)) }
         }
         [End::Fault(left), End::Fault(right)] if left.kind == right.kind => Verdict::Agree,
@@ -251,8 +295,13 @@ pub fn judge_runs(program: &Program, args: [&Arguments<'_>; 2], ends: &[End; 2])
     }
 }
 
-/// Fields that differ in any bit; NaNs equal each other.
-pub fn differences(program: &Program, left: &Arguments<'_>, right: &Arguments<'_>) -> Vec<FieldReport> {
+/// Fields that differ by more than a tolerance allows, or in any bit without one; NaNs equal each other.
+pub fn differences(
+    program: &Program,
+    left: &Arguments<'_>,
+    right: &Arguments<'_>,
+    tolerance: Option<Tolerance>,
+) -> Vec<FieldReport> {
     let mut reports = Vec::new();
     for (name, binding) in &left.bindings {
         let Binding::Array { buffer, offset, ty, shape, strides } = binding else { continue };
@@ -264,7 +313,7 @@ pub fn differences(program: &Program, left: &Arguments<'_>, right: &Arguments<'_
         let field = |field| program.names[field].to_owned();
         let parts = |bytes| View::parts(bytes, *offset, *ty, shape, strides, &program.structs, &field);
         for ((suffix, left), (_, right)) in parts(left.bytes()).iter().zip(&parts(right.bytes())) {
-            let report = compare_bits(&format!("{name}{suffix}"), right, left);
+            let report = compare_within(&format!("{name}{suffix}"), right, left, tolerance);
             if !report.passes() {
                 reports.push(report);
             }

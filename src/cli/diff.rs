@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use crate::check::compare::{compare, compare_bits, show};
+use crate::check::compare::{compare_within, is_close, show};
 use crate::check::guard;
 use crate::check::locate::Half;
 use crate::check::places::Places;
+use crate::check::recorded::Recorded;
 use crate::check::side::{End, same_bits};
 use crate::check::{FieldReport, Tolerance};
-use crate::exec::npz::{self, FileArrays, Item};
+use crate::exec::npz;
 use crate::memory::{Arguments, Binding, View};
 use crate::scalar::{DType, Scalar};
 
@@ -39,12 +40,6 @@ pub struct DiffArgs {
     /// Arrays that somebody recorded take the place of the first side.
     #[arg(long, value_name = "EXPECTED.npz")]
     recorded: Option<PathBuf>,
-    /// Relative difference allowed.
-    #[arg(long)]
-    rtol: Option<f64>,
-    /// Absolute difference allowed.
-    #[arg(long)]
-    atol: Option<f64>,
     /// Write the difference of the worst array as a picture (`.ppm`).
     #[arg(long, value_name = "FILE.ppm")]
     picture: Option<PathBuf>,
@@ -66,27 +61,19 @@ struct Compared {
 
 /// Runs the subcommand.
 pub fn run(args: &DiffArgs, out: &mut Output) -> anyhow::Result<Verdict> {
-    let sides = args.sides.open()?;
+    let sides = args.sides.open(args.recorded.as_deref())?;
     guard::capture_panics();
     let right = Half::of(&sides.sides[1], sides.after.as_ref().unwrap_or(&sides.program), &sides.args)?;
     let (right_args, right_end) = right.run();
-    finished(&right.name, right_end)?;
-    let tolerance = match (args.rtol, args.atol) {
-        (None, None) => None,
-        (relative, absolute) => {
-            Some(Tolerance { relative: relative.unwrap_or(0.0), absolute: absolute.unwrap_or(0.0) })
-        }
-    };
-    let (left_name, compared) = match &args.recorded {
-        Some(path) => {
-            let recorded = npz::read(path)?;
-            (path.display().to_string(), against_recorded(&recorded, &right_args, tolerance)?)
-        }
+    finished(&right.side.name, right_end)?;
+    let tolerance = sides.tolerance;
+    let (left_name, compared) = match &sides.recorded {
+        Some((source, recorded)) => (source.clone(), against_recorded(recorded, &right_args, tolerance)?),
         None => {
             let left = Half::of(&sides.sides[0], &sides.program, &sides.args)?;
             let (left_args, left_end) = left.run();
-            finished(&left.name, left_end)?;
-            (left.name.clone(), against_run(&left_args, &right_args, tolerance))
+            finished(&left.side.name, left_end)?;
+            (left.side.name.clone(), against_run(&left_args, &right_args, tolerance))
         }
     };
     if let (Some(path), Some(worst)) = (&args.picture, compared.iter().find(|field| !field.report.passes())) {
@@ -96,12 +83,13 @@ pub fn run(args: &DiffArgs, out: &mut Output) -> anyhow::Result<Verdict> {
     match args.format {
         TextFormat::Json => {
             let fields: Vec<_> = compared.iter().map(to_json).collect();
-            let report = json!({ "left": left_name, "right": right.name, "agree": passes, "fields": fields });
+            let report =
+                json!({ "left": left_name, "right": right.side.name, "agree": passes, "fields": fields });
             serde_json::to_writer_pretty(&mut *out, &report)?;
             writeln!(out)?;
         }
         TextFormat::Text => {
-            writeln!(out, "{} compared with {left_name}", right.name)?;
+            writeln!(out, "{} compared with {left_name}", right.side.name)?;
             for field in &compared {
                 write_text(out, field)?;
             }
@@ -131,17 +119,17 @@ fn against_run(left: &Arguments<'_>, right: &Arguments<'_>, tolerance: Option<To
     compared
 }
 
+/// Arrays that were recorded at the end of the program; what was recorded on the way is for `locate`.
 fn against_recorded(
-    recorded: &FileArrays,
+    recorded: &[Recorded],
     right: &Arguments<'_>,
     tolerance: Option<Tolerance>,
 ) -> anyhow::Result<Vec<Compared>> {
     let mut compared = Vec::new();
-    for (name, array) in recorded {
-        let Item::Number(dtype) = array.item else { continue };
-        let left = View::new(&array.bytes, 0, dtype, &array.shape, &array.strides());
-        if let Some(right) = right.get(name).and_then(|binding| view(right, binding)) {
-            compared.push(compare_views(name, &left, &right, tolerance));
+    for recorded in recorded.iter().filter(|recorded| recorded.moment.is_none()) {
+        if let Some(right) = right.get(&recorded.container).and_then(|binding| view(right, binding)) {
+            let right = recorded.part_of(right);
+            compared.push(compare_views(&recorded.name, &recorded.view(), &right, tolerance));
         }
     }
     if compared.is_empty() {
@@ -156,19 +144,8 @@ fn view<'a>(args: &'a Arguments<'_>, binding: &Binding) -> Option<View<'a>> {
 }
 
 fn compare_views(name: &str, left: &View<'_>, right: &View<'_>, tolerance: Option<Tolerance>) -> Compared {
-    let report = match tolerance {
-        Some(tolerance) => compare(name, right, left, tolerance, None),
-        None => compare_bits(name, right, left),
-    };
-    let differ = |a: Scalar, b: Scalar| match tolerance {
-        None => !same_bits(a, b),
-        Some(tolerance) => {
-            let (a, b) = (a.as_complex(), b.as_complex());
-            let same = a == b || (a.re.is_nan() && b.re.is_nan());
-            let distance = (a - b).norm();
-            !same && (distance.is_nan() || distance > tolerance.absolute + tolerance.relative * a.norm())
-        }
-    };
+    let report = compare_within(name, right, left, tolerance);
+    let differ = |a: Scalar, b: Scalar| !is_close(b, a, tolerance);
     let places = Places::of(left, right, &differ);
     let special = [left, right].map(|view| {
         view.scalars().flatten().fold((0, 0), |(nan, infinite), value| {

@@ -42,10 +42,10 @@ pub struct ReduceArgs {
 
 /// Runs the subcommand.
 pub fn run(args: &ReduceArgs, out: &mut Output) -> anyhow::Result<Verdict> {
-    let sides = args.sides.open()?;
-    if sides.after.is_some() {
+    let sides = args.sides.open(None)?;
+    if sides.after.is_some() || sides.recorded.is_some() {
         return Err(Usage(
-            "reduce changes the program again and again, so it needs a side that can follow: an engine, not --after"
+            "reduce changes the program again and again, so it needs sides that can follow: engines, not --after or gtir-oracle"
                 .to_owned(),
         )
         .into());
@@ -53,7 +53,7 @@ pub fn run(args: &ReduceArgs, out: &mut Output) -> anyhow::Result<Verdict> {
     guard::capture_panics();
     let [left, right] = &sides.sides;
     let limit = Duration::from_secs_f64(args.seconds.clamp(0.1, 1e6));
-    let reduced = reduce(&sides.program, &sides.args, [left, right], limit)?;
+    let reduced = reduce(&sides.program, &sides.args, [left, right], sides.tolerance, limit)?;
     let command = format!("pelton diff {} {}", args.out.display(), sides.shown);
     reduced.save(&args.out, [left, right], &command)?;
     match args.format {

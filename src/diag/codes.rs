@@ -259,6 +259,9 @@ pub const CODES: &[Code] = &[
         "The side that is taken for right ended in a fault, so there is nothing to compare with. Fix the fault first."),
     code("P0435", "there is no difference",
         "Both sides gave the same bits, so there is nothing to locate or reduce."),
+    code("P0436", "a recording does not fit the program",
+         "Recorded arrays are named NAME, STATE/NAME or STATE/NAME#K (the container after the (K+1)-th run of that state of the \
+          outermost graph), and have the shape and type of their containers."),
     code("P0440", "the array file cannot be read",
          "The operating system did not give the file's content; the message has its reason."),
     code("P0441", "not a readable .npz archive",

@@ -195,7 +195,8 @@ impl<'p> Machine<'p, '_> {
                 }
                 Inst::Pop { port, to } => {
                     let port_plan = &routine.ports[*port as usize];
-                    self.pop_values(&port_plan.access, *to, file)?;
+                    let wanted = port_plan.element.leaves.iter().map(|&(dtype, _)| dtype);
+                    self.pop_values(&port_plan.access, wanted, *to, file)?;
                     continue;
                 }
                 Inst::Jump(target) => {

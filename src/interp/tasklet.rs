@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use crate::scalar::{Scalar, arith};
+use crate::scalar::{DType, Scalar, arith};
 
 use super::machine::{Fallible, Machine};
 use super::memory::NOWHERE;
@@ -44,7 +44,7 @@ impl<'p> Machine<'p, '_> {
     /// Elements of a stream, vectors and records.
     fn input_of_several(&mut self, input: &'p InputPlan, file: &mut RegisterFile) -> Fallible<()> {
         if input.pop {
-            return self.pop_values(&input.access, input.register, file);
+            return self.pop_values(&input.access, input.leaves.iter().copied(), input.register, file);
         }
         let (block, offset) = self.address(&input.access)?;
         let own = &self.plan.containers[input.access.container as usize].element;
@@ -168,10 +168,11 @@ impl<'p> Machine<'p, '_> {
         }
     }
 
-    /// Takes an element from the queue an access names to consecutive registers.
+    /// Takes an element from the queue an access names to consecutive registers, as numbers of the types wanted.
     pub fn pop_values(
         &mut self,
         access: &super::plan::Access,
+        wanted: impl Iterator<Item = DType>,
         to: u32,
         file: &mut RegisterFile,
     ) -> Fallible<()> {
@@ -182,9 +183,9 @@ impl<'p> Machine<'p, '_> {
         let Some((bytes, poison)) = queue.pop_front() else {
             return Err(super::machine::trap(crate::scalar::Trap::EmptyStream));
         };
-        for (lane, &(dtype, at)) in element.leaves.iter().enumerate() {
+        for ((&(dtype, at), wanted), register) in element.leaves.iter().zip(wanted).zip(to..) {
             let value = bytes.get(at..).and_then(|bytes| Scalar::from_le_bytes(dtype, bytes));
-            file.set(to + lane as u32, value.unwrap_or(Scalar::zero(dtype)), poison);
+            file.set(register, arith::cast(wanted, value.unwrap_or(Scalar::zero(dtype))), poison);
         }
         Ok(())
     }

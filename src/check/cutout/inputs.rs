@@ -9,8 +9,13 @@ use crate::ir::{Graph, Program};
 use crate::memory::{Arguments, Binding, RequiredKind, required_arguments};
 use crate::scalar::{DType, Scalar, Type, arith};
 
-/// Arguments with small sizes; `None` if there is something that cannot be made up, or sizes do not work out.
-pub fn random_inputs(program: &Program, choices: &mut Choices<'_>) -> Option<Arguments<'static>> {
+/// Arguments with small sizes; `None` if there is something that cannot be made up, or sizes do not work out. Scalars and symbols
+/// that are `known` are not drawn.
+pub fn random_inputs(
+    program: &Program,
+    known: &dyn Fn(&str) -> Option<Scalar>,
+    choices: &mut Choices<'_>,
+) -> Option<Arguments<'static>> {
     let required = required_arguments(program).ok()?;
     let sizes = size_symbols(program, program.root_graph()?);
     // Most programs want their sizes alike; some have boundaries, so sizes are not too small.
@@ -25,10 +30,11 @@ pub fn random_inputs(program: &Program, choices: &mut Choices<'_>) -> Option<Arg
                     true => 1 + choices.below(8) as i64,
                     false => choices.below(4) as i64,
                 };
-                args.insert_scalar(name, arith::cast(dtype, Scalar::I64(value)));
+                args.insert_scalar(name, arith::cast(dtype, known(name).unwrap_or(Scalar::I64(value))));
             }
             RequiredKind::Scalar(Type::Scalar(dtype)) => {
-                args.insert_scalar(name, arith::cast(dtype, random_number(choices, dtype)));
+                let value = random_number(choices, dtype);
+                args.insert_scalar(name, arith::cast(dtype, known(name).unwrap_or(value)));
             }
             RequiredKind::Array { ty: Type::Scalar(_), .. } => {}
             _ => return None,

@@ -14,7 +14,7 @@
 //! | control flow | states, `for` (up, down, strided, inverted), `while`, `if`/`elif`/`else`, `break`, `continue`, `return`, symbol assignments, unstructured branches |
 //! | dataflow | maps of 1 to 3 parameters (parallel, sequential, strided, triangular, nested, with a range that is read from memory), tasklets of one and of several statements, copies, conflict resolution by sum, product, minimum, maximum and by an odd lambda |
 //! | subsets | offsets (halos), permutations, reversals, single elements, strides, windows, gathers and scatters through index tables |
-//! | nodes | nested graphs (outside and inside maps), library nodes (products, contractions, reductions, array functions, solvers, spectra), streams, consume scopes, views, references |
+//! | nodes | nested graphs (outside and inside maps), library nodes (products, contractions, reductions, array functions, solvers, spectra), streams, consume scopes (by element and in chunks, that push, that end early), views, references |
 //! | patterns | ranges that nearly agree, arrays in parts, references that are set once, reductions of what a map computes, matrices along their columns, branches on one condition and its opposite |
 //! | code | arithmetic, comparison, conditional expressions, math functions, integer and bit operations, casts, local variables, branches and loops inside tasklets |
 //!

@@ -20,7 +20,10 @@ impl Generator<'_, '_> {
             1 => self.nested(out),
             2 => self.nested_in_map(out),
             3 => self.stream(out),
-            4 => self.consume(out),
+            4 => match self.choices.chance(30) {
+                true => self.countdown(out),
+                false => self.consume(out),
+            },
             5 => self.view(out),
             6 => self.reference(out),
             7 => self.range_from_memory(out),
@@ -276,7 +279,7 @@ impl Generator<'_, '_> {
     }
 
     /// A queue that counts down; the counts add up.
-    fn consume(&mut self, out: &mut String) {
+    fn countdown(&mut self, out: &mut String) {
         let (queue, total) = (self.fresh("u"), self.transient(DType::I64, vec![Extent::literal(1)]));
         self.declare("stream", &queue, "i64[1]");
         let (zero, fill, work) = (self.fresh("s"), self.fresh("s"), self.fresh("s"));
@@ -292,6 +295,60 @@ impl Generator<'_, '_> {
              \x20 x.OUT_s -> s : {total}[0] wcr \"lambda a, b: a + b\"\n}}"
         );
         self.set_ready(&total);
+    }
+
+    /// Elements of an array go through a queue and are taken, one by one or in chunks, by one worker or two in turn; some come back
+    /// halved. It may end early, and what is left then goes to an array.
+    fn consume(&mut self, out: &mut String) {
+        let Some(source) = self.whole_real(1) else { return self.countdown(out) };
+        let extent = source.dims[0].clone();
+        let Some(rest) = self.ready_of_shape(std::slice::from_ref(&extent), &source.name) else {
+            return self.countdown(out);
+        };
+        let element = short_name(source.dtype);
+        let (sum, turns) = (
+            self.transient(DType::F64, vec![Extent::literal(1)]),
+            self.transient(DType::I64, vec![Extent::literal(1)]),
+        );
+        // One queue, or one of three.
+        let (queue, of_three) = (self.fresh("u"), self.choices.chance(30));
+        self.declare("stream", &queue, &format!("{element}[{}]", if of_three { 3 } else { 1 }));
+        let at = format!("{queue}[{}]", if of_three { self.choices.below(3) } else { 0 });
+        let chunk = 1 + self.choices.below(3);
+        let index = self.fresh("p");
+        // An element that comes as another type is converted.
+        let (port, first, more) = match chunk {
+            1 if self.choices.chance(40) => ("x: f64".to_owned(), "x", String::new()),
+            1 => ("x".to_owned(), "x", String::new()),
+            _ => {
+                let more = "    | if __dace_cons_numelems > 1:\n    |     sum = x[0] + x[1] * 0.5\n";
+                (format!("x: {element}*"), "x[0]", more.to_owned())
+            }
+        };
+        let until = match self.choices.chance(40) {
+            true => format!(" until({turns}[0] >= {})", 1 + self.choices.below(4)),
+            false => String::new(),
+        };
+        let workers = 1 + self.choices.below(2);
+        let (clear, fill, work, drain) = (self.fresh("s"), self.fresh("s"), self.fresh("s"), self.fresh("s"));
+        let (from, to, n) = (&source.name, &rest.name, &extent.text);
+        let _ = writeln!(
+            out,
+            "state {clear} {{\n  {sum}[0] = 0\n  {turns}[0] = 0\n}}\nstate {fill} {{\n  a = access {from}\n  q = access {queue}\n\
+             \x20 a -> q : {from}[0:{n}] other [{at}]\n}}\nstate {work} {{\n  q = access {queue}\n\
+             \x20 e = consume_entry c index({index}) workers({workers}) chunk({chunk}){until}\n\
+             \x20 t = tasklet take ({port}) -> (back, sum, one) {{\n    | sum = {first} + {index}\n{more}    | one = 1\n\
+             \x20   | if {first} > 1 and {first} < 1000:\n    |     back = {first} // 2\n  }}\n\
+             \x20 x = consume_exit c of e\n  q2 = access {queue}\n  s = access {sum}\n  k = access {turns}\n\
+             \x20 q -> e.IN_stream : {at} dynamic\n  e.OUT_stream -> t.x : {at} dynamic\n  t.back -> x.IN_q : {at} dynamic\n\
+             \x20 t.sum -> x.IN_s : {sum}[0] wcr \"lambda a, b: a + b\"\n  t.one -> x.IN_k : {turns}[0] wcr \"lambda a, b: a + b\"\n\
+             \x20 x.OUT_q -> q2 : {at} dynamic\n  x.OUT_s -> s : {sum}[0] wcr \"lambda a, b: a + b\"\n\
+             \x20 x.OUT_k -> k : {turns}[0] wcr \"lambda a, b: a + b\"\n}}\n\
+             state {drain} {{\n  q = access {queue}\n  b = access {to}\n  q -> b : {at} dynamic volume(0)\n}}",
+            at = at,
+        );
+        self.set_ready(&sum);
+        self.set_ready(&turns);
     }
 
     /// A flat view of a matrix is read, or written.

@@ -4,12 +4,13 @@
 //! the element takes the value it had when it was read.
 
 use crate::check::compare::show;
-use crate::check::side::{End, copied, same_bits};
+use crate::check::side::{End, same_bits};
 use crate::ir::{NodeKind, State};
-use crate::memory::Arguments;
+use crate::memory::{Arguments, View};
 use crate::scalar::Scalar;
 
 use super::cut::value_of;
+use super::timeline::recorded_scalar;
 use super::{Found, Half, Located, Origin, Search, only_state, view};
 
 /// How far back values are followed.
@@ -141,9 +142,23 @@ fn writer(
     value: Scalar,
     until: i64,
 ) -> Option<(String, Vec<(String, Vec<usize>, Scalar)>, i64)> {
+    let search = search_writer(whole, name, index, value, until)?;
+    let text = search.places.iter().map(|place| format!("{} {}", place.kind, place.name)).collect::<Vec<_>>();
+    let reads = if search.exact { reads_of(&search.halves[0]) } else { Vec::new() };
+    Some((text.join(" / "), reads, search.step.unwrap_or(until)))
+}
+
+/// The search for what gives an element its value, among the first `until` states.
+pub(super) fn search_writer(
+    whole: &Half,
+    name: &str,
+    index: &[usize],
+    value: Scalar,
+    until: i64,
+) -> Option<Search> {
     let probe = |runs: &[(Arguments<'static>, End)]| {
         let (args, _) = runs.first()?;
-        let now = view(args, args.get(name)?)?.get(index)?;
+        let now = content(args, name)?.get(index)?;
         same_bits(now, value).then(|| Found {
             container: name.to_owned(),
             index: index.to_vec(),
@@ -152,28 +167,16 @@ fn writer(
             ends: None,
         })
     };
-    let half = Half {
-        program: whole.program.clone(),
-        args: copied(&whole.args),
-        engine: whole.engine,
-        name: whole.name.clone(),
-    };
+    let half = whole.with_program(whole.program.clone());
     let found =
         Found { container: name.to_owned(), index: index.to_vec(), left: None, right: None, ends: None };
-    let mut search = Search {
-        places: Vec::new(),
-        halves: vec![half],
-        found,
-        exact: true,
-        note: None,
-        step: None,
-        until: Some(until),
-    };
+    let mut search = Search { until: Some(until), ..Search::new(vec![half], found) };
     search.timeline(&probe, 0).ok()?;
-    if search.places.is_empty() {
-        return None;
-    }
-    let text = search.places.iter().map(|place| format!("{} {}", place.kind, place.name)).collect::<Vec<_>>();
-    let reads = if search.exact { reads_of(&search.halves[0]) } else { Vec::new() };
-    Some((text.join(" / "), reads, search.step.unwrap_or(until)))
+    (!search.places.is_empty()).then_some(search)
+}
+
+/// What a container holds: an array among the arguments, or a scalar that a timeline recorded.
+pub(super) fn content<'a>(args: &'a Arguments<'_>, name: &str) -> Option<View<'a>> {
+    let binding = args.get(name).or_else(|| args.get(&recorded_scalar(name)))?;
+    view(args, binding)
 }

@@ -14,22 +14,24 @@
 
 mod cut;
 mod history;
+mod recorded;
 mod report;
 mod timeline;
 
 use crate::diag::{Diagnostic, Result};
-use crate::exec::Engine;
 use crate::ir::{NodeKind, Program};
 use crate::memory::{Arguments, Binding, View};
 use crate::scalar::Scalar;
 
-use super::side::{End, Ready, Side, copied, same_bits, with_symbols};
-use timeline::{NEXT, STOP, TAKEN, Timeline, first_of, is_own, shown_name};
+use super::compare::{Tolerance, is_close};
+use super::side::{End, Ready, Side, copied, with_symbols};
+use timeline::{NEXT, TAKEN, Timeline, first_of, is_own, shown_name, stop_after};
 
 pub(in crate::check) use cut::{
     Cut, Unit, add_missing, entered, expose, keep_units, map_ranges, only_state, peeled, restricted,
     unit_label, units, value_of,
 };
+pub use recorded::locate_recorded;
 pub use report::{Located, Origin, Place};
 
 /// No program nests deeper in the search.
@@ -42,10 +44,8 @@ pub struct Half {
     pub program: Program,
     /// What it is called with.
     pub args: Arguments<'static>,
-    /// What runs it.
-    pub engine: Engine,
-    /// What it is called in the report.
-    pub name: String,
+    /// What runs it; a rewrite was done already.
+    pub side: Side,
 }
 
 /// The first element that differs.
@@ -72,22 +72,21 @@ impl Half {
     /// # Errors
     /// The rewrite refuses.
     pub fn of(side: &Side, program: &Program, args: &Arguments<'_>) -> Result<Half> {
-        let changed = side.rewrite.as_ref().map(|rewrite| rewrite(program)).transpose()?.flatten();
-        let program = changed.unwrap_or_else(|| program.clone());
-        let args = with_symbols(&program, args)?;
-        Ok(Half { program, args, engine: side.engine, name: side.name.clone() })
+        let changed = side.changed(program)?.unwrap_or_else(|| program.clone());
+        let args = with_symbols(&changed, args)?;
+        Ok(Half { program: changed, args, side: side.without_rewrite() })
     }
 
     pub(super) fn cut(&self, cut: Cut) -> Half {
-        Half { program: cut.program, args: cut.args, engine: self.engine, name: self.name.clone() }
+        Half { program: cut.program, args: cut.args, side: self.side.clone() }
     }
 
     pub(super) fn with_program(&self, program: Program) -> Half {
-        Half { program, args: copied(&self.args), engine: self.engine, name: self.name.clone() }
+        Half { program, args: copied(&self.args), side: self.side.clone() }
     }
 
     pub(super) fn ready(&self) -> std::result::Result<Ready, End> {
-        Side::engine(self.engine).prepare(&self.program)
+        self.side.prepare(&self.program)
     }
 
     /// Runs the program once; the half's own arguments stay as they are.
@@ -101,34 +100,30 @@ impl Half {
     }
 }
 
-/// Finds the first difference between two halves.
+/// Finds the first difference between two halves: in any bit, or by more than a tolerance allows.
 ///
 /// # Errors
 /// `P0435` if they agree, or what a half refuses.
-pub fn locate(left: Half, right: Half) -> Result<Located> {
+pub fn locate(left: Half, right: Half, tolerance: Option<Tolerance>) -> Result<Located> {
     let halves = vec![left, right];
     let runs: Vec<_> = halves.iter().map(Half::run).collect();
     for (half, (_, end)) in halves.iter().zip(&runs) {
         if let End::Refused(diagnostic) = end {
-            return Err(diagnostic.clone().inside(format!("on {}", half.name)));
+            return Err(diagnostic.clone().inside(format!("on {}", half.side.name)));
         }
     }
-    let Some(found) = differs(&runs) else {
+    let probe = |runs: &[(Arguments<'static>, End)]| differs(runs, tolerance);
+    let Some(found) = probe(&runs) else {
         return Err(Diagnostic::error("P0435", "the two sides agree, so there is nothing to locate")
             .with_help(
                 "compare what differs: other inputs, another engine, the program after a transformation",
             ));
     };
-    let mut search =
-        Search { places: Vec::new(), halves, found, exact: true, note: None, step: None, until: None };
+    let mut search = Search::new(halves, found);
     let whole: Vec<Half> = search.halves.iter().map(|half| half.with_program(half.program.clone())).collect();
-    search.timeline(&differs, 0)?;
-    let Search { places, halves, found, exact, note, step, .. } = search;
-    let mut located =
-        Located { places, found, exact, note, step, values: Vec::new(), history: Vec::new(), halves };
-    located.values = history::values_read(&located);
-    located.history = history::trace(&whole[0], &located);
-    Ok(located)
+    search.timeline(&probe, 0)?;
+    let sides = whole.iter().map(|half| half.side.name.clone()).collect();
+    Ok(search.report(&whole[0], sides))
 }
 
 /// The state that a program runs as its `step`-th, as a program of its own with memory as it is then.
@@ -137,15 +132,8 @@ pub fn locate(left: Half, right: Half) -> Result<Located> {
 /// The program cannot be cut there.
 pub(in crate::check) fn state_before(half: &Half, step: i64) -> Result<Option<Cut>> {
     let timeline = Timeline::of(&half.program)?;
-    let mut args = copied(&half.args);
-    for &(name, _) in &timeline.symbols {
-        let name = timeline.program.names.get(name);
-        if args.get(name).is_none() {
-            args.insert_scalar(name, Scalar::I64(0));
-        }
-    }
-    add_missing(&timeline.program, &mut args);
-    args.insert_scalar(STOP, Scalar::I64(step - 1));
+    let mut args = timeline.arguments(&half.args);
+    stop_after(&mut args, step - 1);
     let (args, end) = half.cut(Cut { program: timeline.program.clone(), args }).run();
     let number = first_of(&args, NEXT).map_or(-1, Scalar::as_i64);
     let block = usize::try_from(number).ok().and_then(|at| timeline.states.get(at)).copied();
@@ -155,8 +143,8 @@ pub(in crate::check) fn state_before(half: &Half, step: i64) -> Result<Option<Cu
     }
 }
 
-/// The first element, in the order of containers, that differs bit for bit.
-pub(super) fn differs(runs: &[(Arguments<'static>, End)]) -> Option<Found> {
+/// The first element, in the order of containers, that differs by more than a tolerance allows, or in any bit without one.
+fn differs(runs: &[(Arguments<'static>, End)], tolerance: Option<Tolerance>) -> Option<Found> {
     let [(left, left_end), (right, right_end)] = runs else { return None };
     let same_end = match (left_end, right_end) {
         (End::Fault(a), End::Fault(b)) => a.kind == b.kind,
@@ -194,7 +182,7 @@ pub(super) fn differs(runs: &[(Arguments<'static>, End)]) -> Option<Found> {
         let pairs = ours.scalars().zip(theirs.scalars()).enumerate();
         for (position, (a, b)) in pairs {
             let (Some(a), Some(b)) = (a, b) else { continue };
-            if !same_bits(a, b) {
+            if !is_close(b, a, tolerance) {
                 return Some(Found {
                     container: name.clone(),
                     index: ours.index_of(position),
@@ -230,6 +218,22 @@ pub(super) struct Search {
 }
 
 impl Search {
+    /// A search that has not begun.
+    fn new(halves: Vec<Half>, found: Found) -> Search {
+        Search { places: Vec::new(), halves, found, exact: true, note: None, step: None, until: None }
+    }
+
+    /// What the search came to; `whole` is what it began with.
+    fn report(self, whole: &Half, sides: Vec<String>) -> Located {
+        let Search { places, halves, found, exact, note, step, .. } = self;
+        let (values, history) = (Vec::new(), Vec::new());
+        let mut located =
+            Located { sides, places, found, exact, note, step, recorded: None, values, history, halves };
+        located.values = history::values_read(&located);
+        located.history = history::trace(whole, &located);
+        located
+    }
+
     fn ends_here(&mut self, note: impl Into<String>) -> Result<()> {
         self.exact = false;
         self.note = Some(note.into());
@@ -251,20 +255,14 @@ impl Search {
         let mut ready = Vec::with_capacity(timelines.len());
         let mut bases = Vec::with_capacity(timelines.len());
         for (half, timeline) in self.halves.iter().zip(&timelines) {
-            let mut args = copied(&half.args);
-            for &(name, _) in &timeline.symbols {
-                let name = timeline.program.names.get(name);
-                if args.get(name).is_none() {
-                    args.insert_scalar(name, Scalar::I64(0));
-                }
-            }
-            add_missing(&timeline.program, &mut args);
-            bases.push(args);
+            bases.push(timeline.arguments(&half.args));
             match half.with_program(timeline.program.clone()).ready() {
                 Ok(prepared) => ready.push(prepared),
                 Err(end) => {
-                    return self
-                        .ends_here(format!("{}: the timeline of states cannot be run: {end}", half.name));
+                    return self.ends_here(format!(
+                        "{}: the timeline of states cannot be run: {end}",
+                        half.side.name
+                    ));
                 }
             }
         }
@@ -272,7 +270,7 @@ impl Search {
             let mut runs = Vec::with_capacity(bases.len());
             for (base, ready) in bases.iter().zip(&mut ready) {
                 let mut args = copied(base);
-                args.insert_scalar(STOP, Scalar::I64(stop));
+                stop_after(&mut args, stop);
                 let end = ready.run(&mut args);
                 runs.push((args, end));
             }
@@ -308,14 +306,9 @@ impl Search {
         let Some(block) = state else {
             return self.ends_here("they differ after the last state");
         };
-        let label = |timeline: &Timeline, block| {
-            let graph = timeline.program.root_graph();
-            let label = graph.and_then(|graph| graph.blocks.get(block)).map(|block| block.label.clone());
-            label.map(|label| label.strip_suffix("_run").unwrap_or(&label).to_owned()).unwrap_or_default()
-        };
         self.places.push(Place {
             kind: "state",
-            name: label(&timelines[0], block),
+            name: timelines[0].label(block),
             detail: format!("step {differing} of {total}"),
         });
         self.step.get_or_insert(differing);
@@ -329,12 +322,12 @@ impl Search {
         }
         let mut cuts = Vec::with_capacity(self.halves.len());
         for ((half, timeline), (args, _)) in self.halves.iter().zip(&timelines).zip(&before) {
-            let wanted = label(&timelines[0], block);
+            let wanted = timelines[0].label(block);
             let own = match timeline
                 .states
                 .iter()
                 .copied()
-                .filter(|&b| label(timeline, b) == wanted)
+                .filter(|&b| timeline.label(b) == wanted)
                 .collect::<Vec<_>>()[..]
             {
                 [only] => Some(only),

@@ -33,6 +33,8 @@ pub struct Origin {
 /// Where two halves part.
 #[derive(Debug)]
 pub struct Located {
+    /// What the sides are called.
+    pub sides: Vec<String>,
     /// From the outside in.
     pub places: Vec<Place>,
     /// The first element that differs.
@@ -43,6 +45,8 @@ pub struct Located {
     pub note: Option<String>,
     /// Which state of the program, counted from one as they run, makes the difference.
     pub step: Option<i64>,
+    /// Of recorded arrays: which is the first that differs, and which agree before it.
+    pub recorded: Option<String>,
     /// What was read there, element by element.
     pub values: Vec<(String, Vec<usize>, String)>,
     /// Where those values come from.
@@ -61,6 +65,7 @@ impl Located {
     pub fn to_json(&self) -> Value {
         let number = |value: Option<crate::scalar::Scalar>| value.map(show);
         json!({
+            "sides": self.sides,
             "places": self.places.iter().map(|place| json!({
                 "kind": place.kind, "name": place.name, "detail": place.detail,
             })).collect::<Vec<_>>(),
@@ -71,6 +76,7 @@ impl Located {
             "ends": self.found.ends.as_ref().map(|(left, right)| json!([left, right])),
             "exact": self.exact,
             "note": self.note,
+            "recorded": self.recorded,
             "values": self.values.iter().map(|(name, index, value)| json!({
                 "container": name, "index": index, "value": value,
             })).collect::<Vec<_>>(),
@@ -93,8 +99,10 @@ impl fmt::Display for Found {
 
 impl fmt::Display for Located {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = self.halves.iter().map(|half| half.name.as_str()).collect();
-        writeln!(f, "first difference ({}):", names.join(" and "))?;
+        writeln!(f, "first difference ({}):", self.sides.join(" and "))?;
+        if let Some(recorded) = &self.recorded {
+            writeln!(f, "  {recorded}")?;
+        }
         for (depth, place) in self.places.iter().enumerate() {
             write!(f, "{:indent$}{} {}", "", place.kind, place.name, indent = 2 + 2 * depth)?;
             if !place.detail.is_empty() {

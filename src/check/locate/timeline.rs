@@ -3,12 +3,13 @@
 //! In front of every state of the outermost graph stands a check: once so many states have run, the values of symbols and scalars are
 //! written to arrays of their own, with the number of the state that would be next, and the program returns. One compiled program
 //! shows any moment of its run, so a search over the timeline costs one compilation and a logarithmic number of runs, on any
-//! engine.
+//! engine. It also stops once a certain state has run so many times.
 
 use crate::check::edit::{
     add_assignment, add_copy_of_one, assigned_symbols, checked, declare_argument, expose_arrays, root_mut,
     used_at_top,
 };
+use crate::check::side::copied;
 use crate::diag::Result;
 use crate::entity::Name;
 use crate::ir::{
@@ -18,13 +19,21 @@ use crate::ir::{
 use crate::memory::Arguments;
 use crate::scalar::{DType, Scalar, Type};
 
+use super::cut::add_missing;
+
 /// The symbol that says how many states run.
-pub(super) const STOP: &str = "__pelton_stop";
+const STOP: &str = "__pelton_stop";
 const STEP: &str = "__pelton_step";
+/// The symbol that says which state is counted, by its number, and the one that says how often it runs.
+const WATCHED: &str = "__pelton_watched";
+const TURNS: &str = "__pelton_turns";
+const TURN: &str = "__pelton_turn";
 /// Which state comes next: a block number, or -1 at the end.
 pub(super) const NEXT: &str = "__pelton_next";
 /// How many states have run.
 pub(super) const TAKEN: &str = "__pelton_taken";
+/// How often the state that is counted has run.
+pub(super) const TURNED: &str = "__pelton_turned";
 const SYMBOL: &str = "__pelton_symbol_";
 const SCALAR: &str = "__pelton_scalar_";
 
@@ -64,7 +73,7 @@ impl Timeline {
             .collect();
         let states: Vec<BlockId> = graph.states().map(|(id, _)| id).collect();
         expose_arrays(&mut program);
-        for name in [NEXT, TAKEN] {
+        for name in [NEXT, TAKEN, TURNED] {
             declare_argument(&mut program, name, DType::I64, 1);
         }
         for &(name, dtype) in &symbols {
@@ -75,7 +84,7 @@ impl Timeline {
             let text = format!("{SCALAR}{}", program.names.get(name));
             declare_argument(&mut program, &text, dtype, 1);
         }
-        for name in [STOP, STEP] {
+        for name in [STOP, STEP, WATCHED, TURNS, TURN] {
             let name = program.names.intern(name);
             if let Some(graph) = root_mut(&mut program) {
                 graph.symbols.insert(name, Type::Scalar(DType::I64));
@@ -94,7 +103,7 @@ impl Timeline {
     fn guard(&mut self, number: usize) -> Result<()> {
         let Some(&block) = self.states.get(number) else { return Ok(()) };
         let record = self.recording(number as i64);
-        let step = self.program.names.intern(STEP);
+        let [step, turn] = [STEP, TURN].map(|name| self.program.names.intern(name));
         let Some(graph) = root_mut(&mut self.program) else { return Err(no_graph()) };
         let Some(slot) = graph.blocks.get_mut(block) else { return Ok(()) };
         let kind = std::mem::replace(&mut slot.kind, BlockKind::Return);
@@ -105,13 +114,16 @@ impl Timeline {
         let leave = graph.blocks.push(named("leave", BlockKind::Return));
         let body = graph.regions.push(chain(&[recorded, leave], Vec::new()));
         let branch = Branch {
-            condition: Some(code(&format!("{STEP} >= {STOP}"), None)),
+            condition: Some(code(&format!("{STEP} >= {STOP} or {TURN} >= {TURNS}"), None)),
             body,
             label: "stop".to_owned(),
             extra: Extra::new(),
         };
         let check = graph.blocks.push(named(&format!("{label}_check"), BlockKind::Conditional(vec![branch])));
-        let count = vec![(step, code(&format!("{STEP} + 1"), None))];
+        let count = vec![
+            (step, code(&format!("{STEP} + 1"), None)),
+            (turn, code(&format!("{TURN} + (1 if {WATCHED} == {number} else 0)"), None)),
+        ];
         let region = graph.regions.push(chain(&[check, state], count));
         if let Some(slot) = graph.blocks.get_mut(block) {
             slot.kind = BlockKind::Region(RegionFlavor::Plain, region);
@@ -128,7 +140,7 @@ impl Timeline {
             add_copy_of_one(&mut self.program, &mut begin, recorded, scalar);
         }
         let end = self.recording(-1);
-        let step = self.program.names.intern(STEP);
+        let counters = [STEP, TURN].map(|name| self.program.names.intern(name));
         let Some(graph) = root_mut(&mut self.program) else { return Err(no_graph()) };
         let Some(body) = graph.body else { return Err(no_graph()) };
         let begin = graph.blocks.push(named("timeline_begin", BlockKind::State(Box::new(begin))));
@@ -136,7 +148,7 @@ impl Timeline {
         let end = graph.blocks.push(named("timeline_end", BlockKind::State(Box::new(end))));
         let mut region = chain(&[begin, inner, end], Vec::new());
         if let Some(edge) = region.edges.first_mut() {
-            edge.assignments = vec![(step, code("0", None))];
+            edge.assignments = counters.map(|name| (name, code("0", None))).into();
         }
         graph.body = Some(graph.regions.push(region));
         Ok(())
@@ -157,8 +169,10 @@ impl Timeline {
         let mut state = State::default();
         let next = self.program.names.intern(NEXT);
         add_assignment(&mut self.program, &mut state, next, &number.to_string());
-        let taken = self.program.names.intern(TAKEN);
-        add_assignment(&mut self.program, &mut state, taken, STEP);
+        for (array, counter) in [(TAKEN, STEP), (TURNED, TURN)] {
+            let array = self.program.names.intern(array);
+            add_assignment(&mut self.program, &mut state, array, counter);
+        }
         for (symbol, _) in self.symbols.clone() {
             let text = self.program.names.get(symbol).to_owned();
             let target = self.program.names.intern(&format!("{SYMBOL}{text}"));
@@ -170,6 +184,29 @@ impl Timeline {
         state
     }
 
+    /// The label that a state has in the program.
+    pub fn label(&self, state: BlockId) -> String {
+        let graph = self.program.root_graph();
+        let label = graph.and_then(|graph| graph.blocks.get(state)).map_or("", |block| block.label.as_str());
+        label.strip_suffix("_run").unwrap_or(label).to_owned()
+    }
+
+    /// What the program is called with, for a run to its end.
+    pub fn arguments(&self, given: &Arguments<'_>) -> Arguments<'static> {
+        let mut args = copied(given);
+        for &(name, _) in &self.symbols {
+            let name = self.program.names.get(name);
+            if args.get(name).is_none() {
+                args.insert_scalar(name, Scalar::I64(0));
+            }
+        }
+        add_missing(&self.program, &mut args);
+        args.insert_scalar(STOP, Scalar::I64(i64::MAX));
+        args.insert_scalar(WATCHED, Scalar::I64(-1));
+        args.insert_scalar(TURNS, Scalar::I64(i64::MAX));
+        args
+    }
+
     /// What a run that was stopped recorded of a symbol.
     pub fn symbol(&self, args: &Arguments<'_>, name: Name) -> Option<Scalar> {
         first_of(args, &format!("{SYMBOL}{}", self.program.names.get(name)))
@@ -179,6 +216,22 @@ impl Timeline {
     pub fn scalar(&self, args: &Arguments<'_>, name: Name) -> Option<Scalar> {
         first_of(args, &format!("{SCALAR}{}", self.program.names.get(name)))
     }
+}
+
+/// The run stops once so many states have run.
+pub(super) fn stop_after(args: &mut Arguments<'static>, states: i64) {
+    args.insert_scalar(STOP, Scalar::I64(states));
+}
+
+/// The run stops once a state, given by its number, has run so many times.
+pub(super) fn stop_after_turns(args: &mut Arguments<'static>, state: usize, turns: i64) {
+    args.insert_scalar(WATCHED, Scalar::I64(state as i64));
+    args.insert_scalar(TURNS, Scalar::I64(turns));
+}
+
+/// The name under which a run that was stopped recorded a scalar.
+pub(super) fn recorded_scalar(name: &str) -> String {
+    format!("{SCALAR}{name}")
 }
 
 /// Whether an argument is one of the timeline's own.

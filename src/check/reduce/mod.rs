@@ -12,6 +12,8 @@
 //! - types: everything that can be `f64` is;
 //! - values: zeros and ones instead of what was there.
 //!
+//! If a checked run finds nothing wrong with the program, no candidate is taken in which it would.
+//!
 //! Whatever is left is a program of its own with its own inputs, written as a case folder.
 
 mod code;
@@ -27,9 +29,10 @@ use crate::front::pel;
 use crate::ir::{BlockId, GraphId, NodeId, NodeKind, Program};
 use crate::memory::{Arguments, Binding};
 
+use super::compare::Tolerance;
 use super::locate::{Half, locate, state_before};
 use super::save::save_case;
-use super::side::{Disagreement, End, Side, Verdict, copied, judge, with_symbols};
+use super::side::{Disagreement, End, Side, Verdict, copied, is_sound, judge_within, with_symbols};
 
 /// A program with arguments about which two sides disagree.
 #[derive(Debug)]
@@ -78,10 +81,14 @@ pub fn node_count(program: &Program) -> usize {
 struct Reduction<'s> {
     best: Failing,
     sides: [&'s Side; 2],
+    tolerance: Option<Tolerance>,
     /// Arrays that differ on the best candidate; none where that is not known.
     differing: Vec<String>,
     /// How the sides end, if they end differently; otherwise they give other values.
     ends: Option<[Ending; 2]>,
+    /// Whether the program means one thing only ([`is_sound`]); then whatever is left of it must as well, or the failure would turn
+    /// into a race, or into memory that nobody wrote.
+    sound: bool,
     deadline: Instant,
     tried: usize,
 }
@@ -106,9 +113,12 @@ impl Reduction<'_> {
             return false;
         }
         self.tried += 1;
-        let verdict = judge(&candidate.program, &candidate.args, self.sides);
+        let verdict = judge_within(&candidate.program, &candidate.args, self.sides, self.tolerance);
         let fails = match verdict {
-            Verdict::Differ(found) if endings(&found) == self.ends => {
+            Verdict::Differ(found)
+                if endings(&found) == self.ends
+                    && (!self.sound || is_sound(&candidate.program, &candidate.args)) =>
+            {
                 self.differing = fields(&found);
                 true
             }
@@ -125,7 +135,8 @@ impl Reduction<'_> {
     }
 }
 
-/// Makes a failing program small, within a time limit.
+/// Makes a failing program small, within a time limit. Within a tolerance, sides agree; without one, only if they have the same
+/// bits.
 ///
 /// # Errors
 /// `P0435` if the sides agree about the program.
@@ -133,11 +144,12 @@ pub fn reduce(
     program: &Program,
     args: &Arguments<'_>,
     sides: [&Side; 2],
+    tolerance: Option<Tolerance>,
     limit: Duration,
 ) -> Result<Reduced> {
     let start = Instant::now();
     let nodes_before = node_count(program);
-    let (ends, differing) = match judge(program, args, sides) {
+    let (ends, differing) = match judge_within(program, args, sides, tolerance) {
         Verdict::Differ(disagreement) => (endings(&disagreement), fields(&disagreement)),
         Verdict::Refused(why) => {
             return Err(Diagnostic::error("P0435", format!("there is nothing to compare: {why}")));
@@ -145,8 +157,11 @@ pub fn reduce(
         _ => return Err(Diagnostic::error("P0435", "the two sides agree, so there is nothing to reduce")),
     };
     let best = Failing { program: program.clone(), args: with_symbols(program, args)? };
-    let mut reduction = Reduction { best, sides, differing, ends, deadline: start + limit, tried: 0 };
+    let deadline = start + limit;
+    let mut reduction =
+        Reduction { best, sides, tolerance, differing, ends, sound: false, deadline, tried: 0 };
     cut_out(&mut reduction);
+    reduction.sound = is_sound(&reduction.best.program, &reduction.best.args);
     graph::cut_inputs(&mut reduction);
     loop {
         let mut changed = graph::shrink(&mut reduction);
@@ -157,7 +172,7 @@ pub fn reduce(
         }
     }
     let Reduction { best: failing, tried, .. } = reduction;
-    let disagreement = match judge(&failing.program, &failing.args, sides) {
+    let disagreement = match judge_within(&failing.program, &failing.args, sides, tolerance) {
         Verdict::Differ(disagreement) => disagreement,
         _ => Disagreement::Ends(
             "once it differed".to_owned(),
@@ -202,10 +217,9 @@ fn cut_out(reduction: &mut Reduction<'_>) {
     let base = Half {
         program: reduction.best.program.clone(),
         args: copied(&reduction.best.args),
-        engine: reduction.sides[0].engine,
-        name: String::new(),
+        side: reduction.sides[0].without_rewrite(),
     };
-    let Ok(located) = locate(left, right) else { return };
+    let Ok(located) = locate(left, right, reduction.tolerance) else { return };
     let Some(step) = located.step else { return };
     let cut = state_before(&base, step).ok().flatten();
     reduction.accept(cut.map(|cut| Failing { program: cut.program, args: cut.args }));

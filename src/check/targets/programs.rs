@@ -89,7 +89,7 @@ pub(super) fn cached_calls(bytes: &[u8]) -> Finding {
         if known != fresh {
             return Err(format!("call {number}: {known}, the first time {fresh}\n{text}"));
         }
-        if let Some(report) = differences(&program, &theirs, &ours).first() {
+        if let Some(report) = differences(&program, &theirs, &ours, None).first() {
             return Err(format!("call {number}: {report}\n{text}"));
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::diag::Diagnostic;
 use crate::entity::Name;
-use crate::interp::plan::{ContainerKind, InputPlan, OutputPlan, TaskletPlan};
+use crate::interp::plan::{Access, ContainerKind, InputPlan, OutputPlan, TaskletPlan};
 use crate::interp::routine::{Indexing, MemoryPort};
 use crate::ir::{EdgeId, NodeId, Tasklet};
 use crate::scalar::{Code, DType, PortId, PortKind};
@@ -44,6 +44,9 @@ impl<'p> Builder<'p> {
             let access = self.code_access(names, ctx, edge_id, false)?;
             let pop = self.containers[access.container as usize].kind == ContainerKind::Stream;
             let leaves = self.port_leaves(code, port)?;
+            if pop {
+                self.fits_stream(&access, leaves.len(), self.program.names.get(code.ports[port].name))?;
+            }
             let stored = self.containers[access.container as usize].element.number();
             let number = match (stored, &*leaves) {
                 (Some(stored), &[wanted]) if !pop => Some((stored, wanted)),
@@ -63,6 +66,9 @@ impl<'p> Builder<'p> {
             };
             let push = self.containers[access.container as usize].kind == ContainerKind::Stream;
             let leaves = self.port_leaves(code, port)?;
+            if push {
+                self.fits_stream(&access, leaves.len(), self.program.names.get(code.ports[port].name))?;
+            }
             let stored = self.containers[access.container as usize].element.number();
             let number = stored.filter(|_| leaves.len() == 1 && wcr.is_none() && !push);
             outputs.push(OutputPlan { register: compiled.outputs[&port], leaves, number, access, wcr, push });
@@ -78,6 +84,18 @@ impl<'p> Builder<'p> {
             inputs: inputs.into_boxed_slice(),
             outputs: outputs.into_boxed_slice(),
         }))
+    }
+
+    /// Numbers that go through a stream may change their type, but an element is as many as it is.
+    fn fits_stream(&self, access: &Access, numbers: usize, connector: &str) -> Result<(), Diagnostic> {
+        let plan = &self.containers[access.container as usize];
+        if plan.element.leaves.len() == numbers {
+            return Ok(());
+        }
+        let message =
+            format!("connector `{connector}` is {numbers} numbers, an element of `{}` is not", plan.name);
+        Err(Diagnostic::error("P0304", message)
+            .with_note("give the connector the type of the stream's elements"))
     }
 
     fn port_leaves(&self, code: &Code, port: PortId) -> Result<Box<[DType]>, Diagnostic> {
@@ -142,7 +160,10 @@ impl CodeScope for TaskletScope<'_, '_, '_, '_> {
             (0..access.ranges.len()).filter(|&dim| access.all || !access.ranges[dim].single).collect();
         let (indexing, dims) = match port.kind {
             PortKind::Memory => (Indexing::Flat, Vec::new()),
-            PortKind::Stream => (Indexing::Stream, Vec::new()),
+            PortKind::Stream => {
+                self.builder.fits_stream(&access, element.leaves.len(), &name)?;
+                (Indexing::Stream, Vec::new())
+            }
             PortKind::Reference | PortKind::Value => (Indexing::Dimensions, Vec::new()),
             PortKind::Pointer { rank } => match usize::from(rank) {
                 rank if rank == access.ranges.len() => {

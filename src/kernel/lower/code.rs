@@ -241,10 +241,7 @@ impl Lowerer<'_> {
             }
             Op::Pop(port) => {
                 let (stream, access) = self.stream_of(state, *port)?;
-                if stream.ty != ty {
-                    return self.unsupported("a pop of elements as another type");
-                }
-                self.pop_element(&stream, &access)?
+                self.pop_element(&stream, &access, ty)?
             }
             Op::IsAbsent(port) => match state.ports.get(port) {
                 Some(_) => vec![self.b.bool(false)],

@@ -151,6 +151,7 @@ impl<'p> Lowerer<'p> {
         values: &[ValueId],
         ty: Type,
     ) -> Lowering<()> {
+        self.same_numbers(ty, stream.ty)?;
         let queue = self.queue(stream, access)?;
         let values = self.convert(values, ty, stream.ty)?;
         self.store(&stream.element(), &values)?;
@@ -160,12 +161,14 @@ impl<'p> Lowerer<'p> {
         Ok(())
     }
 
-    /// Takes an element from the queue that an access names; its numbers have the stream's type.
-    pub fn pop_element(&mut self, stream: &Stream, access: &Access) -> Lowering<Vec<ValueId>> {
+    /// Takes an element from the queue that an access names, as an element of type `ty`.
+    pub fn pop_element(&mut self, stream: &Stream, access: &Access, ty: Type) -> Lowering<Vec<ValueId>> {
+        self.same_numbers(stream.ty, ty)?;
         let queue = self.queue(stream, access)?;
         let one = self.b.int(1);
         self.pop_to(stream, queue, one, (stream.item, stream.address), &access.text);
-        self.load(&stream.element())
+        let values = self.load(&stream.element())?;
+        self.convert(&values, stream.ty, ty)
     }
 
     /// Takes elements to memory.
@@ -265,7 +268,7 @@ impl<'p> Lowerer<'p> {
         self.each_point(&to, |lowerer, indices| {
             let length = lowerer.queue_length(stream, queue, &from.text);
             lowerer.leave_at_zero(length, label);
-            let values = lowerer.pop_element(stream, from)?;
+            let values = lowerer.pop_element(stream, from, stream.ty)?;
             let count = lowerer.b.get(popped);
             let one = lowerer.b.int(1);
             let count = lowerer.b.add(count, one);
@@ -281,7 +284,6 @@ impl<'p> Lowerer<'p> {
     /// Elements of an array go to a queue: all, or as many as the last copy from a stream took.
     fn give_all(&mut self, stream: &Stream, from: Access, to: &Access, counted: bool) -> Lowering<()> {
         let ty = from.container.ty();
-        self.same_numbers(ty, stream.ty)?;
         let from = self.points(from)?;
         let left = match counted {
             true => {
@@ -312,12 +314,12 @@ impl<'p> Lowerer<'p> {
         Ok(())
     }
 
+    /// Numbers that go through a stream may change their type, but an element is as many as it is.
     fn same_numbers(&self, from: Type, to: Type) -> Lowering<()> {
-        match (from, to) {
-            (Type::Scalar(_), Type::Scalar(_)) => Ok(()),
-            _ if from == to => Ok(()),
-            _ => self.unsupported("a copy that changes what the elements of a stream consist of"),
+        if self.leaves(from)?.len() == self.leaves(to)?.len() {
+            return Ok(());
         }
+        self.unsupported("what changes how many numbers an element of a stream is")
     }
 
     /// Loops over the elements of one side of a copy, in order.

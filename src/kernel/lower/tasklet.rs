@@ -107,10 +107,7 @@ impl<'p> Lowerer<'p> {
             let Some((port_id, port)) = port else { continue };
             let access = self.code_access(cx, edge_id, false)?;
             let Container::Stream(stream) = access.container.clone() else { continue };
-            if stream.ty != port.ty {
-                return self.unsupported("a pop of elements as another type");
-            }
-            let values = self.pop_element(&stream, &access)?;
+            let values = self.pop_element(&stream, &access, port.ty)?;
             ports.insert(port_id, Bound::Value(values));
         }
         Ok(())

@@ -2,10 +2,12 @@
 
 use hashbrown::HashMap;
 
+use crate::analysis::paths::input_of;
 use crate::diag::Diagnostic;
 use crate::entity::{Name, Names};
 use crate::ir::{
-    Adjacency, Connector, Data, DataKind, Edge, Graph, Language, Memlet, NodeId, NodeKind, Range, State,
+    Adjacency, Connector, Consume, Data, DataKind, Edge, Graph, Language, Memlet, NodeId, NodeKind, Range,
+    State,
 };
 use crate::scalar::code::{Port, PortKind};
 use crate::scalar::parse::build::PortSpec;
@@ -162,8 +164,7 @@ impl Finder<'_> {
 
     fn stream(&self, spec: &mut PortSpec, edge: &Edge, input: bool) {
         spec.port.kind = PortKind::Stream;
-        let entry = self.at.state.nodes.get(edge.src).map(|node| &node.kind);
-        if let (true, Some(NodeKind::ConsumeEntry(consume))) = (input, entry) {
+        if input && let Some(consume) = self.consume_scope(edge) {
             let chunk = consume.chunk_size.map(|size| self.exprs.as_int(size));
             spec.port.kind = match chunk {
                 None | Some(Some(1)) => PortKind::Value,
@@ -172,6 +173,23 @@ impl Finder<'_> {
             };
             spec.one_element = spec.port.kind == PortKind::Value;
         }
+    }
+
+    /// The consume scope that an edge out of a scope comes from, through the maps inside it.
+    fn consume_scope(&self, edge: &Edge) -> Option<&Consume> {
+        let state = self.at.state;
+        let mut at = edge;
+        for _ in 0..=state.edges.len() {
+            match &state.nodes.get(at.src)?.kind {
+                NodeKind::ConsumeEntry(consume) => return Some(consume),
+                NodeKind::MapEntry(_) => {}
+                _ => return None,
+            }
+            let input = input_of(self.names, at.src_conn?)?;
+            let entering = self.at.adjacency.incoming(at.src).iter().map(|&edge| &state.edges[edge]);
+            at = entering.into_iter().find(|edge| edge.dst_conn == Some(input))?;
+        }
+        None
     }
 
     /// Per dimension of the container, whether the memlet has one element there. A connector that is a vector
