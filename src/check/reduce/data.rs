@@ -1,9 +1,12 @@
-//! Smaller sizes, plainer types, simpler values.
+//! Smaller sizes, fewer dimensions, plainer types, simpler values.
 
-use crate::check::edit::{root_mut, tidied};
-use crate::check::locate::{add_missing, view};
+use crate::check::edit::{root_mut, single, tidied};
+use crate::check::locate::{add_missing, value_of, view};
 use crate::check::side::copied;
+use crate::entity::Name;
+use crate::ir::builder::row_major;
 use crate::ir::canonical::strip_code;
+use crate::ir::{Array, BlockKind, DataKind, Memlet, NodeId, NodeKind, Program, State, Subset};
 use crate::memory::{Arguments, Binding};
 use crate::scalar::{DType, Scalar, Type, arith};
 
@@ -12,6 +15,7 @@ use super::{Failing, Reduction};
 /// One round; says whether anything became simpler.
 pub(super) fn shrink(reduction: &mut Reduction<'_>) -> bool {
     let mut changed = smaller_symbols(reduction);
+    changed |= fewer_dimensions(reduction);
     changed |= plainer_types(reduction);
     changed |= simpler_values(reduction);
     changed
@@ -88,6 +92,125 @@ fn resized(failing: &Failing, symbol: &str, value: i64) -> Option<Failing> {
     // An array whose extents nobody could compute would be missing.
     let complete = failing.args.bindings.keys().all(|name| args.bindings.contains_key(name));
     complete.then(|| Failing { program: failing.program.clone(), args })
+}
+
+/// Dimensions of arrays go in which only one index is used; the last one becomes a single element.
+fn fewer_dimensions(reduction: &mut Reduction<'_>) -> bool {
+    let mut changed = false;
+    let program = &reduction.best.program;
+    let arrays: Vec<(String, usize)> = program.root_graph().map_or_else(Vec::new, |graph| {
+        let arrays = graph.data.iter().filter(|(_, data)| matches!(data.kind, DataKind::Array(_)));
+        arrays.map(|(&name, data)| (program.names.get(name).to_owned(), data.shape().len())).collect()
+    });
+    for (name, rank) in arrays {
+        for dim in (0..rank).rev() {
+            changed |= reduction.accept(flattened(&reduction.best, &name, dim));
+        }
+    }
+    changed
+}
+
+/// The program with one dimension of an array less, if all of its memlets have the same index there.
+fn flattened(failing: &Failing, name: &str, dim: usize) -> Option<Failing> {
+    let mut program = failing.program.clone();
+    let id = program.names.lookup(name)?;
+    let index = only_index(&program, &failing.args, id, dim)?;
+    let (first, one) = (single(&mut program, 0), program.exprs.int(1));
+    let DataKind::Array(array) = &program.root_graph()?.data.get(&id)?.kind else { return None };
+    let mut shape = array.shape.clone();
+    let stays = shape.len() == 1;
+    if stays && program.exprs.as_int(shape[0]) == Some(1) {
+        return None;
+    }
+    if stays {
+        shape = vec![one];
+    } else {
+        shape.remove(dim);
+    }
+    let (strides, _) = row_major(&mut program.exprs, &shape);
+    let graph = root_mut(&mut program)?;
+    for (_, block) in graph.blocks.iter_mut() {
+        let BlockKind::State(state) = &mut block.kind else { continue };
+        let ends = ends_of(state);
+        for (id_of_edge, edge) in state.edges.iter_mut() {
+            for subset in subsets_of(&mut edge.memlet, ends[id_of_edge.0 as usize], id) {
+                match stays {
+                    true => subset.ranges[dim] = first,
+                    false => drop(subset.ranges.remove(dim)),
+                }
+            }
+        }
+    }
+    let DataKind::Array(array) = &mut graph.data.get_mut(&id)?.kind else { return None };
+    *array = Array { shape, strides, may_alias: array.may_alias, ..Array::default() };
+    strip_code(&mut program);
+    let program = tidied(&program).ok()?;
+    let mut args = copied(&failing.args);
+    if let Some(binding @ Binding::Array { ty, .. }) = failing.args.get(name) {
+        let old = view(&failing.args, binding)?.fixed(dim, index);
+        let shape = if stays { vec![1] } else { old.shape().to_vec() };
+        let dtype = ty.scalar()?;
+        let mut bytes = Vec::new();
+        for value in old.scalars() {
+            let at = bytes.len();
+            bytes.resize(at + dtype.bytes(), 0);
+            value?.write_le_bytes(&mut bytes[at..]);
+        }
+        args.insert_array(name, *ty, dtype.bytes(), &shape, bytes);
+    }
+    Some(Failing { program, args })
+}
+
+/// The index that all memlets of an array of the outermost graph have in a dimension.
+fn only_index(program: &Program, args: &Arguments<'_>, array: Name, dim: usize) -> Option<usize> {
+    let mut only = None;
+    for (_, state) in program.root_graph()?.states() {
+        let ends = ends_of(state);
+        for (id, edge) in state.edges.iter().filter(|(_, edge)| !edge.removed) {
+            let mut memlet = edge.memlet.clone();
+            let ends = ends[id.0 as usize];
+            let is_part = match memlet.data == Some(array) {
+                true => memlet.subset.is_some(),
+                false => !ends.contains(&Some(array)) || memlet.is_empty() || memlet.other_subset.is_some(),
+            };
+            for subset in subsets_of(&mut memlet, ends, array) {
+                let range = subset.ranges.get(dim)?;
+                let [first, last] = [range.start, range.end].map(|end| value_of(program, args, end));
+                let index = usize::try_from(first.filter(|_| first == last)?).ok()?;
+                if *only.get_or_insert(index) != index {
+                    return None;
+                }
+            }
+            if !is_part {
+                return None;
+            }
+        }
+    }
+    Some(only.unwrap_or(0))
+}
+
+/// The containers at both ends of every edge of a state.
+fn ends_of(state: &State) -> Vec<[Option<Name>; 2]> {
+    let data = |node: NodeId| match state.nodes.get(node).map(|node| &node.kind) {
+        Some(NodeKind::Access { data, .. }) => Some(*data),
+        _ => None,
+    };
+    state.edges.values().map(|edge| [data(edge.src), data(edge.dst)]).collect()
+}
+
+/// The subsets of a memlet that are of an array.
+fn subsets_of(
+    memlet: &mut Memlet,
+    ends: [Option<Name>; 2],
+    array: Name,
+) -> impl Iterator<Item = &mut Subset> {
+    let named = memlet.data == Some(array);
+    let other = match named {
+        true => ends == [Some(array); 2],
+        false => ends.contains(&Some(array)),
+    };
+    let subset = memlet.subset.as_mut().filter(|_| named);
+    subset.into_iter().chain(memlet.other_subset.as_mut().filter(|_| other))
 }
 
 /// Containers of other types become `f64` or `i64`.

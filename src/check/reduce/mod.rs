@@ -9,6 +9,7 @@
 //! - iterations of maps; maps of one iteration become their body, nested graphs the program;
 //! - pieces of code: an expression becomes one of its parts;
 //! - sizes: a symbol gets a smaller value, arrays keep their leading elements;
+//! - dimensions: of an array that is used at one index only, the rest goes;
 //! - types: everything that can be `f64` is;
 //! - values: zeros and ones instead of what was there.
 //!
