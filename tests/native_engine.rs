@@ -589,7 +589,8 @@ fn branches_of_nested_graphs_in_maps_run_on_lanes() {
         assert_eq!(results[0], results[1], "{text}");
         let loops = prepared.compiled().unwrap().loops();
         assert!(!loops.is_empty(), "{text}");
-        for report in loops {
+        // Vectors of 256 bits have no masks for branches.
+        for report in loops.iter().filter(|_| pelton::back::native::wide::usual_bits() == 512) {
             assert!(matches!(report.vectors, Some(Decision::Vector { .. })), "{report:?}");
         }
     }

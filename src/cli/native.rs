@@ -34,8 +34,8 @@ pub struct NativeArgs {
     #[arg(long, value_enum, default_value = "never", value_name = "WHEN")]
     auto_gpu: When,
     /// With --engine gpu: take the GPU for a lesser one, to try programs for such here. A list of no-f64,
-    /// contracted (arithmetic cannot be forbidden to be contracted) and binding=BYTES (what a shader reaches of one buffer
-    /// at once).
+    /// contracted (arithmetic cannot be forbidden to be contracted), no-rounding (floor and its like are wrong) and
+    /// binding=BYTES (what a shader reaches of one buffer at once).
     #[arg(long, value_name = "LESS", value_parser = lesser)]
     gpu_as: Option<Lesser>,
 }
@@ -54,6 +54,7 @@ enum When {
 struct Lesser {
     no_double: bool,
     contracted: bool,
+    no_rounding: bool,
     binding_bytes: Option<u64>,
 }
 
@@ -71,6 +72,7 @@ impl NativeArgs {
                 allow_f32: self.allow_f32,
                 no_double: lesser.no_double,
                 contracted: lesser.contracted,
+                no_rounding: lesser.no_rounding,
                 binding_bytes: lesser.binding_bytes,
                 auto: if self.auto_gpu == When::Pays { AutoGpu::Pays } else { AutoGpu::Never },
                 ..Wishes::default()
@@ -94,12 +96,13 @@ fn lesser(text: &str) -> Result<Lesser, String> {
         match part.split_once('=') {
             None if part == "no-f64" => lesser.no_double = true,
             None if part == "contracted" => lesser.contracted = true,
+            None if part == "no-rounding" => lesser.no_rounding = true,
             Some(("binding", bytes)) if bytes.parse::<u64>().is_ok_and(|bytes| bytes >= 256) => {
                 lesser.binding_bytes = bytes.parse().ok();
             }
             _ => {
                 return Err(format!(
-                    "{part} is none of no-f64, contracted, and binding=BYTES with at least 256 bytes"
+                    "{part} is none of no-f64, contracted, no-rounding, and binding=BYTES with at least 256 bytes"
                 ));
             }
         }

@@ -95,6 +95,7 @@ const NO_DOUBLE: Wishes = Wishes {
     fast: false,
     no_double: true,
     contracted: false,
+    no_rounding: false,
     binding_bytes: None,
     auto: AutoGpu::Never,
 };

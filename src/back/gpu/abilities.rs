@@ -29,6 +29,8 @@ pub struct Wishes {
     pub no_double: bool,
     /// The device is taken for one whose driver cannot be forbidden to contract and regroup arithmetic.
     pub contracted: bool,
+    /// The device is taken for one whose driver rounds floats to whole numbers wrongly.
+    pub no_rounding: bool,
     /// The device is taken for one whose shaders reach so many bytes of a buffer at once, if it reaches more.
     pub binding_bytes: Option<u64>,
 }

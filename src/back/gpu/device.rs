@@ -248,6 +248,11 @@ impl Gpu {
         abilities.double &= !wishes.no_double;
         abilities.uncontracted &= !wishes.fast && !wishes.contracted;
         abilities.wrong = self.probed(&abilities)?;
+        for rounding in [Operation::SingleRound, Operation::DoubleRound] {
+            if wishes.no_rounding && abilities.is_right(rounding) {
+                abilities.wrong.push(rounding);
+            }
+        }
         if !abilities.double && wishes.allow_f32 {
             abilities.narrowed = true;
             abilities.functions = probe::functions(self, &abilities)?;

@@ -1,4 +1,4 @@
-//! Functions whose results are exact and that drivers lack or get wrong: remainders, rounding away from zero, the smaller
+//! Functions whose results are exact and that drivers lack or get wrong: remainders, rounding to whole numbers, the smaller
 //! and the larger number. They are written out on bit patterns.
 
 use crate::scalar::{BinaryOp, DType, Func};
@@ -39,6 +39,17 @@ const SINGLE: Layout = Layout {
     infinity: "2139095040u",
     nan: "2143289344u",
 };
+
+/// Which whole number a float becomes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Whole {
+    Below,
+    Above,
+    /// The one nearer to zero.
+    Nearer,
+    /// The nearest one, of two the even one.
+    Nearest,
+}
 
 impl Emitter<'_, '_> {
     /// The layout of a type, if its bits may be looked at.
@@ -101,10 +112,30 @@ impl Emitter<'_, '_> {
         }
     }
 
+    /// The function that rounds a float to a whole number: the driver's, or one of ours where that is wrong.
+    pub(super) fn rounding(&mut self, ty: DType, to: Whole) -> Emit<String> {
+        let by_driver = match to {
+            Whole::Below => "floor",
+            Whole::Above => "ceil",
+            Whole::Nearer => "trunc",
+            Whole::Nearest => "round",
+        };
+        let round = if ty == DType::F64 { Operation::DoubleRound } else { Operation::SingleRound };
+        if self.abilities.is_right(round) {
+            return Ok(by_driver.to_owned());
+        }
+        let layout = self.layout(ty)?;
+        let trunc = format!("whole_trunc_{}", layout.float);
+        self.helper(&trunc, || truncation(layout, &trunc));
+        let name = format!("whole_{by_driver}_{}", layout.float);
+        self.helper(&name, || rounding(layout, &name, &trunc, to));
+        Ok(name)
+    }
+
     /// Half away from zero.
     fn round_away(&mut self, ty: DType, x: &str) -> Emit<String> {
         let layout = self.layout(ty)?;
-        self.trust(if ty == DType::F64 { Operation::DoubleRound } else { Operation::SingleRound })?;
+        let trunc = self.rounding(ty, Whole::Nearer)?;
         let Layout { float, bits, f, sign, .. } = layout;
         let name = format!("round_away_{float}");
         // The distance from a whole number is exact, and so is one more.
@@ -112,7 +143,7 @@ impl Emitter<'_, '_> {
         self.helper(&name, || {
             format!(
                 "fn {name}(x: {float}) -> {float} {{
-    let whole = trunc(x);
+    let whole = {trunc}(x);
     if abs({distance}) < 0.5{f} || !(abs(x) < bitcast<{float}>({})) {{
         return whole;
     }}
@@ -149,6 +180,49 @@ impl Emitter<'_, '_> {
         });
         Ok(format!("{name}({a}, {b})"))
     }
+}
+
+/// Clears the bits of the fraction.
+fn truncation(layout: &Layout, name: &str) -> String {
+    let Layout { float, bits, u, fraction, sign, .. } = layout;
+    let (exponents, bias) = if *fraction == 52 { (2047, 1023) } else { (255, 127) };
+    format!(
+        "fn {name}(x: {float}) -> {float} {{
+    let pattern = bitcast<{bits}>(x);
+    let exponent = i32(u32(pattern >> {fraction}u) & {exponents}u) - {bias}i;
+    if exponent < 0i {{
+        return bitcast<{float}>(pattern & {sign});
+    }}
+    if exponent >= {fraction}i {{
+        return x;
+    }}
+    return bitcast<{float}>(pattern & ~((1{u} << u32({fraction}i - exponent)) - 1{u}));
+}}
+"
+    )
+}
+
+/// One further than truncated where that is not what was asked for; the step and the distance are exact.
+fn rounding(layout: &Layout, name: &str, trunc: &str, to: Whole) -> String {
+    let Layout { float, bits, f, sign, .. } = layout;
+    let further = match to {
+        Whole::Below => "x < whole".to_owned(),
+        Whole::Above => "x > whole".to_owned(),
+        Whole::Nearest => format!(
+            "abs(x - whole) > 0.5{f} || (abs(x - whole) == 0.5{f} && {trunc}(whole * 0.5{f}) != whole * 0.5{f})"
+        ),
+        Whole::Nearer => return truncation(layout, name),
+    };
+    format!(
+        "fn {name}(x: {float}) -> {float} {{
+    let whole = {trunc}(x);
+    if {further} {{
+        return whole + bitcast<{float}>((bitcast<{bits}>(x) & {sign}) | bitcast<{bits}>(1.0{f}));
+    }}
+    return whole;
+}}
+"
+    )
 }
 
 /// C's `fmod`, one bit of the quotient after the other; exact.

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use crate::scalar::math::recipe::{Recipe, Step, StepId, recipe};
 use crate::scalar::{DType, Func};
 
+use super::exact::Whole;
 use super::small::is_small;
 use super::{Emit, Emitter, Operation};
 
@@ -36,7 +37,6 @@ impl Emitter<'_, '_> {
         operands: &[(DType, String)],
     ) -> Emit<String> {
         let double = ty == DType::F64;
-        let round = if double { Operation::DoubleRound } else { Operation::SingleRound };
         let l = if double { "lf" } else { "f" };
         if self.abilities.narrowed
             && let Some(text) = self.by_driver(func, operands)
@@ -56,19 +56,10 @@ impl Emitter<'_, '_> {
             Func::IsNan => self.compared_bits(ty, x, ">"),
             Func::IsInf => self.compared_bits(ty, x, "=="),
             Func::IsFinite => self.compared_bits(ty, x, "<"),
-            Func::Floor | Func::Ceil | Func::Trunc => {
-                self.trust(round)?;
-                let name = match func {
-                    Func::Floor => "floor",
-                    Func::Ceil => "ceil",
-                    _ => "trunc",
-                };
-                Ok(format!("{name}({x})"))
-            }
-            Func::RoundEven => {
-                self.trust(round)?;
-                Ok(format!("round({x})"))
-            }
+            Func::Floor => Ok(format!("{}({x})", self.rounding(ty, Whole::Below)?)),
+            Func::Ceil => Ok(format!("{}({x})", self.rounding(ty, Whole::Above)?)),
+            Func::Trunc => Ok(format!("{}({x})", self.rounding(ty, Whole::Nearer)?)),
+            Func::RoundEven => Ok(format!("{}({x})", self.rounding(ty, Whole::Nearest)?)),
             Func::Sign => Ok(format!("select(select({x}, -1.0{l}, {x} < 0.0{l}), 1.0{l}, {x} > 0.0{l})")),
             Func::Sqrt if !self.abilities.double && self.abilities.is_right(Operation::SingleRoot) => {
                 Ok(format!("sqrt({x})"))
@@ -167,7 +158,6 @@ impl Emitter<'_, '_> {
             Operation::Double,
             Operation::DoubleDivide,
             Operation::DoubleRoot,
-            Operation::DoubleRound,
             Operation::Bits,
             Operation::Long,
         ] {
@@ -179,7 +169,9 @@ impl Emitter<'_, '_> {
         }
         let name = format!("{func:?}_f64").to_lowercase();
         self.may_stop |= recipe.holds.is_some();
-        self.helper(&name, || written(recipe, &name, given.len(), hidden));
+        let (floor, nearest) =
+            (self.rounding(DType::F64, Whole::Below)?, self.rounding(DType::F64, Whole::Nearest)?);
+        self.helper(&name, || written(recipe, &name, given.len(), hidden, [&floor, &nearest]));
         let call = format!("{name}({})", given.join(", "));
         self.cast(DType::F64, ty, &call)
     }
@@ -289,8 +281,14 @@ fn powi(name: &str, float: &str, l: &str) -> String {
 }
 
 /// A recipe as a function of WGSL. Bit patterns stay integers until somebody computes with them. Where the driver
-/// reorders, results of arithmetic are hidden from it (see `Emitter::kept`).
-fn written(recipe: &Recipe, name: &str, arguments: usize, hidden: bool) -> String {
+/// reorders, results of arithmetic are hidden from it (see `Emitter::kept`). `floor` and `nearest` round.
+fn written(
+    recipe: &Recipe,
+    name: &str,
+    arguments: usize,
+    hidden: bool,
+    [floor, nearest]: [&str; 2],
+) -> String {
     let mut text = format!("fn {name}(");
     for number in 0..arguments {
         let comma = if number > 0 { ", " } else { "" };
@@ -328,8 +326,8 @@ fn written(recipe: &Recipe, name: &str, arguments: usize, hidden: bool) -> Strin
             Step::Neg(a) => format!("{} ^ 9223372036854775808lu", pattern(a)),
             Step::Abs(a) => format!("{} & 9223372036854775807lu", pattern(a)),
             Step::Sqrt(a) => format!("sqrt({})", lane(a)),
-            Step::Floor(a) => format!("floor({})", lane(a)),
-            Step::Nearest(a) => format!("round({})", lane(a)),
+            Step::Floor(a) => format!("{floor}({})", lane(a)),
+            Step::Nearest(a) => format!("{nearest}({})", lane(a)),
             Step::Less(a, b) => format!("{} < {}", lane(a), lane(b)),
             Step::AtMost(a, b) => format!("{} <= {}", lane(a), lane(b)),
             Step::Equal(a, b) => format!("{} == {}", lane(a), lane(b)),

@@ -4,6 +4,7 @@ use crate::kernel::{Literal, Op, ValueId};
 use crate::scalar::{BinaryOp, DType, Trap, UnaryOp, arith};
 
 use super::super::facts::{Interval, Root};
+use super::exact::Whole;
 use super::needs::is_ring;
 use super::small::is_small;
 use super::{Emit, Emitter, Form, Operation, Source};
@@ -439,9 +440,9 @@ impl Emitter<'_, '_> {
     }
 
     fn float_binary(&mut self, op: BinaryOp, ty: DType, a: &str, b: &str) -> Emit<String> {
-        let (apart, divide, round) = match ty {
-            DType::F64 => (Operation::DoubleApart, Operation::DoubleDivide, Operation::DoubleRound),
-            _ => (Operation::SingleApart, Operation::SingleDivide, Operation::SingleRound),
+        let (apart, divide) = match ty {
+            DType::F64 => (Operation::DoubleApart, Operation::DoubleDivide),
+            _ => (Operation::SingleApart, Operation::SingleDivide),
         };
         // Of a number and itself, drivers think that they know the answer, and forget about infinities and NaN.
         let knows = matches!(
@@ -475,8 +476,7 @@ impl Emitter<'_, '_> {
             }
             BinaryOp::FloorDiv => {
                 self.trust_loosely(divide)?;
-                self.trust(round)?;
-                format!("floor({a} / {b})")
+                format!("{}({a} / {b})", self.rounding(ty, Whole::Below)?)
             }
             BinaryOp::Min => format!("select({b}, {a}, {a} < {b})"),
             BinaryOp::Max => format!("select({b}, {a}, {a} > {b})"),
