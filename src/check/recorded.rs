@@ -21,8 +21,8 @@ use super::gtir_case::slices;
 pub struct Recorded {
     /// Its name in the file.
     pub name: String,
-    /// The state after which it was taken, and how often that had run before; `None`: at the end.
-    pub moment: Option<(String, u64)>,
+    /// The state after which it was taken, and for which time that had run, from 1 on; `None`: at the end.
+    pub moment: Option<(String, i64)>,
     /// The container.
     pub container: String,
     array: FileArray,
@@ -48,7 +48,7 @@ impl Recorded {
                 Some((state, rest)) => {
                     let (container, turn) = match rest.split_once('#') {
                         None => (rest, Some(0)),
-                        Some((container, turn)) => (container, turn.parse().ok()),
+                        Some((container, turn)) => (container, turn.parse::<u32>().ok()),
                     };
                     let Some(turn) = turn else {
                         return Err(Diagnostic::error(
@@ -57,7 +57,7 @@ impl Recorded {
                         )
                         .with_help("names are NAME, STATE/NAME or STATE/NAME#K with K = 0, 1, ..."));
                     };
-                    (Some((state.to_owned(), turn)), container.to_owned())
+                    (Some((state.to_owned(), i64::from(turn) + 1)), container.to_owned())
                 }
             };
             let part = |key: &str| slices(&description["outputs"][&container][key]);
@@ -126,7 +126,7 @@ mod tests {
     fn names_say_of_what_and_when() {
         let all = Recorded::all(files(&["a", "s/a", "outer/s/a#3"]), &Value::Null).unwrap();
         let moments: Vec<_> = all.iter().map(|recorded| recorded.moment.clone()).collect();
-        assert_eq!(moments, [None, Some(("s".to_owned(), 0)), Some(("outer/s".to_owned(), 3))]);
+        assert_eq!(moments, [None, Some(("s".to_owned(), 1)), Some(("outer/s".to_owned(), 4))]);
         assert!(all.iter().all(|recorded| recorded.container == "a"));
         assert_eq!(Recorded::all(files(&["s/a#last"]), &Value::Null).unwrap_err().code, "P0436");
         assert_eq!(Recorded::all(FileArrays::new(), &Value::Null).unwrap_err().code, "P0436");

@@ -11,6 +11,7 @@ use crate::scalar::{BinaryOp, DType, Func, Scalar, UnaryOp};
 use crate::symbolic::{ExprId, ExprPool};
 
 use super::parallel::{Region, Serial};
+use super::queues::Operation;
 
 entity_id! {
     /// A value, defined once.
@@ -173,6 +174,16 @@ pub struct LibraryCall {
     pub writes: Vec<BufferId>,
     /// Reported when the routine fails.
     pub trap: TrapId,
+}
+
+impl LibraryCall {
+    /// Why a loop with this call does not become something faster, in words.
+    pub fn why_serial(&self) -> &'static str {
+        match Operation::of(&self.class) {
+            Some(_) => "it works with a stream",
+            None => "it calls a library routine",
+        }
+    }
 }
 
 /// An operand of a library call.

@@ -137,7 +137,7 @@ impl<'k> Nest<'k> {
                     }
                 }
                 Stmt::Cfg(_) => return Err("its control flow is unstructured".to_owned()),
-                Stmt::Call(..) => return Err("it calls a library routine".to_owned()),
+                Stmt::Call(call, _) => return Err(self.kernel.libraries[*call].why_serial().to_owned()),
                 _ => {}
             }
         }

@@ -6,6 +6,8 @@
 //! Transients are arguments of the half's timeline. What a run leaves in them that depends on what they held before is undefined, and
 //! no element of that kind counts: a second run with other memory tells.
 
+use std::fmt;
+
 use crate::check::compare::{Tolerance, is_close};
 use crate::check::recorded::Recorded;
 use crate::check::side::{End, copied, same_bits};
@@ -16,6 +18,16 @@ use crate::scalar::Scalar;
 use super::history::{content, search_writer};
 use super::timeline::{TAKEN, TURNED, Timeline, first_of, stop_after, stop_after_turns};
 use super::{Found, Half, Located, Search};
+
+/// The first recorded array from which a half differs.
+struct First<'r> {
+    /// How many states have run.
+    step: i64,
+    recorded: &'r Recorded,
+    found: Found,
+    /// What agrees, and when.
+    agreeing: Vec<(i64, &'r Recorded)>,
+}
 
 /// Finds where a half first differs from what was recorded, and what wrote the element that differs. `source` is what the
 /// recording is called in the report; its arrays are the left side.
@@ -29,76 +41,16 @@ pub fn locate_recorded(
     tolerance: Option<Tolerance>,
 ) -> Result<Located> {
     let timeline = Timeline::of(&half.program)?;
-    let mut ready = half.with_program(timeline.program.clone()).ready().map_err(refused)?;
     let base = timeline.arguments(&half.args);
-    let other = refilled(&base, &half.args);
-    let mut first: Option<(i64, &Recorded, Found)> = None;
-    let mut agreeing: Vec<(i64, &Recorded)> = Vec::new();
-    for recorded in recording {
-        let state = match &recorded.moment {
-            Some((state, _)) => Some(numbered(&timeline, recorded, state)?),
-            None => None,
-        };
-        let mut run_from = |base: &Arguments<'static>| {
-            let mut args = copied(base);
-            if let (Some(state), Some((_, turn))) = (state, &recorded.moment) {
-                let turns = i64::try_from(*turn).unwrap_or(i64::MAX).saturating_add(1);
-                stop_after_turns(&mut args, state, turns);
-            }
-            // What comes later than a difference does not matter.
-            if let Some((step, ..)) = &first {
-                stop_after(&mut args, *step);
-            }
-            let end = ready.run(&mut args);
-            (args, end)
-        };
-        let (args, end) = run_from(&base);
-        if end != End::Done {
-            return Err(refused(end));
-        }
-        let count = |name| first_of(&args, name).map_or(0, Scalar::as_i64);
-        let (step, turned) = (count(TAKEN), count(TURNED));
-        if let Some((state, turn)) = &recorded.moment
-            && u64::try_from(turned).unwrap_or(0) <= *turn
-        {
-            if first.is_some() {
-                continue;
-            }
-            let problem = format!("`{}` was recorded, but `{state}` runs {turned} times", recorded.name);
-            return Err(unfit(problem));
-        }
-        if recorded.moment.is_none() && first.is_some() {
-            continue;
-        }
-        let mut found = difference(&args, recorded, tolerance, None)?;
-        if found.is_some() {
-            let (other, end) = run_from(&other);
-            found = difference(&args, recorded, tolerance, Some(&other).filter(|_| end == End::Done))?;
-        }
-        match found {
-            Some(found) if first.as_ref().is_none_or(|(known, ..)| step < *known) => {
-                first = Some((step, recorded, found));
-            }
-            Some(_) => {}
-            None => agreeing.push((step, recorded)),
-        }
-    }
-    let Some((step, recorded, found)) = first else {
+    let Some(first) = first_difference(&half, &timeline, &base, recording, tolerance)? else {
         return Err(Diagnostic::error("P0435", "the program gives what was recorded"));
     };
-    agreeing.retain(|(before, _)| *before < step);
-    let before = match agreeing.iter().max_by_key(|(step, _)| *step) {
-        None => "none before it was compared".to_owned(),
-        Some((step, last)) => {
-            format!("{} before it agree, the last of them `{}` (step {step})", agreeing.len(), last.name)
-        }
-    };
-    let evidence =
-        format!("`{}` is the first recorded array that differs (step {step}); {before}", recorded.name);
+    let evidence = first.to_string();
+    let First { step, recorded, found, .. } = first;
     let given = content(&base, &recorded.container).and_then(|view| view.get(&found.index));
     let written = match (given, found.right) {
         (_, None) => None,
-        (Some(given), Some(value)) if is_close(value, given, None) => None,
+        (Some(given), Some(value)) if same_bits(value, given) => None,
         (_, Some(value)) => search_writer(&half, &recorded.container, &found.index, value, step),
     };
     let mut search = written.unwrap_or_else(|| {
@@ -111,6 +63,86 @@ pub fn locate_recorded(
     let mut located = search.report(&half, vec![source.to_owned(), half.side.name.clone()]);
     located.recorded = Some(evidence);
     Ok(located)
+}
+
+fn first_difference<'r>(
+    half: &Half,
+    timeline: &Timeline,
+    base: &Arguments<'static>,
+    recording: &'r [Recorded],
+    tolerance: Option<Tolerance>,
+) -> Result<Option<First<'r>>> {
+    let mut ready = half.with_program(timeline.program.clone()).ready().map_err(refused)?;
+    let other = refilled(base, &half.args);
+    let mut first: Option<(i64, &Recorded, Found)> = None;
+    let mut agreeing = Vec::new();
+    for recorded in recording {
+        let moment = match &recorded.moment {
+            Some((state, turn)) => Some((numbered(timeline, recorded, state)?, *turn)),
+            None => None,
+        };
+        // What comes later than a difference does not matter.
+        let known = first.as_ref().map(|&(step, ..)| step);
+        let mut run_from = |base: &Arguments<'static>| {
+            let mut args = copied(base);
+            if let Some((state, turn)) = moment {
+                stop_after_turns(&mut args, state, turn);
+            }
+            if let Some(step) = known {
+                stop_after(&mut args, step);
+            }
+            let end = ready.run(&mut args);
+            (args, end)
+        };
+        let (args, end) = run_from(base);
+        if end != End::Done {
+            return Err(refused(end));
+        }
+        let count = |name| first_of(&args, name).map_or(0, Scalar::as_i64);
+        let (step, turned) = (count(TAKEN), count(TURNED));
+        let is_there = moment.map_or(known.is_none(), |(_, turn)| turned >= turn);
+        if !is_there {
+            match (known, &recorded.moment) {
+                (None, Some((state, _))) => {
+                    let problem =
+                        format!("`{}` was recorded, but `{state}` runs {turned} times", recorded.name);
+                    return Err(unfit(problem));
+                }
+                _ => continue,
+            }
+        }
+        let mut found = difference(&args, recorded, tolerance, None)?;
+        if found.is_some() {
+            let (other, end) = run_from(&other);
+            found = difference(&args, recorded, tolerance, Some(&other).filter(|_| end == End::Done))?;
+        }
+        match found {
+            Some(found) if known.is_none_or(|known| step < known) => first = Some((step, recorded, found)),
+            Some(_) => {}
+            None => agreeing.push((step, recorded)),
+        }
+    }
+    let Some((step, recorded, found)) = first else { return Ok(None) };
+    agreeing.retain(|&(before, _)| before < step);
+    Ok(Some(First { step, recorded, found, agreeing }))
+}
+
+impl fmt::Display for First<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let First { step, recorded, agreeing, .. } = self;
+        write!(f, "`{}` is the first recorded array that differs (step {step}); ", recorded.name)?;
+        match agreeing.iter().max_by_key(|(step, _)| *step) {
+            None => f.write_str("none before it was compared"),
+            Some((step, last)) => {
+                write!(
+                    f,
+                    "{} before it agree, the last of them `{}` (step {step})",
+                    agreeing.len(),
+                    last.name
+                )
+            }
+        }
+    }
 }
 
 /// The number of the state of that label.

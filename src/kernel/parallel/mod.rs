@@ -191,7 +191,7 @@ impl Pass<'_> {
         updated: &HashSet<BufferId>,
     ) -> Result<(Inside, Option<ValueId>, Vec<Stmt>), &'static str> {
         let mut inside = Inside { own: HashSet::from([variable]), ..Inside::default() };
-        inside.collect(body)?;
+        inside.collect(self.kernel, body)?;
         let persists =
             |buffer: &BufferId| matches!(self.kernel.buffers[*buffer].kind, BufferKind::Persistent(_));
         if inside.allocated.iter().any(persists) {
@@ -365,7 +365,7 @@ struct Inside {
 }
 
 impl Inside {
-    fn collect(&mut self, stmts: &[Stmt]) -> Result<(), &'static str> {
+    fn collect(&mut self, kernel: &Kernel, stmts: &[Stmt]) -> Result<(), &'static str> {
         for stmt in stmts {
             match stmt {
                 Stmt::Let(value, _) => {
@@ -379,24 +379,24 @@ impl Inside {
                 }
                 Stmt::For { variable, body, .. } => {
                     self.own.insert(*variable);
-                    self.collect(body)?;
+                    self.collect(kernel, body)?;
                 }
-                Stmt::Loop(body) => self.collect(body)?,
+                Stmt::Loop(body) => self.collect(kernel, body)?,
                 Stmt::Block(label, body) => {
                     self.labels.insert(*label);
-                    self.collect(body)?;
+                    self.collect(kernel, body)?;
                 }
                 Stmt::If { then, otherwise, .. } => {
-                    self.collect(then)?;
-                    self.collect(otherwise)?;
+                    self.collect(kernel, then)?;
+                    self.collect(kernel, otherwise)?;
                 }
-                Stmt::Cfg(blocks) => blocks.iter().try_for_each(|block| self.collect(&block.body))?,
+                Stmt::Cfg(blocks) => blocks.iter().try_for_each(|block| self.collect(kernel, &block.body))?,
                 Stmt::Exit(label) if !self.labels.contains(label) => return Err("it leaves the loop"),
                 Stmt::Exit(_) | Stmt::Check(..) => {}
                 Stmt::Alloc { buffer, .. } => {
                     self.allocated.insert(*buffer);
                 }
-                Stmt::Call(..) => return Err("it calls a library routine"),
+                Stmt::Call(call, _) => return Err(kernel.libraries[*call].why_serial()),
             }
         }
         Ok(())
