@@ -6,6 +6,7 @@ pub mod lesser;
 pub mod memory;
 pub mod reductions;
 pub mod small;
+pub mod zeros;
 
 use std::sync::Arc;
 

@@ -134,8 +134,8 @@ operations! {
     /// Sums and products in the order in which they are written. Where that is wrong, shaders hide their results from
     /// the driver's optimizer (`Emitter::kept`).
     Kept = "order of floating-point operations";
-    /// What a product with a constant zero and a sum with one leave of signs. Where that is wrong, shaders hide such constants
-    /// from the driver's optimizer.
+    /// What a product with a constant zero and a sum with one leave of signs. Where that is wrong, shaders hide all constants
+    /// from the driver's optimizer, which makes zeros of others.
     Zeros = "signs of zeros";
     /// Quotients.
     SingleDivide = "float32 division";

@@ -214,7 +214,7 @@ fn no_definition(func: Func, ty: DType) -> String {
 
 /// `exp(x) - 1` without its cancellation, after Kahan.
 const EXPM1: &str = "fn expm1_f32(x: f32) -> f32 {
-    let whole = bitcast<f32>(bitcast<u32>(exp(x)) ^ call.keep);
+    let whole = bitcast<f32>(bitcast<u32>(exp(x)) | call.keep);
     let less = whole - 1.0f;
     if less == 0.0f {
         return x;
@@ -228,7 +228,7 @@ const EXPM1: &str = "fn expm1_f32(x: f32) -> f32 {
 
 /// `log(1 + x)` without its cancellation, after Kahan.
 const LOG1P: &str = "fn log1p_f32(x: f32) -> f32 {
-    let whole = bitcast<f32>(bitcast<u32>(1.0f + x) ^ call.keep);
+    let whole = bitcast<f32>(bitcast<u32>(1.0f + x) | call.keep);
     let less = whole - 1.0f;
     if less == 0.0f {
         return x;
@@ -353,7 +353,7 @@ fn written(
         );
         if hidden && arithmetic {
             let _ =
-                writeln!(text, "    let s{number} = bitcast<f64>(bitcast<u64>({value}) ^ u64(call.keep));");
+                writeln!(text, "    let s{number} = bitcast<f64>(bitcast<u64>({value}) | u64(call.keep));");
         } else {
             let _ = writeln!(text, "    let s{number} = {value};");
         }

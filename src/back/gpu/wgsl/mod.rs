@@ -214,12 +214,18 @@ impl Emitter<'_, '_> {
         if self.abilities.is_right(Operation::Kept) || self.abilities.fast {
             return Ok(text);
         }
+        self.hidden(ty, text)
+    }
+
+    /// A number so that the driver's optimizer knows nothing about it: joined with a zero that it does not know. Not by an exclusive or,
+    /// which twice is none.
+    fn hidden(&self, ty: DType, text: String) -> Emit<String> {
         match ty {
-            DType::F32 => Ok(format!("bitcast<f32>(bitcast<u32>({text}) ^ call.keep)")),
+            DType::F32 => Ok(format!("bitcast<f32>(bitcast<u32>({text}) | call.keep)")),
             DType::F64 => {
                 self.element(DType::I64)?;
                 self.trust(Operation::Bits)?;
-                Ok(format!("bitcast<f64>(bitcast<u64>({text}) ^ u64(call.keep))"))
+                Ok(format!("bitcast<f64>(bitcast<u64>({text}) | u64(call.keep))"))
             }
             _ => Ok(text),
         }

@@ -72,23 +72,35 @@ impl Emitter<'_, '_> {
         self.folded.get(&value).copied().or_else(|| self.nest.facts.literal(value))
     }
 
-    /// A zero of floats so that the driver's optimizer cannot see that it is one, where it would forget about signs.
-    fn hidden_zero(&self, literal: Literal) -> Emit<Option<String>> {
-        if self.abilities.is_right(Operation::Zeros) || self.abilities.is_loose() {
+    /// A float so that the driver's optimizer cannot see that it is a constant, where it would forget about the signs of zeros that it
+    /// makes of constants.
+    fn hidden_literal(&self, literal: Literal) -> Emit<Option<String>> {
+        if self.keeps_zeros() {
             return Ok(None);
         }
-        let is_zero = |number: f64| number == 0.0;
         Ok(match literal.ty {
-            DType::F64 if is_zero(f64::from_bits(literal.bits)) => {
+            DType::F64 => {
                 self.element(DType::I64)?;
                 self.trust(Operation::Bits)?;
-                Some(format!("bitcast<f64>({}lu ^ u64(call.keep))", literal.bits))
+                Some(format!("bitcast<f64>({}lu | u64(call.keep))", literal.bits))
             }
-            DType::F16 | DType::BF16 | DType::F32 if is_zero(single(literal).into()) => {
-                Some(format!("bitcast<f32>({}u ^ call.keep)", single(literal).to_bits()))
+            DType::F16 | DType::BF16 | DType::F32 => {
+                Some(format!("bitcast<f32>({}u | call.keep)", single(literal).to_bits()))
             }
             _ => None,
         })
+    }
+
+    /// A float that may be a constant for the driver's optimizer: [`Emitter::hidden_literal`] for what is computed.
+    fn signed(&self, ty: DType, text: String) -> Emit<String> {
+        if self.keeps_zeros() { Ok(text) } else { self.hidden(ty, text) }
+    }
+
+    /// Whether the driver keeps the signs of zeros, or nobody cares. One that reorders may lose them in other places than the probe
+    /// looks at.
+    fn keeps_zeros(&self) -> bool {
+        let right = [Operation::Zeros, Operation::Kept].into_iter().all(|of| self.abilities.is_right(of));
+        right || self.abilities.is_loose()
     }
 
     pub(super) fn literal_text(&self, literal: Literal) -> Emit<String> {
@@ -97,7 +109,7 @@ impl Emitter<'_, '_> {
             ty if ty == literal.ty => literal,
             ty => Literal { ty, bits: u64::from((f64::from_bits(literal.bits) as f32).to_bits()) },
         };
-        if let Some(hidden) = self.hidden_zero(literal)? {
+        if let Some(hidden) = self.hidden_literal(literal)? {
             return Ok(hidden);
         }
         Ok(match literal.ty {
@@ -526,7 +538,7 @@ impl Emitter<'_, '_> {
                     DType::U8 | DType::U16 | DType::U32 => ("0u", "1u"),
                     _ => ("0i", "1i"),
                 };
-                Ok(format!("select({zero}, {one}, {a})"))
+                self.signed(to, format!("select({zero}, {one}, {a})"))
             }
             (_, DType::Bool) => Ok(match from {
                 DType::F64 => format!("!({a} == 0.0lf)"),
@@ -551,7 +563,7 @@ impl Emitter<'_, '_> {
             }
             _ if to.is_float() => {
                 if self.abilities.is_right(Operation::FromInteger) {
-                    return Ok(format!("{}({a})", wgsl_type(to)));
+                    return self.signed(to, format!("{}({a})", wgsl_type(to)));
                 }
                 if to == DType::F64 {
                     self.bits_of_doubles()?;
@@ -560,7 +572,7 @@ impl Emitter<'_, '_> {
                     DType::F64 => self.double_of(from)?,
                     _ => self.single_of(from),
                 };
-                Ok(format!("{helper}({a})"))
+                self.signed(to, format!("{helper}({a})"))
             }
             _ => {
                 let text = match (wgsl_type(from), wgsl_type(to)) {
