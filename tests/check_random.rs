@@ -50,6 +50,24 @@ fn programs_are_valid_and_free_of_hazards() {
     assert!(faults.len() * 50 <= count as usize, "{} of {count}:\n{}", faults.len(), faults.join("\n"));
 }
 
+/// What is rare would hide behind the share of faults that the test above allows.
+#[test]
+fn rare_nodes_run_without_faults() {
+    let mut seen = 0;
+    for seed in 0..2000 {
+        let generated = random(seed);
+        if !generated.text.contains("consume_entry") {
+            continue;
+        }
+        seen += 1;
+        let program = generated.program().unwrap();
+        let mut args = bind(&program, generated.inputs.clone()).unwrap();
+        let ran = interp::Prepared::new(&program).unwrap().run(&mut args, &Options::default()).unwrap();
+        assert!(matches!(ran, Outcome::Done(_)), "seed {seed}: {ran:?}\n{}", generated.text);
+    }
+    assert!(seen >= 20, "{seen}");
+}
+
 #[test]
 fn a_seed_gives_one_program() {
     for seed in 0..20 {

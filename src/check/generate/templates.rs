@@ -313,7 +313,8 @@ impl Generator<'_, '_> {
         // One queue, or one of three.
         let (queue, of_three) = (self.fresh("u"), self.choices.chance(30));
         self.declare("stream", &queue, &format!("{element}[{}]", if of_three { 3 } else { 1 }));
-        let at = format!("{queue}[{}]", if of_three { self.choices.below(3) } else { 0 });
+        let number = if of_three { self.choices.below(3) } else { 0 };
+        let at = format!("{queue}[{number}]");
         let chunk = 1 + self.choices.below(3);
         let index = self.fresh("p");
         // An element that comes as another type is converted.
@@ -335,7 +336,7 @@ impl Generator<'_, '_> {
         let _ = writeln!(
             out,
             "state {clear} {{\n  {sum}[0] = 0\n  {turns}[0] = 0\n}}\nstate {fill} {{\n  a = access {from}\n  q = access {queue}\n\
-             \x20 a -> q : {from}[0:{n}] other [{at}]\n}}\nstate {work} {{\n  q = access {queue}\n\
+             \x20 a -> q : {from}[0:{n}] other [{number}]\n}}\nstate {work} {{\n  q = access {queue}\n\
              \x20 e = consume_entry c index({index}) workers({workers}) chunk({chunk}){until}\n\
              \x20 t = tasklet take ({port}) -> (back, sum, one) {{\n    | sum = {first} + {index}\n{more}    | one = 1\n\
              \x20   | if {first} > 1 and {first} < 1000:\n    |     back = {first} // 2\n  }}\n\
@@ -344,8 +345,7 @@ impl Generator<'_, '_> {
              \x20 t.sum -> x.IN_s : {sum}[0] wcr \"lambda a, b: a + b\"\n  t.one -> x.IN_k : {turns}[0] wcr \"lambda a, b: a + b\"\n\
              \x20 x.OUT_q -> q2 : {at} dynamic\n  x.OUT_s -> s : {sum}[0] wcr \"lambda a, b: a + b\"\n\
              \x20 x.OUT_k -> k : {turns}[0] wcr \"lambda a, b: a + b\"\n}}\n\
-             state {drain} {{\n  q = access {queue}\n  b = access {to}\n  q -> b : {at} dynamic volume(0)\n}}",
-            at = at,
+             state {drain} {{\n  q = access {queue}\n  b = access {to}\n  q -> b : {at} dynamic volume(0)\n}}"
         );
         self.set_ready(&sum);
         self.set_ready(&turns);
