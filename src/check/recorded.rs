@@ -12,7 +12,8 @@ use serde_json::Value;
 
 use crate::diag::{Diagnostic, Result};
 use crate::exec::npz::{FileArray, FileArrays, Item};
-use crate::memory::View;
+use crate::memory::{PythonSlice, View, slice_in};
+use crate::scalar::DType;
 
 use super::gtir_case::slices;
 
@@ -26,9 +27,10 @@ pub struct Recorded {
     /// The container.
     pub container: String,
     array: FileArray,
+    dtype: DType,
     /// Which part of the container it is to be compared with; of GTIR cases only.
-    of_container: Vec<[Option<i64>; 3]>,
-    of_array: Vec<[Option<i64>; 3]>,
+    of_container: Vec<PythonSlice>,
+    of_array: Vec<PythonSlice>,
 }
 
 impl Recorded {
@@ -40,9 +42,7 @@ impl Recorded {
     pub fn all(files: FileArrays, description: &Value) -> Result<Vec<Recorded>> {
         let mut all = Vec::new();
         for (name, array) in files {
-            if !matches!(array.item, Item::Number(_)) {
-                continue;
-            }
+            let Item::Number(dtype) = array.item else { continue };
             let (moment, container) = match name.rsplit_once('/') {
                 None => (None, name.clone()),
                 Some((state, rest)) => {
@@ -65,7 +65,7 @@ impl Recorded {
                 None => (part("field_slice"), part("expected_slice")),
                 Some(_) => (Vec::new(), Vec::new()),
             };
-            all.push(Recorded { name, moment, container, array, of_container, of_array });
+            all.push(Recorded { name, moment, container, array, dtype, of_container, of_array });
         }
         match all.is_empty() {
             true => Err(Diagnostic::error("P0436", "the recording holds no array of numbers")),
@@ -75,11 +75,7 @@ impl Recorded {
 
     /// What was recorded.
     pub fn view(&self) -> View<'_> {
-        let dtype = match self.array.item {
-            Item::Number(dtype) => dtype,
-            _ => crate::scalar::DType::F64,
-        };
-        View::new(&self.array.bytes, 0, dtype, &self.array.shape, &self.array.strides())
+        View::new(&self.array.bytes, 0, self.dtype, &self.array.shape, &self.array.strides())
             .sliced(&self.of_array)
     }
 
@@ -91,14 +87,8 @@ impl Recorded {
     /// Where an element of that part lies in a container of `shape`.
     pub fn index_in(&self, shape: &[usize], mut index: Vec<usize>) -> Vec<usize> {
         for ((at, slice), &extent) in index.iter_mut().zip(&self.of_container).zip(shape) {
-            let extent = i64::try_from(extent).unwrap_or(i64::MAX);
-            let start = match slice[0] {
-                None => 0,
-                Some(start) if start < 0 => start.saturating_add(extent).max(0),
-                Some(start) => start.min(extent),
-            };
-            let step = slice[2].filter(|&step| step > 0).unwrap_or(1);
-            *at = usize::try_from(start).unwrap_or(0) + *at * usize::try_from(step).unwrap_or(1);
+            let [start, _, step] = slice_in(slice, extent).map(|number| usize::try_from(number).unwrap_or(0));
+            *at = start + *at * step;
         }
         index
     }
@@ -107,7 +97,6 @@ impl Recorded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scalar::DType;
 
     fn files(names: &[&str]) -> FileArrays {
         let array = |name: &&str| {

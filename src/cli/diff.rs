@@ -8,7 +8,6 @@ use serde_json::json;
 
 use crate::check::compare::{compare_within, is_close, show};
 use crate::check::guard;
-use crate::check::locate::Half;
 use crate::check::places::Places;
 use crate::check::recorded::Recorded;
 use crate::check::side::{End, same_bits};
@@ -63,14 +62,14 @@ struct Compared {
 pub fn run(args: &DiffArgs, out: &mut Output) -> anyhow::Result<Verdict> {
     let sides = args.sides.open(args.recorded.as_deref())?;
     guard::capture_panics();
-    let right = Half::of(&sides.sides[1], sides.after.as_ref().unwrap_or(&sides.program), &sides.args)?;
+    let right = sides.right()?;
     let (right_args, right_end) = right.run();
     finished(&right.side.name, right_end)?;
     let tolerance = sides.tolerance;
     let (left_name, compared) = match &sides.recorded {
         Some((source, recorded)) => (source.clone(), against_recorded(recorded, &right_args, tolerance)?),
         None => {
-            let left = Half::of(&sides.sides[0], &sides.program, &sides.args)?;
+            let left = sides.left()?;
             let (left_args, left_end) = left.run();
             finished(&left.side.name, left_end)?;
             (left.side.name.clone(), against_run(&left_args, &right_args, tolerance))

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::check::guard;
-use crate::check::locate::{Half, locate, locate_recorded};
+use crate::check::locate::{locate, locate_recorded};
 
 use super::output::Output;
 use super::sides::SideArgs;
@@ -45,10 +45,10 @@ pub struct LocateArgs {
 pub fn run(args: &LocateArgs, out: &mut Output) -> anyhow::Result<Verdict> {
     let sides = args.sides.open(args.recorded.as_deref())?;
     guard::capture_panics();
-    let right = Half::of(&sides.sides[1], sides.after.as_ref().unwrap_or(&sides.program), &sides.args)?;
+    let right = sides.right()?;
     let located = match &sides.recorded {
         Some((source, recorded)) => locate_recorded(right, recorded, source, sides.tolerance),
-        None => locate(Half::of(&sides.sides[0], &sides.program, &sides.args)?, right, sides.tolerance),
+        None => locate(sides.left()?, right, sides.tolerance),
     };
     let located = match located {
         Ok(located) => located,

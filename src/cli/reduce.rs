@@ -43,7 +43,7 @@ pub struct ReduceArgs {
 /// Runs the subcommand.
 pub fn run(args: &ReduceArgs, out: &mut Output) -> anyhow::Result<Verdict> {
     let sides = args.sides.open(None)?;
-    if sides.after.is_some() || sides.recorded.is_some() {
+    if !sides.can_follow {
         return Err(Usage(
             "reduce changes the program again and again, so it needs sides that can follow: engines, not --after or gtir-oracle"
                 .to_owned(),

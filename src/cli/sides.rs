@@ -8,11 +8,12 @@ use serde_json::Value;
 use crate::check::cutout::random_inputs;
 use crate::check::generate::Choices;
 use crate::check::gtir_oracle;
+use crate::check::locate::Half;
 use crate::check::mutate::Mutant;
 use crate::check::recorded::Recorded;
 use crate::check::side::copied;
 use crate::check::{Case, Side, Tolerance};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Result};
 use crate::exec::bind::{bind, unbind};
 use crate::exec::gtir::{GtirProgram, describe};
 use crate::exec::load::{description_of, is_gtir, read_bytes};
@@ -65,18 +66,32 @@ pub struct SideArgs {
 pub struct Sides {
     /// The program.
     pub program: Program,
-    /// What the second side runs instead, if that is another file.
-    pub after: Option<Program>,
+    /// What the second side runs: another file, or what its rewrite makes of the program.
+    right: Program,
     /// Bound inputs.
     pub args: Arguments<'static>,
     /// The two sides.
     pub sides: [Side; 2],
+    /// Whether both sides run whatever the program becomes.
+    pub can_follow: bool,
     /// What takes the place of the first side, and what that is called.
     pub recorded: Option<(String, Vec<Recorded>)>,
     /// The difference that is allowed, if any is.
     pub tolerance: Option<Tolerance>,
     /// The arguments as a person would repeat them.
     pub shown: String,
+}
+
+impl Sides {
+    /// What the first side runs.
+    pub fn left(&self) -> Result<Half> {
+        Half::of(&self.sides[0], &self.program, &self.args)
+    }
+
+    /// What the second side runs.
+    pub fn right(&self) -> Result<Half> {
+        Half::of(&self.sides[1].without_rewrite(), &self.right, &self.args)
+    }
 }
 
 /// A program that can be called.
@@ -133,9 +148,12 @@ impl SideArgs {
             None => None,
         };
         let Callable { program, args, description, oracle } = callable;
-        if sides[1].rewrite.is_some() && sides[1].changed(&program)?.is_none() {
+        let other = after.as_ref().unwrap_or(&program);
+        let changed = sides[1].changed(other)?;
+        if sides[1].rewrite.is_some() && changed.is_none() {
             eprintln!("{}: there is nothing to change in this program", sides[1].name);
         }
+        let right = changed.unwrap_or_else(|| other.clone());
         let recorded = match (recording, oracle) {
             (Some(path), _) => {
                 let recorded = Recorded::all(npz::read(path)?, &description);
@@ -149,7 +167,8 @@ impl SideArgs {
             }
             (None, None) => None,
         };
-        Ok(Sides { program, after, args, sides, recorded, tolerance: self.tolerance(), shown })
+        let can_follow = after.is_none() && recorded.is_none();
+        Ok(Sides { program, right, args, sides, can_follow, recorded, tolerance: self.tolerance(), shown })
     }
 
     fn open_graph(&self, path: &Path, inputs: Option<FileArrays>) -> anyhow::Result<Callable> {
@@ -206,7 +225,7 @@ impl SideArgs {
 }
 
 /// `ENGINE`, `ENGINE:MODE`, or a mode of native code.
-fn side(text: &str) -> Result<Side, Usage> {
+fn side(text: &str) -> std::result::Result<Side, Usage> {
     let (engine, mode) = match (text.parse::<Mode>(), text.split_once(':')) {
         (Ok(mode), _) => (Engine::Native, mode),
         (_, Some((engine, mode))) => (engine.parse().map_err(Usage)?, mode.parse().map_err(Usage)?),

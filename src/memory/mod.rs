@@ -19,4 +19,5 @@ pub use options::{Arena, MemoryOptions, POISON};
 pub(crate) use overlap::meets;
 pub use required::{Required, RequiredKind, infer_symbols, required_arguments};
 pub(crate) use required::{Tells, convert_scalar, scalar_argument};
+pub(crate) use view::slice_in;
 pub use view::{PythonSlice, View};

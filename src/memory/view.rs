@@ -135,14 +135,7 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn sliced(mut self, slices: &[PythonSlice]) -> View<'a> {
         for (dimension, slice) in slices.iter().enumerate().take(self.shape.len()) {
-            let extent = i64::try_from(self.shape[dimension]).unwrap_or(i64::MAX);
-            let step = slice[2].filter(|&step| step > 0).unwrap_or(1);
-            let place = |bound: Option<i64>, open: i64| match bound {
-                None => open,
-                Some(at) if at < 0 => at.saturating_add(extent).max(0),
-                Some(at) => at.min(extent),
-            };
-            let (start, stop) = (place(slice[0], 0), place(slice[1], extent));
+            let [start, stop, step] = slice_in(slice, self.shape[dimension]);
             let count = (stop - start).max(0).saturating_add(step - 1) / step;
             let stride = self.strides[dimension];
             let start = isize::try_from(start).unwrap_or(isize::MAX);
@@ -173,6 +166,17 @@ impl<'a> View<'a> {
         }
         self
     }
+}
+
+/// First index, end and step of a slice in a dimension of that extent.
+pub(crate) fn slice_in(slice: &PythonSlice, extent: usize) -> [i64; 3] {
+    let extent = i64::try_from(extent).unwrap_or(i64::MAX);
+    let place = |bound: Option<i64>, open: i64| match bound {
+        None => open,
+        Some(at) if at < 0 => at.saturating_add(extent).max(0),
+        Some(at) => at.min(extent),
+    };
+    [place(slice[0], 0), place(slice[1], extent), slice[2].filter(|&step| step > 0).unwrap_or(1)]
 }
 
 #[cfg(test)]

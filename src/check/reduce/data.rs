@@ -7,7 +7,7 @@ use crate::entity::Name;
 use crate::ir::builder::row_major;
 use crate::ir::canonical::strip_code;
 use crate::ir::{Array, BlockKind, DataKind, Memlet, NodeId, NodeKind, Program, State, Subset};
-use crate::memory::{Arguments, Binding};
+use crate::memory::{Arguments, Binding, View};
 use crate::scalar::{DType, Scalar, Type, arith};
 
 use super::{Failing, Reduction};
@@ -150,13 +150,7 @@ fn flattened(failing: &Failing, name: &str, dim: usize) -> Option<Failing> {
         let old = view(&failing.args, binding)?.fixed(dim, index);
         let shape = if stays { vec![1] } else { old.shape().to_vec() };
         let dtype = ty.scalar()?;
-        let mut bytes = Vec::new();
-        for value in old.scalars() {
-            let at = bytes.len();
-            bytes.resize(at + dtype.bytes(), 0);
-            value?.write_le_bytes(&mut bytes[at..]);
-        }
-        args.insert_array(name, *ty, dtype.bytes(), &shape, bytes);
+        args.insert_array(name, *ty, dtype.bytes(), &shape, dense(&old, dtype)?);
     }
     Some(Failing { program, args })
 }
@@ -258,15 +252,18 @@ fn retyped(failing: &Failing, name: &str, to: DType) -> Option<Failing> {
     let mut args = copied(&failing.args);
     if let Some(binding @ Binding::Array { .. }) = failing.args.get(name) {
         let old = view(&failing.args, binding)?;
-        let mut bytes = Vec::new();
-        for value in old.scalars() {
-            let at = bytes.len();
-            bytes.resize(at + to.bytes(), 0);
-            arith::cast(to, value?).write_le_bytes(&mut bytes[at..]);
-        }
-        args.insert_array(name, Type::Scalar(to), to.bytes(), old.shape(), bytes);
+        args.insert_array(name, Type::Scalar(to), to.bytes(), old.shape(), dense(&old, to)?);
     }
     Some(Failing { program, args })
+}
+
+/// The elements one after another, as numbers of a type.
+fn dense(view: &View<'_>, to: DType) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; view.len() * to.bytes()];
+    for (place, value) in bytes.chunks_exact_mut(to.bytes()).zip(view.scalars()) {
+        arith::cast(to, value?).write_le_bytes(place);
+    }
+    Some(bytes)
 }
 
 /// Arrays become all zeros or all ones, or whole numbers.

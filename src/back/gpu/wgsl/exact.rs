@@ -125,10 +125,19 @@ impl Emitter<'_, '_> {
             return Ok(by_driver.to_owned());
         }
         let layout = self.layout(ty)?;
-        let trunc = format!("whole_trunc_{}", layout.float);
+        let Layout { float, f, .. } = layout;
+        let trunc = format!("whole_trunc_{float}");
         self.helper(&trunc, || truncation(layout, &trunc));
-        let name = format!("whole_{by_driver}_{}", layout.float);
-        self.helper(&name, || rounding(layout, &name, &trunc, to));
+        let further = match to {
+            Whole::Nearer => return Ok(trunc),
+            Whole::Below => "x < whole".to_owned(),
+            Whole::Above => "x > whole".to_owned(),
+            Whole::Nearest => format!(
+                "abs(x - whole) > 0.5{f} || (abs(x - whole) == 0.5{f} && {trunc}(whole * 0.5{f}) != whole * 0.5{f})"
+            ),
+        };
+        let name = format!("whole_{by_driver}_{float}");
+        self.helper(&name, || one_further(layout, &name, &trunc, &further));
         Ok(name)
     }
 
@@ -136,23 +145,11 @@ impl Emitter<'_, '_> {
     fn round_away(&mut self, ty: DType, x: &str) -> Emit<String> {
         let layout = self.layout(ty)?;
         let trunc = self.rounding(ty, Whole::Nearer)?;
-        let Layout { float, bits, f, sign, .. } = layout;
+        let Layout { float, f, infinity, .. } = layout;
         let name = format!("round_away_{float}");
-        // The distance from a whole number is exact, and so is one more.
         let distance = self.kept(ty, "x - whole".to_owned())?;
-        self.helper(&name, || {
-            format!(
-                "fn {name}(x: {float}) -> {float} {{
-    let whole = {trunc}(x);
-    if abs({distance}) < 0.5{f} || !(abs(x) < bitcast<{float}>({})) {{
-        return whole;
-    }}
-    return whole + bitcast<{float}>((bitcast<{bits}>(x) & {sign}) | bitcast<{bits}>(1.0{f}));
-}}
-",
-                layout.infinity
-            )
-        });
+        let further = format!("!(abs({distance}) < 0.5{f}) && abs(x) < bitcast<{float}>({infinity})");
+        self.helper(&name, || one_further(layout, &name, &trunc, &further));
         Ok(format!("{name}({x})"))
     }
 
@@ -202,21 +199,13 @@ fn truncation(layout: &Layout, name: &str) -> String {
     )
 }
 
-/// One further than truncated where that is not what was asked for; the step and the distance are exact.
-fn rounding(layout: &Layout, name: &str, trunc: &str, to: Whole) -> String {
+/// What truncation leaves, or one further from zero where a condition holds; that step is exact, and so is the distance from `x`.
+fn one_further(layout: &Layout, name: &str, trunc: &str, condition: &str) -> String {
     let Layout { float, bits, f, sign, .. } = layout;
-    let further = match to {
-        Whole::Below => "x < whole".to_owned(),
-        Whole::Above => "x > whole".to_owned(),
-        Whole::Nearest => format!(
-            "abs(x - whole) > 0.5{f} || (abs(x - whole) == 0.5{f} && {trunc}(whole * 0.5{f}) != whole * 0.5{f})"
-        ),
-        Whole::Nearer => return truncation(layout, name),
-    };
     format!(
         "fn {name}(x: {float}) -> {float} {{
     let whole = {trunc}(x);
-    if {further} {{
+    if {condition} {{
         return whole + bitcast<{float}>((bitcast<{bits}>(x) & {sign}) | bitcast<{bits}>(1.0{f}));
     }}
     return whole;
